@@ -1,0 +1,111 @@
+/* planner/run/engine.h: the line of rooms behind one call each: open, plan, apply. cli/ calls nothing below it
+ * but the renderers' data (plan.h, template.h, state/model.h).
+ *
+ * Owns: arena, sources, template, state, providers, plan of one run. */
+#pragma once
+#include "planner/change/plan.h"
+#include "planner/template/template.h"
+#include "providers/host/host.h"
+#include "state/store.h"
+
+enum mio_event_type {
+    MIO_EV_REFRESH_START, MIO_EV_REFRESH_DONE, /* one resource; only when asked for (JSON UI, few resources) */
+    MIO_EV_START, MIO_EV_PROGRESS, MIO_EV_DONE, MIO_EV_ERROR, /* one operation of an apply */
+    MIO_EV_RECOVERED, /* an operation of a killed apply was settled */
+    MIO_EV_LOG,       /* a plugin says something; message, level */
+    MIO_EV_WAITING,   /* for the state lock */
+    MIO_EV_DRAINING,  /* first interrupt */
+};
+struct mio_event {
+    enum mio_event_type type;
+    const struct mio_change *change; /* NULL where none */
+    struct mio_str address;
+    enum mio_action action; /* CREATE UPDATE DELETE READ: the half of a replace that runs */
+    bool late;              /* the late update of a resource */
+    struct mio_str id, message;
+    int percent;            /* -1: unknown */
+    int level;              /* enum mlops_level */
+    double elapsed_s;
+    const struct mio_err *err; /* MIO_EV_ERROR */
+    size_t done, total;        /* operations */
+};
+
+struct mio_engine_opts {
+    const char *dir;         /* absolute template directory */
+    const char *state_dir;   /* absolute; NULL: <dir>/.state/<stage or default> */
+    const char *stage;       /* "" : none */
+    const char *program_dir; /* folder of the running binary */
+    const char *plugin_dirs; /* colon-separated, or NULL */
+    unsigned parallelism;    /* 0: 10 */
+    int64_t lock_timeout_ms;
+    bool lock;               /* take the state lock (plan, apply: true unless -lock=false) */
+    bool durable_folder;     /* make the state folder when missing */
+    const char *const *vars;      /* "name=value" in command-line order, environment first */
+    const bool *var_from_env;     /* vars[i] came from MLOPS_IAC_VAR_name: unknown names are ignored */
+    size_t nvars;
+    const char *const *var_files; /* paths, in order */
+    size_t nvar_files;
+    const bool *interrupt; /* true after the first Ctrl-C */
+    const bool *abort;     /* true after the second */
+    void (*on_event)(void *arg, const struct mio_event *ev); /* called on the main thread only */
+    void *arg;
+};
+struct mio_engine; /* handle */
+
+/* Loads and checks the template (no provider, no state). Diagnostics in mio_engine_diags. */
+enum mio_code mio_engine_open(const struct mio_engine_opts *o, struct mio_engine **out,
+                              struct mio_diags **diags, struct mio_sources **sources);
+void mio_engine_close(struct mio_engine *e); /* NULL accepted; diags and sources go with it */
+struct mio_diags *mio_engine_diags(struct mio_engine *e);
+struct mio_arena *mio_engine_arena(struct mio_engine *e);
+const struct mio_template *mio_engine_template(const struct mio_engine *e);
+
+/* `init`: finds every plugin the template and the state need, writes the lock file. upgrade: accept digests that
+ * differ from the recorded ones. *summary lists "TYPE VERSION" lines. */
+enum mio_code mio_engine_init(struct mio_engine *e, bool upgrade, bool readonly,
+                              struct mio_lockfile *out);
+/* `validate`: schemas, references, types; needs plugins but no state, no configuration, no network. */
+enum mio_code mio_engine_validate(struct mio_engine *e);
+
+struct mio_plan_opts {
+    enum mio_plan_mode mode;
+    bool refresh;
+    const char *const *targets, *const *excludes, *const *replaces;
+    size_t ntargets, nexcludes, nreplaces;
+};
+/* Lock, load, recover what a killed apply left, refresh, diff. The plan lives in the engine's arena. Errors of
+ * the template are all in diags; the code returned is the first error's. */
+enum mio_code mio_engine_plan(struct mio_engine *e, const struct mio_plan_opts *o,
+                              const struct mio_plan **out);
+/* Plans again with what the file holds and refuses (MIO_STATE) anything stale, foreign, changed, expired or used. */
+enum mio_code mio_engine_plan_from_file(struct mio_engine *e, const char *path,
+                                        const struct mio_plan **out);
+/* Writes the plan made by mio_engine_plan. Errors: MIO_IO. */
+enum mio_code mio_engine_save_plan(struct mio_engine *e, const char *path);
+
+struct mio_apply_result {
+    struct mio_plan_counts done; /* what was applied */
+    size_t failed, skipped;
+    bool interrupted;
+    struct mio_state_output *outputs;
+    size_t noutputs;
+};
+/* Executes the plan made before. Partial failure: the rest is applied, the state is truthful, the code is the
+ * first error's, all errors are in diags. */
+enum mio_code mio_engine_apply(struct mio_engine *e, struct mio_apply_result *out);
+
+/* State commands. load takes the lock when `lock`; commit writes. */
+enum mio_code mio_engine_state(struct mio_engine *e, struct mio_state **out);
+enum mio_code mio_engine_state_commit(struct mio_engine *e);
+struct mio_store *mio_engine_store(struct mio_engine *e);
+/* `import ADDR ID`: reads the object and records it. */
+enum mio_code mio_engine_import(struct mio_engine *e, struct mio_str address, struct mio_str id);
+/* `force-unlock ID`. */
+enum mio_code mio_engine_force_unlock(struct mio_engine *e, struct mio_str id);
+/* `graph`: nodes and edges of the plan's graph as DOT. */
+struct mio_buf;
+enum mio_code mio_engine_graph(struct mio_engine *e, struct mio_buf *dot);
+/* `output`: values as recorded. */
+/* Evaluates one expression against state and variables (console). */
+enum mio_code mio_engine_eval(struct mio_engine *e, struct mio_str text, struct mio_value *out,
+                              struct mio_err *err);

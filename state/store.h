@@ -1,0 +1,63 @@
+/* state/store.h: one recorded state on its backend: lock, load, journal, commit.
+ *
+ * The file backend keeps, in the folder given (0700, files 0600):
+ *   state.jsonl        the state; replaced atomically, never written in place
+ *   state.jsonl.N      the N-th last generations (N = 1 .. 8)
+ *   lock               an open-file-description lock with holder, operation and age in it
+ *   journal            append-only records of the apply that is running (or was killed)
+ *   history.jsonl      one hash-chained line an apply
+ * Handle: mio_store_open / mio_store_close. */
+#pragma once
+#include "state/journal.h"
+#include "state/model.h"
+
+struct mio_store;
+struct mio_store_opts {
+    const char *dir;      /* absolute folder of the state */
+    struct mio_str stage; /* "" : the default stage */
+    bool create;          /* make the folder when it is missing (apply); plan leaves the disk alone */
+};
+enum mio_code mio_store_open(const struct mio_store_opts *o, struct mio_store **out,
+                             struct mio_err *err);
+void mio_store_close(struct mio_store *s); /* unlocks; NULL accepted */
+
+/* Errors: MIO_LOCKED with holder, host, pid, operation, age and id, and `force-unlock ID` as the hint.
+ * timeout_ms 0: once. *cancel is polled. */
+enum mio_code mio_store_lock(struct mio_store *s, const char *operation, int64_t timeout_ms,
+                             const bool *cancel, struct mio_err *err);
+void mio_store_unlock(struct mio_store *s);
+/* Removes a lock that a dead holder left on a backend whose locks do not die with their holder. For the file
+ * backend the kernel has already done it: only the note is cleared. Errors: MIO_USAGE when the id differs. */
+enum mio_code mio_store_force_unlock(struct mio_store *s, struct mio_str id, struct mio_err *err);
+
+/* The recorded state, or an initialised empty one when there has never been any. */
+enum mio_code mio_store_load(struct mio_store *s, struct mio_arena *a, struct mio_state *out,
+                             struct mio_err *err);
+/* Writes s->serial + 1 (compare-and-swap on the serial and digest that were loaded), keeps generations, then
+ * drops the journal. On failure the old state is intact and the journal kept. */
+enum mio_code mio_store_commit(struct mio_store *s, struct mio_state *state, struct mio_err *err);
+
+/* The journal of a killed apply, if one is there: its begin record and every operation, latest record
+ * first applied. *found false: nothing to recover. Damaged tail records are dropped as the protocol says. */
+enum mio_code mio_store_journal(struct mio_store *s, struct mio_arena *a,
+                                const struct mio_state *state, struct mio_jrn_replay *out,
+                                bool *found, struct mio_err *err);
+/* Opens a fresh journal (the old one must have been recovered and dropped) with its begin record durable. */
+enum mio_code mio_store_begin(struct mio_store *s, const struct mio_state *state,
+                              const struct mio_jrn_begin *b, struct mio_jrn **out,
+                              struct mio_err *err);
+/* Appends to an existing journal while recovering. */
+enum mio_code mio_store_reopen(struct mio_store *s, const struct mio_jrn_replay *r,
+                               struct mio_jrn **out, struct mio_err *err);
+enum mio_code mio_store_drop_journal(struct mio_store *s, struct mio_err *err);
+
+/* One line of history. */
+struct mio_history {
+    int64_t when;
+    struct mio_str who, host, operation, commit, plan_digest, stage;
+    uint64_t serial;
+    unsigned added, changed, destroyed, imported, forgotten;
+    bool complete;
+};
+enum mio_code mio_store_history_add(struct mio_store *s, const struct mio_history *h,
+                                    struct mio_err *err);
