@@ -15,6 +15,8 @@ enum mio_event_type {
     MIO_EV_LOG,       /* a plugin says something; message, level */
     MIO_EV_WAITING,   /* for the state lock */
     MIO_EV_DRAINING,  /* first interrupt */
+    MIO_EV_TICK,      /* nothing happened: every 100 ms or so while operations run, so that the view can redraw and
+                       * say "Still creating..."; only done and total are set */
 };
 struct mio_event {
     enum mio_event_type type;
@@ -40,6 +42,9 @@ struct mio_engine_opts {
     int64_t lock_timeout_ms;
     bool lock;               /* take the state lock (plan, apply: true unless -lock=false) */
     bool durable_folder;     /* make the state folder when missing */
+    bool read_only;          /* drift, show, output, state list: writes nothing at all (no lock, no folder, no
+                              * recovery: an open journal is a warning) */
+    bool refresh_events;     /* send MIO_EV_REFRESH_START and _DONE */
     const char *const *vars;      /* "name=value" in command-line order, environment first */
     const bool *var_from_env;     /* vars[i] came from MLOPS_IAC_VAR_name: unknown names are ignored */
     size_t nvars;
