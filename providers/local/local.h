@@ -25,6 +25,7 @@ struct mlops_instance {
     struct mio_str workspace; /* default for bodies that name none; "" when not set */
     struct mio_str support;   /* absolute folder of our helper programs (…/lib/mlops-iac) */
     struct mio_str lineage, stage;
+    struct mio_str cgroup_root; /* /sys/fs/cgroup */
     struct mio_value config; /* settings as given: local_program() looks up program paths in it */
 };
 

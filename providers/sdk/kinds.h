@@ -13,14 +13,14 @@ extern const struct mlops_field mio_workspace_fields[], mio_compute_fields[],
     mio_job_fields[], mio_endpoint_fields[], mio_deployment_fields[];
 
 enum {
-    mio_workspace_flags = 0,
-    mio_compute_flags = 0,
+    mio_workspace_flags = MLOPS_KIND_DATA,
+    mio_compute_flags = MLOPS_KIND_DATA,
     mio_environment_flags = MLOPS_KIND_ASSET | MLOPS_KIND_DATA,
     mio_data_flags = MLOPS_KIND_ASSET | MLOPS_KIND_DATA,
     mio_component_flags = MLOPS_KIND_ASSET | MLOPS_KIND_DATA,
     mio_model_flags = MLOPS_KIND_ASSET | MLOPS_KIND_DATA,
     mio_job_flags = MLOPS_KIND_JOB,
-    mio_endpoint_flags = 0,
+    mio_endpoint_flags = MLOPS_KIND_DATA,
     mio_deployment_flags = 0,
 };
 
