@@ -100,6 +100,8 @@ struct mio_template {
     MIO_BLOCKS(struct mio_removed) removed;
     MIO_BLOCKS(struct mio_import_block) imports;
     MIO_BLOCKS(struct mio_check) checks;
+    MIO_BLOCKS(struct mio_local) notifications; /* values are maps as written */
+    MIO_BLOCKS(const struct mio_node *) auto_vars; /* *.auto.yaml: maps of name to value, by file name */
     const struct mio_node *backend;       /* mlops_iac.backend, or NULL */
     struct mio_str required_version;      /* or "" */
     const struct mio_node *stage_block;   /* stages/NAME.yaml as a whole, or NULL */

@@ -1,0 +1,286 @@
+/* planner/template/decl.c: the declarations beside resources: variables, locals, providers, outputs, moved, import,
+ * removed, checks, policies, notifications, mlops_iac. One reader each, found by table. */
+#include "planner/template/load.h"
+
+#define ADD(s, list)                                                                               \
+    MIO_PUSH((s)->load->arena, (s)->t->list.items, (s)->t->list.n, (s)->t->list.cap)
+
+static const char *called(struct mio_scope_load *s, const char *what, struct mio_str name)
+{
+    return mio_arena_printf(s->load->arena, "%s `%.*s`", what, MIO_FMT(name)).p;
+}
+
+static bool define(struct mio_scope_load *s, const char *root, const struct mio_entry *e,
+                   const char *what)
+{
+    return mio_tpl_is_name(s->load, e, what) &&
+           mio_tpl_define(
+               s, mio_arena_printf(s->load->arena, "%s.%.*s", root, MIO_FMT(e->key)), e->key_pos);
+}
+
+struct raw_variable {
+    struct mio_variable v;
+    struct mio_str type;
+    bool nullable;
+};
+
+static void variable(struct mio_scope_load *s, const struct mio_entry *e)
+{
+    static const struct mio_tpl_key keys[] = {
+        MIO_TPL_KEY(raw_variable, "type", MIO_WANT_TEXT, type),
+        {"default", MIO_WANT_IGNORE, 0, false},
+        MIO_TPL_KEY(raw_variable, "description", MIO_WANT_TEXT, v.doc),
+        MIO_TPL_KEY(raw_variable, "sensitive", MIO_WANT_BOOL, v.sensitive),
+        MIO_TPL_KEY(raw_variable, "ephemeral", MIO_WANT_BOOL, v.ephemeral),
+        MIO_TPL_KEY(raw_variable, "nullable", MIO_WANT_BOOL, nullable),
+        MIO_TPL_KEY(raw_variable, "validation", MIO_WANT_RULES, v.validation),
+    };
+    if (!define(s, "var", e, "variable"))
+        return;
+    struct raw_variable r = {.v = {.name = e->key, .pos = e->key_pos}, .nullable = true};
+    const struct mio_node *n = e->value;
+    if (n->type == MIO_NODE_SEQ || (n->type == MIO_NODE_SCALAR && n->text.n)) {
+        char hint[160];
+        snprintf(hint, sizeof hint, "write `%.*s: { default: ... }`", (int)(e->key.n % 80),
+                 e->key.p);
+        mio_tpl_error(s->load, n->pos, hint, "variable `%.*s` must be a mapping, this is %s",
+                      MIO_FMT(e->key), mio_tpl_node_word(n));
+        return;
+    }
+    mio_tpl_read(s->load, n, called(s, "variable", e->key), e->key_pos, keys,
+                 sizeof keys / sizeof *keys, &r);
+    r.v.not_nullable = !r.nullable;
+    r.v.dflt = mio_node_get(n, "default");
+    if (r.v.dflt && mio_node_has_expr(r.v.dflt))
+        mio_tpl_error(s->load, r.v.dflt->pos, "put it into `locals:`, which may refer to variables",
+                      "the default of a variable cannot be an expression");
+    if (r.type.n)
+        r.v.type = mio_typespec_parse(s->load->arena, r.type, mio_node_get(n, "type")->pos,
+                                      s->load->diags);
+    ADD(s, variables) = r.v;
+}
+
+static void local(struct mio_scope_load *s, const struct mio_entry *e)
+{
+    if (define(s, "local", e, "local value"))
+        ADD(s, locals) = (struct mio_local){e->key, e->key_pos, e->value};
+}
+
+/* A copy of the mapping without some keys. */
+static const struct mio_node *without(struct mio_arena *a, const struct mio_node *map,
+                                      const char *key)
+{
+    if (map->type != MIO_NODE_MAP || !mio_node_get(map, key))
+        return map;
+    struct mio_node *n = MIO_NEW(a, struct mio_node);
+    struct mio_entry *entries = MIO_NEW_N(a, struct mio_entry, map->n);
+    *n = *map;
+    n->n = 0;
+    for (size_t i = 0; i < map->n; i++)
+        if (!mio_str_is(map->entries[i].key, key))
+            entries[n->n++] = map->entries[i];
+    n->entries = entries;
+    return n;
+}
+
+static void provider(struct mio_scope_load *s, const struct mio_entry *e)
+{
+    if (!define(s, "provider", e, "provider") ||
+        !mio_tpl_is_map(s->load, e->value, mio_str_z(called(s, "provider", e->key))))
+        return;
+    struct mio_provider_block p = {.name = e->key, .type = e->key, .pos = e->key_pos};
+    static const struct mio_tpl_key type =
+        MIO_TPL_KEY(mio_provider_block, "type", MIO_WANT_TEXT, type);
+    const struct mio_entry *t = mio_node_entry(e->value, MIO_STR("type"));
+    if (t)
+        mio_tpl_take(s->load, t, called(s, "provider", e->key), &type, &p);
+    if (e->value->type == MIO_NODE_MAP)
+        p.config = without(s->load->arena, e->value, "type");
+    ADD(s, providers) = p;
+}
+
+static void output(struct mio_scope_load *s, const struct mio_entry *e)
+{
+    static const struct mio_tpl_key keys[] = {
+        MIO_TPL_NEED(mio_output, "value", MIO_WANT_NODE, value),
+        MIO_TPL_KEY(mio_output, "sensitive", MIO_WANT_BOOL, sensitive),
+        MIO_TPL_KEY(mio_output, "description", MIO_WANT_TEXT, doc),
+        MIO_TPL_KEY(mio_output, "precondition", MIO_WANT_RULES, precondition),
+        MIO_TPL_KEY(mio_output, "depends_on", MIO_WANT_REFS, depends_on),
+    };
+    if (!define(s, "output", e, "output"))
+        return;
+    struct mio_output o = {.name = e->key, .pos = e->key_pos};
+    if (mio_tpl_read(s->load, e->value, called(s, "output", e->key), e->key_pos, keys,
+                     sizeof keys / sizeof *keys, &o))
+        ADD(s, outputs) = o;
+}
+
+static void check_or_policy(struct mio_scope_load *s, const struct mio_entry *e, bool blocks)
+{
+    static const struct mio_tpl_key keys[] = {
+        MIO_TPL_NEED(mio_check, "condition", MIO_WANT_NODE, condition),
+        MIO_TPL_NEED(mio_check, "error", MIO_WANT_NODE, error),
+    };
+    const char *what = blocks ? "policy" : "check";
+    if (!define(s, what, e, what))
+        return;
+    struct mio_check c = {.name = e->key, .pos = e->key_pos, .blocks = blocks};
+    if (mio_tpl_read(s->load, e->value, called(s, what, e->key), e->key_pos, keys,
+                     sizeof keys / sizeof *keys, &c))
+        ADD(s, checks) = c;
+}
+
+static void check(struct mio_scope_load *s, const struct mio_entry *e)
+{
+    check_or_policy(s, e, false);
+}
+
+static void policy(struct mio_scope_load *s, const struct mio_entry *e)
+{
+    check_or_policy(s, e, true);
+}
+
+static void notification(struct mio_scope_load *s, const struct mio_entry *e)
+{
+    if (define(s, "notification", e, "notification") &&
+        mio_tpl_is_map(s->load, e->value, mio_str_z(called(s, "notification", e->key))))
+        ADD(s, notifications) = (struct mio_local){e->key, e->key_pos, e->value};
+}
+
+static bool is_address(struct mio_scope_load *s, const struct mio_node *map, const char *key)
+{
+    const struct mio_node *n = mio_node_get(map, key);
+    if (mio_tpl_is_address(n->text, true))
+        return true;
+    mio_tpl_error(s->load, n->pos, "write KIND.NAME, KIND.NAME[\"key\"] or module.NAME.KIND.NAME",
+                  "`%.*s` is no address", MIO_FMT(n->text));
+    return false;
+}
+
+static void moved(struct mio_scope_load *s, const struct mio_node *n)
+{
+    static const struct mio_tpl_key keys[] = {
+        MIO_TPL_NEED(mio_moved, "from", MIO_WANT_TEXT, from),
+        MIO_TPL_NEED(mio_moved, "to", MIO_WANT_TEXT, to),
+    };
+    struct mio_moved m = {.pos = n->pos};
+    if (!mio_tpl_read(s->load, n, "this item of `moved`", n->pos, keys, 2, &m))
+        return;
+    bool good = is_address(s, n, "from");
+    if (!is_address(s, n, "to") || !good)
+        return;
+    if (mio_str_eq(m.from, m.to))
+        mio_tpl_error(s->load, n->pos, NULL, "`from` and `to` are the same address");
+    else
+        ADD(s, moved) = m;
+}
+
+struct raw_removed {
+    struct mio_removed r;
+    struct mio_str on_removed;
+};
+
+bool mio_tpl_on_removed(struct mio_load *l, const struct mio_node *map, struct mio_str word,
+                        bool *forget)
+{
+    *forget = mio_str_is(word, "forget");
+    if (*forget || mio_str_is(word, "delete"))
+        return true;
+    mio_tpl_error(l, mio_node_get(map, "on_removed")->pos, "write delete or forget",
+                  "`on_removed` cannot be `%.*s`", MIO_FMT(word));
+    return false;
+}
+
+static void removed(struct mio_scope_load *s, const struct mio_node *n)
+{
+    static const struct mio_tpl_key keys[] = {
+        MIO_TPL_NEED(raw_removed, "from", MIO_WANT_TEXT, r.from),
+        MIO_TPL_NEED(raw_removed, "on_removed", MIO_WANT_TEXT, on_removed),
+    };
+    struct raw_removed r = {.r = {.pos = n->pos}};
+    if (mio_tpl_read(s->load, n, "this item of `removed`", n->pos, keys, 2, &r) &&
+        is_address(s, n, "from") &&
+        mio_tpl_on_removed(s->load, n, r.on_removed, &r.r.forget))
+        ADD(s, removed) = r.r;
+}
+
+static void import(struct mio_scope_load *s, const struct mio_node *n)
+{
+    static const struct mio_tpl_key keys[] = {
+        MIO_TPL_NEED(mio_import_block, "to", MIO_WANT_TEXT, to),
+        MIO_TPL_NEED(mio_import_block, "id", MIO_WANT_NODE, id),
+        MIO_TPL_KEY(mio_import_block, "for_each", MIO_WANT_NODE, for_each),
+    };
+    struct mio_import_block b = {.pos = n->pos};
+    if (mio_tpl_read(s->load, n, "this item of `import`", n->pos, keys, 3, &b) &&
+        is_address(s, n, "to"))
+        ADD(s, imports) = b;
+}
+
+struct raw_settings {
+    struct mio_str required_version;
+    const struct mio_node *backend;
+};
+
+static void settings(struct mio_scope_load *s, const struct mio_entry *e)
+{
+    static const struct mio_tpl_key keys[] = {
+        MIO_TPL_KEY(raw_settings, "required_version", MIO_WANT_TEXT, required_version),
+        MIO_TPL_KEY(raw_settings, "backend", MIO_WANT_MAP, backend),
+    };
+    if (!mio_tpl_define(s, e->key, e->key_pos))
+        return;
+    struct raw_settings r = {0};
+    mio_tpl_read(s->load, e->value, "`mlops_iac`", e->key_pos, keys, 2, &r);
+    s->t->required_version = r.required_version;
+    s->t->backend = r.backend;
+}
+
+/* The table of top-level keys. Exactly one of the three readers is set. */
+static const struct top {
+    const char *key;
+    void (*each)(struct mio_scope_load *s, const struct mio_entry *e);  /* a mapping of name: ... */
+    void (*item)(struct mio_scope_load *s, const struct mio_node *n);   /* a list */
+    void (*whole)(struct mio_scope_load *s, const struct mio_entry *e); /* read as it is */
+} tops[] = {
+    {"mlops_iac", NULL, NULL, settings},
+    {"variables", variable, NULL, NULL},
+    {"locals", local, NULL, NULL},
+    {"providers", provider, NULL, NULL},
+    {"outputs", output, NULL, NULL},
+    {"moved", NULL, moved, NULL},
+    {"import", NULL, import, NULL},
+    {"removed", NULL, removed, NULL},
+    {"checks", check, NULL, NULL},
+    {"policies", policy, NULL, NULL},
+    {"notifications", notification, NULL, NULL},
+};
+
+static const struct top *find_top(struct mio_str key)
+{
+    for (size_t i = 0; i < sizeof tops / sizeof *tops; i++)
+        if (mio_str_is(key, tops[i].key))
+            return &tops[i];
+    return NULL;
+}
+
+bool mio_tpl_is_declaration(struct mio_str key)
+{
+    return find_top(key);
+}
+
+void mio_tpl_declarations(struct mio_scope_load *s, const struct mio_entry *top)
+{
+    const struct top *t = find_top(top->key);
+    struct mio_str what = mio_arena_printf(s->load->arena, "`%s`", t->key);
+    if (t->whole) {
+        t->whole(s, top);
+    } else if (t->each && mio_tpl_is_map(s->load, top->value, what)) {
+        for (size_t i = 0; i < top->value->n; i++)
+            t->each(s, &top->value->entries[i]);
+    } else if (t->item && mio_tpl_is_seq(s->load, top->value, what)) {
+        for (size_t i = 0; i < top->value->n; i++)
+            t->item(s, top->value->items[i]);
+    }
+}

@@ -1,0 +1,225 @@
+/* planner/template/load.c: one directory of YAML files to struct mio_template.
+ *
+ * In: *.yaml and *.yml of the folder, of modules it calls, of the stage. Owns: nothing; all lives in the arena. */
+#include "planner/template/load.h"
+#include "planner/template/yaml.h"
+#include "providers/sdk/fs.h"
+
+/* Files */
+
+static struct mio_str shown_path(const struct mio_load *l, struct mio_str path)
+{
+    size_t n = l->shown_from.n;
+    if (n && path.n > n && !memcmp(path.p, l->shown_from.p, n) && path.p[n] == '/')
+        return mio_str_sub(path, n + 1, path.n);
+    return path;
+}
+
+struct mio_tpl_file *mio_tpl_file(struct mio_load *l, struct mio_str path, struct mio_pos from)
+{
+    uintptr_t known;
+    if (mio_index_get(&l->files, path, &known))
+        return (struct mio_tpl_file *)known;
+    struct mio_err err = {0};
+    struct mio_str text;
+    struct mio_tpl_file *f = MIO_NEW(l->arena, struct mio_tpl_file);
+    f->path = path;
+    mio_index_set(&l->files, path, (uintptr_t)f);
+    if (l->read.n == MIO_TPL_MAX_FILES) {
+        mio_tpl_error(l, from, NULL, "more than %d files", MIO_TPL_MAX_FILES);
+        return f;
+    }
+    if (mio_fs_read(l->arena, path.p, MIO_YAML_MAX_BYTES + 1, &text, NULL, &err) != MIO_OK) {
+        mio_err_at(&err, from);
+        mio_diags_add(l->diags, MIO_ERROR, &err);
+        return f;
+    }
+    MIO_PUSH(l->arena, l->read.items, l->read.n, l->read.cap) = f;
+    MIO_PUSH(l->arena, l->sources->items, l->sources->n, l->sources->cap) =
+        (struct mio_source){shown_path(l, path), text};
+    f->source = (uint32_t)l->sources->n;
+    f->root = mio_yaml_parse(l->arena, l->sources, f->source, true, l->diags);
+    return f;
+}
+
+static bool is_yaml(struct mio_str name)
+{
+    return name.n && name.p[0] != '.' &&
+           (mio_str_ends(name, ".yaml") || mio_str_ends(name, ".yml"));
+}
+
+static bool is_auto(struct mio_str name)
+{
+    return mio_str_ends(name, ".auto.yaml") || mio_str_ends(name, ".auto.yml");
+}
+
+/* Top-level keys */
+
+static const struct mio_tpl_key top_keys[] = {
+    {"mlops_iac", MIO_WANT_IGNORE, 0, false}, {"variables", MIO_WANT_IGNORE, 0, false},
+    {"locals", MIO_WANT_IGNORE, 0, false},    {"providers", MIO_WANT_IGNORE, 0, false},
+    {"resources", MIO_WANT_IGNORE, 0, false}, {"data", MIO_WANT_IGNORE, 0, false},
+    {"outputs", MIO_WANT_IGNORE, 0, false},   {"modules", MIO_WANT_IGNORE, 0, false},
+    {"moved", MIO_WANT_IGNORE, 0, false},     {"import", MIO_WANT_IGNORE, 0, false},
+    {"removed", MIO_WANT_IGNORE, 0, false},   {"checks", MIO_WANT_IGNORE, 0, false},
+    {"policies", MIO_WANT_IGNORE, 0, false},  {"notifications", MIO_WANT_IGNORE, 0, false},
+};
+
+static void read_file(struct mio_scope_load *s, const struct mio_tpl_file *f)
+{
+    s->base_dir = mio_path_dir(f->path);
+    if (!mio_tpl_is_map(s->load, f->root, MIO_STR("a template file")))
+        return;
+    for (size_t i = 0; i < f->root->n; i++) {
+        const struct mio_entry *e = &f->root->entries[i];
+        if (mio_tpl_is_declaration(e->key))
+            mio_tpl_declarations(s, e);
+        else if (mio_str_is(e->key, "resources") || mio_str_is(e->key, "data"))
+            mio_tpl_blocks(s, e, mio_str_is(e->key, "data"));
+        else if (mio_str_is(e->key, "modules"))
+            mio_tpl_modules(s, e);
+        else
+            mio_tpl_unknown(s->load, e, "a template", top_keys, sizeof top_keys / sizeof *top_keys);
+    }
+}
+
+static void read_auto_variables(struct mio_scope_load *s, const struct mio_tpl_file *f)
+{
+    if (!mio_tpl_is_map(s->load, f->root, MIO_STR("a variable file")))
+        return;
+    if (mio_node_has_expr(f->root))
+        mio_tpl_error(s->load, f->root->pos, "put computed values into `locals:`",
+                      "a variable file holds plain values, no expressions");
+    MIO_PUSH(s->load->arena, s->t->auto_vars.items, s->t->auto_vars.n, s->t->auto_vars.cap) =
+        f->root;
+}
+
+static void read_files(struct mio_scope_load *s, const struct mio_str *names, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct mio_str path = mio_path_join(s->load->arena, s->t->dir, names[i]);
+        if (!is_yaml(names[i]) || mio_fs_is_dir(path.p))
+            continue;
+        bool variables = is_auto(names[i]);
+        if (variables && s->prefix.n)
+            continue; /* of the directory as a root template */
+        const struct mio_tpl_file *f = mio_tpl_file(s->load, path, (struct mio_pos){0});
+        if (!f->root)
+            continue;
+        if (variables)
+            read_auto_variables(s, f);
+        else
+            read_file(s, f);
+    }
+}
+
+struct mio_template *mio_tpl_dir(struct mio_load *l, struct mio_str dir, struct mio_str prefix,
+                                 struct mio_pos from)
+{
+    struct mio_err err = {0};
+    struct mio_str *names;
+    size_t n;
+    if (mio_fs_list(l->arena, mio_arena_z(l->arena, dir), &names, &n, &err) != MIO_OK) {
+        mio_err_at(&err, from);
+        mio_diags_add(l->diags, MIO_ERROR, &err);
+        return NULL;
+    }
+    struct mio_template *t = MIO_NEW(l->arena, struct mio_template);
+    struct mio_scope_load s = {.load = l, .t = t, .prefix = prefix};
+    t->dir = dir;
+    mio_index_init(&s.addresses, l->arena, 64);
+    struct mio_str *open = MIO_NEW_N(l->arena, struct mio_str, l->nopen + 1);
+    const struct mio_str *outer = l->open_dirs;
+    if (l->nopen)
+        memcpy(open, outer, l->nopen * sizeof *open);
+    open[l->nopen++] = dir;
+    l->open_dirs = open;
+    size_t before = l->read.n;
+    read_files(&s, names, n);
+    l->open_dirs = outer;
+    l->nopen--;
+    if (from.file && !t->blocks.n && !t->outputs.n && !t->modules.n && l->read.n == before &&
+        !t->variables.n)
+        mio_tpl_error(l, from, NULL, "the folder `%.*s` holds no template", MIO_FMT(dir));
+    return t;
+}
+
+static void finish_blocks(struct mio_load *l, struct mio_template *t)
+{
+    for (size_t i = 0; i < t->blocks.n; i++)
+        mio_tpl_finish_block(l, &t->blocks.items[i]);
+    for (size_t i = 0; i < t->modules.n; i++)
+        finish_blocks(l, t->modules.items[i].tpl);
+}
+
+/* Names and bytes of every file read, in the order read. */
+static struct mio_str digest(const struct mio_load *l)
+{
+    struct mio_sha256 *h = mio_sha256_new();
+    uint8_t out[MIO_SHA256_LEN];
+    mio_sha256_start(h);
+    for (size_t i = 0; i < l->read.n; i++) {
+        const struct mio_source *s = &l->sources->items[l->read.items[i]->source - 1];
+        char head[32];
+        int n = snprintf(head, sizeof head, "%zu %zu\n", s->path.n, s->text.n);
+        mio_sha256_add(h, head, (size_t)n);
+        mio_sha256_add(h, s->path.p, s->path.n);
+        mio_sha256_add(h, s->text.p, s->text.n);
+    }
+    mio_sha256_end(h, out);
+    mio_sha256_free(h);
+    char *hex = mio_arena_alloc(l->arena, MIO_SHA256_HEX + 1);
+    mio_hex(out, MIO_SHA256_LEN, hex);
+    return (struct mio_str){hex, MIO_SHA256_HEX};
+}
+
+enum mio_code mio_template_load(struct mio_arena *a, const struct mio_template_opts *o,
+                                struct mio_template **out, struct mio_diags *diags)
+{
+    size_t errors = diags->errors;
+    struct mio_str dir = mio_arena_str(a, mio_str_z(o->dir)), stage = mio_str_z(o->stage);
+    struct mio_load l = {.arena = a, .diags = diags, .sources = o->sources};
+    l.shown_from = mio_path_dir(dir);
+    mio_index_init(&l.files, a, 16);
+    if (!mio_fs_is_dir(dir.p))
+        return mio_diags_error(diags, MIO_IO, (struct mio_pos){0},
+                               "name the template directory with -chdir=DIR or -dir=DIR",
+                               "there is no folder %.*s", MIO_FMT(dir));
+    struct mio_template *t = mio_tpl_dir(&l, dir, (struct mio_str){0}, (struct mio_pos){0});
+    if (!t)
+        return MIO_IO;
+    if (!l.read.n && diags->errors == errors)
+        return mio_diags_error(diags, MIO_TEMPLATE, (struct mio_pos){0},
+                               "a template is one or more *.yaml files",
+                               "the folder %.*s holds no template", MIO_FMT(dir));
+    if (stage.n)
+        mio_tpl_stage(&l, t, stage);
+    finish_blocks(&l, t);
+    t->stage = mio_arena_str(a, stage);
+    t->digest = digest(&l);
+    if (diags->errors != errors)
+        return MIO_TEMPLATE;
+    *out = t;
+    return MIO_OK;
+}
+
+enum mio_code mio_varfile_load(struct mio_arena *a, const char *path, struct mio_sources *sources,
+                               const struct mio_node **out, struct mio_diags *diags)
+{
+    struct mio_load l = {.arena = a, .diags = diags, .sources = sources};
+    size_t errors = diags->errors;
+    mio_index_init(&l.files, a, 4);
+    const struct mio_tpl_file *f =
+        mio_tpl_file(&l, mio_arena_str(a, mio_str_z(path)), (struct mio_pos){0});
+    if (!f->source)
+        return MIO_IO;
+    if (!f->root || !mio_tpl_is_map(&l, f->root, MIO_STR("a variable file")))
+        return MIO_TEMPLATE;
+    if (mio_node_has_expr(f->root))
+        mio_tpl_error(&l, f->root->pos, "put computed values into `locals:`",
+                      "a variable file holds plain values, no expressions");
+    if (diags->errors != errors)
+        return MIO_TEMPLATE;
+    *out = f->root;
+    return MIO_OK;
+}

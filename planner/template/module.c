@@ -1,0 +1,106 @@
+/* planner/template/module.c: `modules:`: calls of other template directories, loaded with them. */
+#include "planner/template/load.h"
+#include "providers/sdk/fs.h"
+
+
+static bool is_local(struct mio_str s)
+{
+    return mio_str_starts(s, "./") || mio_str_starts(s, "../") || mio_str_is(s, ".") ||
+           mio_str_is(s, "..");
+}
+
+static void too_many(struct mio_load *l, struct mio_pos pos)
+{
+    mio_tpl_error(l, pos, "use for_each on one call",
+                  "more than %d module calls, or modules more than %d deep", MIO_TPL_MAX_MODULES,
+                  MIO_TPL_MAX_DEPTH);
+}
+
+/* The chain of folders that leads back to `dir`, for the message. */
+static void cycle(struct mio_load *l, struct mio_str dir, struct mio_pos pos)
+{
+    char chain[320] = "";
+    size_t used = 0, i = 0;
+    while (!mio_str_eq(l->open_dirs[i], dir))
+        i++;
+    for (; i < l->nopen && used < sizeof chain - 130; i++)
+        used += (size_t)snprintf(chain + used, sizeof chain - used, "%.*s -> ",
+                                 MIO_FMT(mio_str_sub(mio_path_base(l->open_dirs[i]), 0, 60)));
+    snprintf(chain + used, sizeof chain - used, "%.*s",
+             MIO_FMT(mio_str_sub(mio_path_base(dir), 0, 60)));
+    mio_tpl_error(l, pos, chain, "this module calls itself");
+}
+
+static struct mio_template *open_module(struct mio_scope_load *s, const struct mio_entry *e,
+                                        struct mio_str source, struct mio_pos pos)
+{
+    struct mio_load *l = s->load;
+    if (!is_local(source)) {
+        mio_tpl_error(l, pos, "copy the module into the repository and name it as `../modules/NAME`",
+                      "`%.*s` is no local path: it must begin with `./` or `../`",
+                      MIO_FMT(source));
+        return NULL;
+    }
+    struct mio_str dir = mio_path_join(l->arena, s->t->dir, source);
+    if (l->nopen == MIO_TPL_MAX_DEPTH || ++l->nmodules > MIO_TPL_MAX_MODULES) {
+        too_many(l, pos);
+        return NULL;
+    }
+    for (size_t i = 0; i < l->nopen; i++) {
+        if (!mio_str_eq(l->open_dirs[i], dir))
+            continue;
+        cycle(l, dir, pos);
+        return NULL;
+    }
+    return mio_tpl_dir(
+        l, dir, mio_arena_printf(l->arena, "%.*smodule.%.*s.", MIO_FMT(s->prefix), MIO_FMT(e->key)),
+        pos);
+}
+
+static void call(struct mio_scope_load *s, const struct mio_entry *e)
+{
+    static const struct mio_tpl_key keys[] = {
+        MIO_TPL_NEED(mio_module_call, "source", MIO_WANT_TEXT, source),
+        MIO_TPL_KEY(mio_module_call, "inputs", MIO_WANT_MAP, inputs),
+        MIO_TPL_KEY(mio_module_call, "count", MIO_WANT_NODE, count),
+        MIO_TPL_KEY(mio_module_call, "for_each", MIO_WANT_NODE, for_each),
+        MIO_TPL_KEY(mio_module_call, "depends_on", MIO_WANT_REFS, depends_on),
+    };
+    struct mio_load *l = s->load;
+    struct mio_str address = mio_arena_printf(l->arena, "module.%.*s", MIO_FMT(e->key));
+    if (!mio_tpl_is_name(l, e, "module") || !mio_tpl_define(s, address, e->key_pos))
+        return;
+    struct mio_module_call c = {.name = e->key, .pos = e->key_pos};
+    if (!mio_tpl_read(l, e->value, address.p, e->key_pos, keys, sizeof keys / sizeof *keys, &c))
+        return;
+    if (c.count && c.for_each)
+        mio_tpl_error(l, c.for_each->pos, NULL, "%s has both `count` and `for_each`", address.p);
+    c.tpl = open_module(s, e, c.source, mio_node_get(e->value, "source")->pos);
+    if (!c.tpl)
+        return;
+    for (size_t i = 0; c.inputs && i < c.inputs->n; i++) {
+        const struct mio_entry *in = &c.inputs->entries[i];
+        size_t v = 0, n = c.tpl->variables.n;
+        struct mio_str *names = MIO_NEW_N(l->arena, struct mio_str, n);
+        for (; v < n; v++)
+            names[v] = c.tpl->variables.items[v].name;
+        for (v = 0; v < n && !mio_str_eq(names[v], in->key);)
+            v++;
+        if (v < n)
+            continue;
+        struct mio_str near = mio_str_nearest(in->key, names, n);
+        char hint[160];
+        snprintf(hint, sizeof hint, "did you mean `%.*s`?", MIO_FMT(mio_str_sub(near, 0, 120)));
+        mio_tpl_error(l, in->key_pos, near.n ? hint : "its variables are declared in the module",
+                      "the module has no variable `%.*s`", MIO_FMT(in->key));
+    }
+    MIO_PUSH(l->arena, s->t->modules.items, s->t->modules.n, s->t->modules.cap) = c;
+}
+
+void mio_tpl_modules(struct mio_scope_load *s, const struct mio_entry *top)
+{
+    if (!mio_tpl_is_map(s->load, top->value, MIO_STR("`modules`")))
+        return;
+    for (size_t i = 0; i < top->value->n; i++)
+        call(s, &top->value->entries[i]);
+}

@@ -1,0 +1,227 @@
+/* planner/template/stage.c: stages/NAME.yaml: checked, and its overrides laid over providers and blocks.
+ *
+ * Variables and guards are left in stage_block for the rooms that use them. */
+#include "planner/template/load.h"
+#include "providers/sdk/fs.h"
+
+struct raw_stage {
+    const struct mio_node *variables, *providers, *set, *guards, *after, *approvals;
+    struct mio_str description;
+};
+static const struct mio_tpl_key stage_keys[] = {
+    MIO_TPL_KEY(raw_stage, "variables", MIO_WANT_MAP, variables),
+    MIO_TPL_KEY(raw_stage, "providers", MIO_WANT_MAP, providers),
+    MIO_TPL_KEY(raw_stage, "set", MIO_WANT_MAP, set),
+    MIO_TPL_KEY(raw_stage, "guards", MIO_WANT_MAP, guards),
+    MIO_TPL_KEY(raw_stage, "required_approvals", MIO_WANT_NODE, approvals),
+    MIO_TPL_KEY(raw_stage, "after", MIO_WANT_NODE, after),
+    MIO_TPL_KEY(raw_stage, "description", MIO_WANT_TEXT, description),
+};
+
+/* A copy of `map` in which `path` ("a.b.c") holds `value`; mappings on the way are made or copied. A key that
+ * exists as it is written, dots and all, wins. */
+static const struct mio_node *with(struct mio_arena *a, const struct mio_node *map,
+                                   struct mio_str path, const struct mio_entry *e)
+{
+    ptrdiff_t dot = mio_node_entry(map, path) ? -1 : mio_str_find(path, '.');
+    struct mio_str head = dot < 0 ? path : mio_str_sub(path, 0, (size_t)dot);
+    const struct mio_node *value = e->value;
+    const struct mio_entry *old = mio_node_entry(map, head);
+    if (dot >= 0) {
+        struct mio_node *inner = MIO_NEW(a, struct mio_node);
+        *inner = (struct mio_node){.type = MIO_NODE_MAP, .pos = e->key_pos};
+        value = with(a, old && old->value->type == MIO_NODE_MAP ? old->value : inner,
+                     mio_str_sub(path, (size_t)dot + 1, path.n), e);
+    }
+    struct mio_node *n = MIO_NEW(a, struct mio_node);
+    struct mio_entry *entries = MIO_NEW_N(a, struct mio_entry, map->n + 1);
+    *n = *map;
+    if (map->n)
+        memcpy(entries, map->entries, map->n * sizeof *entries);
+    size_t at = old ? (size_t)(old - map->entries) : n->n++;
+    entries[at] = (struct mio_entry){head, e->key_pos, value};
+    n->entries = entries;
+    return n;
+}
+
+static void set_provider(struct mio_load *l, struct mio_template *t, const struct mio_entry *e)
+{
+    struct mio_str what = mio_arena_printf(l->arena, "provider `%.*s`", MIO_FMT(e->key));
+    if (!mio_tpl_is_map(l, e->value, what))
+        return;
+    for (size_t i = 0; i < t->providers.n; i++) {
+        struct mio_provider_block *p = &t->providers.items[i];
+        if (!mio_str_eq(p->name, e->key))
+            continue;
+        if (!p->config)
+            p->config = e->value;
+        for (size_t k = 0; k < e->value->n && p->config != e->value; k++)
+            p->config = with(l->arena, p->config, e->value->entries[k].key, &e->value->entries[k]);
+        return;
+    }
+    struct mio_str *names = MIO_NEW_N(l->arena, struct mio_str, t->providers.n);
+    for (size_t i = 0; i < t->providers.n; i++)
+        names[i] = t->providers.items[i].name;
+    struct mio_str near = mio_str_nearest(e->key, names, t->providers.n);
+    struct mio_str hint = mio_arena_printf(l->arena, "did you mean `%.*s`?", MIO_FMT(near));
+    mio_tpl_error(l, e->key_pos, near.n ? hint.p : "declare it under `providers:` first",
+                  "the template has no provider `%.*s`", MIO_FMT(e->key));
+}
+
+/* The template that the leading module.NAME. steps of an address lead to; the rest stays in *s. */
+static struct mio_template *descend(struct mio_template *t, struct mio_str *s)
+{
+    while (t && mio_str_starts(*s, "module.")) {
+        struct mio_str rest = mio_str_sub(*s, 7, s->n);
+        ptrdiff_t dot = mio_str_find(rest, '.');
+        struct mio_str name = dot < 0 ? rest : mio_str_sub(rest, 0, (size_t)dot);
+        struct mio_template *next = NULL;
+        for (size_t i = 0; i < t->modules.n && !next; i++)
+            if (mio_str_eq(t->modules.items[i].name, name))
+                next = t->modules.items[i].tpl;
+        *s = dot < 0 ? (struct mio_str){0} : mio_str_sub(rest, (size_t)dot + 1, rest.n);
+        t = next;
+    }
+    return t;
+}
+
+static struct mio_str block_address(struct mio_arena *a, const struct mio_block *b)
+{
+    return mio_arena_printf(a, "%s%.*s.%.*s", b->is_data ? "data." : "", MIO_FMT(b->kind),
+                            MIO_FMT(b->name));
+}
+
+static void no_such_block(struct mio_load *l, const struct mio_template *t,
+                          const struct mio_entry *e, struct mio_str wanted)
+{
+    size_t n = t ? t->blocks.n : 0;
+    struct mio_str *names = MIO_NEW_N(l->arena, struct mio_str, n);
+    for (size_t i = 0; i < n; i++)
+        names[i] = block_address(l->arena, &t->blocks.items[i]);
+    struct mio_str near = mio_str_nearest(wanted, names, n);
+    struct mio_str hint = mio_arena_printf(l->arena, "did you mean `%.*s`?", MIO_FMT(near));
+    mio_tpl_error(l, e->key_pos,
+                  mio_str_find(e->key, '[') >= 0
+                      ? "name the resource without an instance key: all its instances share a body"
+                  : near.n ? hint.p
+                           : "`set:` takes addresses like `compute.cpu` or `module.train.job.fit`",
+                  "the template has no `%.*s` to set", MIO_FMT(e->key));
+}
+
+static void set_block(struct mio_load *l, struct mio_template *root, const struct mio_entry *e)
+{
+    struct mio_str rest = e->key;
+    struct mio_template *t = descend(root, &rest);
+    if (!mio_tpl_is_map(l, e->value, mio_arena_printf(l->arena, "`%.*s`", MIO_FMT(e->key))))
+        return;
+    for (size_t i = 0; t && i < t->blocks.n; i++) {
+        struct mio_block *b = &t->blocks.items[i];
+        bool data = mio_str_starts(rest, "data.");
+        struct mio_str s = data ? mio_str_sub(rest, 5, rest.n) : rest;
+        if (data != b->is_data || s.n != b->kind.n + 1 + b->name.n || s.p[b->kind.n] != '.' ||
+            !mio_str_eq(mio_str_sub(s, 0, b->kind.n), b->kind) ||
+            !mio_str_eq(mio_str_sub(s, b->kind.n + 1, s.n), b->name))
+            continue;
+        for (size_t k = 0; k < e->value->n; k++)
+            b->body = with(l->arena, b->body, e->value->entries[k].key, &e->value->entries[k]);
+        return;
+    }
+    no_such_block(l, t, e, rest);
+}
+
+static void check_variable(struct mio_load *l, const struct mio_template *t,
+                           const struct mio_entry *e)
+{
+    struct mio_str *names = MIO_NEW_N(l->arena, struct mio_str, t->variables.n);
+    for (size_t i = 0; i < t->variables.n; i++) {
+        names[i] = t->variables.items[i].name;
+        if (mio_str_eq(names[i], e->key))
+            return;
+    }
+    struct mio_str near = mio_str_nearest(e->key, names, t->variables.n);
+    struct mio_str hint = mio_arena_printf(l->arena, "did you mean `%.*s`?", MIO_FMT(near));
+    mio_tpl_error(l, e->key_pos, near.n ? hint.p : "declare it under `variables:` first",
+                  "the template has no variable `%.*s`", MIO_FMT(e->key));
+}
+
+/* `after: staging` or a list of stages. */
+static void check_after(struct mio_load *l, const struct mio_node *n, struct mio_str stage)
+{
+    const struct mio_node *const *items = n->type == MIO_NODE_SEQ ? n->items : &n;
+    size_t count = n->type == MIO_NODE_SEQ ? n->n : 1;
+    for (size_t i = 0; i < count; i++) {
+        if (items[i]->type != MIO_NODE_SCALAR || items[i]->expr || !items[i]->text.n)
+            mio_tpl_error(l, items[i]->pos, NULL, "`after` names a stage, this is %s",
+                          mio_tpl_node_word(items[i]));
+        else if (mio_str_eq(items[i]->text, stage))
+            mio_tpl_error(l, items[i]->pos, NULL, "a stage cannot come after itself");
+    }
+}
+
+static void check_approvals(struct mio_load *l, const struct mio_node *n)
+{
+    int64_t count;
+    if (n->type != MIO_NODE_SCALAR || n->expr || !mio_value_i64(n->literal, &count) || count < 0 ||
+        count > 100)
+        mio_tpl_error(l, n->pos, NULL, "`required_approvals` must be a number from 0 to 100");
+}
+
+/* The file of the stage, or NULL with an error that lists the stages there are. */
+static struct mio_tpl_file *stage_file(struct mio_load *l, struct mio_str dir, struct mio_str stage)
+{
+    for (int yml = 0; yml < 2; yml++) {
+        struct mio_str path = mio_arena_printf(l->arena, "%.*s/stages/%.*s.%s", MIO_FMT(dir),
+                                               MIO_FMT(stage), yml ? "yml" : "yaml");
+        if (mio_fs_exists(path.p))
+            return mio_tpl_file(l, path, (struct mio_pos){0});
+    }
+    struct mio_str *names, folder = mio_arena_printf(l->arena, "%.*s/stages", MIO_FMT(dir));
+    struct mio_err err = {0};
+    size_t n = 0;
+    if (!mio_fs_is_dir(folder.p) || mio_fs_list(l->arena, folder.p, &names, &n, &err) != MIO_OK)
+        n = 0;
+    char known[300] = "";
+    size_t used = 0;
+    for (size_t i = 0; i < n && used < sizeof known - 64; i++) {
+        ptrdiff_t dot = mio_str_find(names[i], '.');
+        if (dot > 0 && dot < 50)
+            used += (size_t)snprintf(known + used, sizeof known - used, "%s%.*s", used ? ", " : "",
+                                     (int)dot, names[i].p);
+    }
+    struct mio_str hint = mio_arena_printf(l->arena, "stages of this template: %s", known);
+    mio_tpl_error(l, (struct mio_pos){0}, used ? hint.p : "make the folder stages/ with one file a stage",
+                  "there is no stages/%.*s.yaml", MIO_FMT(stage));
+    return NULL;
+}
+
+void mio_tpl_stage(struct mio_load *l, struct mio_template *t, struct mio_str stage)
+{
+    for (size_t i = 0; i < stage.n; i++) {
+        char c = stage.p[i];
+        if ((c | 32) >= 'a' ? (c | 32) <= 'z' : (c >= '0' && c <= '9') || (i && c == '-'))
+            continue;
+        if (c == '_')
+            continue;
+        mio_tpl_error(l, (struct mio_pos){0}, "letters, digits, `-` and `_`",
+                      "`%.*s` cannot be the name of a stage", MIO_FMT(stage));
+        return;
+    }
+    struct mio_tpl_file *f = stage_file(l, t->dir, stage);
+    if (!f || !f->root)
+        return;
+    struct raw_stage r = {0};
+    t->stage_block = f->root;
+    if (!mio_tpl_read(l, f->root, "a stage", f->root->pos, stage_keys,
+                      sizeof stage_keys / sizeof *stage_keys, &r))
+        return;
+    for (size_t i = 0; r.variables && i < r.variables->n; i++)
+        check_variable(l, t, &r.variables->entries[i]);
+    for (size_t i = 0; r.providers && i < r.providers->n; i++)
+        set_provider(l, t, &r.providers->entries[i]);
+    for (size_t i = 0; r.set && i < r.set->n; i++)
+        set_block(l, t, &r.set->entries[i]);
+    if (r.after)
+        check_after(l, r.after, stage);
+    if (r.approvals)
+        check_approvals(l, r.approvals);
+}
