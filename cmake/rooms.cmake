@@ -1,6 +1,11 @@
 # mio_room(NAME DEPS...): one static library from all .c files of the folder.
 function(mio_room name)
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.c)
+  if(NOT sources)
+    message(STATUS "${name}: no sources yet")
+    file(WRITE ${CMAKE_BINARY_DIR}/${name}_empty.c "typedef int mio_empty_room;\n")
+    set(sources ${CMAKE_BINARY_DIR}/${name}_empty.c)
+  endif()
   add_library(${name} STATIC ${sources})
   target_link_libraries(${name} PUBLIC ${ARGN})
 endfunction()

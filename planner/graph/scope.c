@@ -1,0 +1,625 @@
+/* planner/graph/scope.c: what a name in an expression stands for. See stack.h. */
+#include "planner/graph/stack.h"
+
+static const char *const fixed_roots[] = {"var", "local", "stage", "path", "each",
+                                          "count", "self", "module", "data"};
+
+static struct mio_str step_name(const struct mio_ref *ref, size_t i)
+{
+    return i < ref->n ? mio_value_str(ref->steps[i].value) : MIO_STR("");
+}
+
+/* The nearest key of the module's index that begins with `prefix`, without the prefix. */
+static struct mio_str suggest(struct mio_stack *st, const struct mio_modinst *m, const char *prefix,
+                              struct mio_str word)
+{
+    struct mio_str *names = NULL;
+    size_t n = 0, cap = 0, skip = strlen(prefix);
+    for (size_t i = 0; i < m->index.room; i++)
+        if (m->index.slots[i].key.p && mio_str_starts(m->index.slots[i].key, prefix))
+            MIO_PUSH(st->arena, names, n, cap) = mio_str_sub(m->index.slots[i].key, skip, SIZE_MAX);
+    return mio_str_nearest(word, names, n);
+}
+
+static enum mio_code unknown_name(struct mio_scope_arg *s, const char *what, const char *prefix,
+                                  struct mio_str name, struct mio_err *err)
+{
+    struct mio_str near = suggest(s->st, s->mod, prefix, name);
+    mio_fail(err, MIO_TEMPLATE, "there is no %s \"%.*s\"", what, MIO_FMT(name));
+    if (near.n)
+        return mio_err_hint(err, "Did you mean %s%.*s?", prefix, MIO_FMT(near));
+    return mio_err_hint(err, "Declare it in the template, or correct the name.");
+}
+
+/* Evaluates a memo once, noting what it depended on, and hands that on to whoever asks. */
+static enum mio_code remember(struct mio_stack *st, struct mio_memo *memo, const char *what,
+                              struct mio_str name,
+                              enum mio_code (*make)(struct mio_stack *, void *, struct mio_value *,
+                                                    struct mio_err *),
+                              void *arg, struct mio_err *err)
+{
+    if (memo->visit == MIO_VISIT_BUSY)
+        return mio_fail(err, MIO_TEMPLATE, "%s.%.*s refers to itself", what, MIO_FMT(name));
+    if (memo->visit == MIO_VISIT_FAILED)
+        return mio_fail(err, MIO_TEMPLATE, "%s.%.*s could not be evaluated", what, MIO_FMT(name));
+    if (memo->visit == MIO_VISIT_NEW) {
+        struct mio_deps *outer = st->collect;
+        memo->visit = MIO_VISIT_BUSY;
+        st->collect = &memo->deps;
+        enum mio_code rc = make(st, arg, &memo->value, err);
+        st->collect = outer;
+        memo->visit = rc ? MIO_VISIT_FAILED : MIO_VISIT_DONE;
+        if (rc)
+            return rc;
+    }
+    if (st->collect)
+        mio_deps_merge(st->arena, st->collect, &memo->deps);
+    return MIO_OK;
+}
+
+struct item {
+    struct mio_modinst *m;
+    size_t i;
+};
+
+static enum mio_code node_in(struct mio_stack *st, struct mio_modinst *m, const struct mio_node *n,
+                             struct mio_value *out, struct mio_err *err)
+{
+    struct mio_scope_arg arg = {st, m};
+    struct mio_scope scope = mio_stack_scope(&arg);
+    return mio_node_eval(n, &scope, out, err);
+}
+
+static enum mio_code make_local(struct mio_stack *st, void *arg, struct mio_value *out,
+                                struct mio_err *err)
+{
+    struct item *it = arg;
+    return node_in(st, it->m, it->m->tpl->locals.items[it->i].value, out, err);
+}
+
+static enum mio_code make_output(struct mio_stack *st, void *arg, struct mio_value *out,
+                                 struct mio_err *err)
+{
+    struct item *it = arg;
+    const struct mio_output *o = &it->m->tpl->outputs.items[it->i];
+    if (node_in(st, it->m, o->value, out, err))
+        return err->code;
+    if (o->sensitive) {
+        *out = mio_sensitive(*out);
+    } else if (it->m == st->root && mio_has_sensitive(*out)) {
+        mio_fail(err, MIO_TEMPLATE, "output \"%.*s\" holds a sensitive value", MIO_FMT(o->name));
+        mio_err_hint(err, "Add `sensitive: true` to the output, or wrap the value in nonsensitive().");
+        return mio_err_at(err, o->pos);
+    }
+    return MIO_OK;
+}
+
+/* A value given as text: by the variable's type, else as it stands. */
+static enum mio_code from_text(struct mio_stack *st, const struct mio_variable *v,
+                               const struct mio_var_input *in, struct mio_value *out,
+                               struct mio_err *err)
+{
+    struct mio_str type = v->type ? mio_typespec_name(st->arena, v->type) : MIO_STR("any");
+    if (mio_str_is(type, "string") || mio_str_is(type, "any")) {
+        *out = mio_string(in->text);
+        return MIO_OK;
+    }
+    if (mio_str_is(type, "number") || mio_str_is(type, "bool")) {
+        *out = mio_string(in->text);
+        return MIO_OK; /* the conversion that follows checks it */
+    }
+    struct mio_diags diags;
+    mio_diags_init(&diags, st->arena);
+    const struct mio_expr *e = mio_expr_parse(st->arena, in->text, (struct mio_pos){0}, &diags);
+    struct mio_scope none = {.arena = st->arena, .pure = true};
+    if (!e) {
+        mio_fail(err, MIO_USAGE, "%s: the value of %.*s is not a valid %.*s: %s", in->origin,
+                 MIO_FMT(v->name), MIO_FMT(type), diags.n ? diags.items[0].err.message : "");
+        return mio_err_hint(err, "Write it as in a template, for example -var 'names=[\"a\", \"b\"]'.");
+    }
+    return mio_expr_eval(e, &none, out, err);
+}
+
+static const struct mio_var_input *given(const struct mio_stack *st, struct mio_str name)
+{
+    for (size_t i = st->nvars; i-- > 0;)
+        if (mio_str_eq(st->vars[i].name, name))
+            return &st->vars[i];
+    return NULL;
+}
+
+/* Root variables come from outside, a module's from its call. */
+static enum mio_code raw_variable(struct mio_stack *st, struct item *it, struct mio_value *out,
+                                  struct mio_err *err)
+{
+    const struct mio_variable *v = &it->m->tpl->variables.items[it->i];
+    const struct mio_node *node = NULL;
+    struct mio_modinst *where = it->m;
+    if (it->m->parent) {
+        const struct mio_node *inputs = it->m->call->inputs;
+        const struct mio_entry *e = inputs ? mio_node_entry(inputs, v->name) : NULL;
+        node = e ? e->value : NULL;
+        where = node ? it->m->parent : it->m;
+    } else {
+        const struct mio_var_input *in = given(st, v->name);
+        if (in && !in->node)
+            return from_text(st, v, in, out, err);
+        node = in ? in->node : NULL;
+    }
+    if (!node)
+        node = v->dflt;
+    if (!node) {
+        mio_fail(err, MIO_USAGE, "the variable \"%.*s\" has no value", MIO_FMT(v->name));
+        mio_err_hint(err, it->m->parent ? "Give it under `inputs:` of the module call."
+                                        : "Give it with -var '%.*s=...', -var-file, or a default.",
+                     MIO_FMT(v->name));
+        return mio_err_at(err, it->m->parent ? it->m->call->pos : v->pos);
+    }
+    struct mio_inst *self = st->self;
+    if (where != it->m) /* each and count of the module call */
+        st->self = NULL;
+    enum mio_code rc = node_in(st, where, node, out, err);
+    st->self = self;
+    return rc;
+}
+
+static enum mio_code validate_variable(struct mio_stack *st, struct item *it, struct mio_value v,
+                                       struct mio_err *err);
+
+static enum mio_code make_variable(struct mio_stack *st, void *arg, struct mio_value *out,
+                                   struct mio_err *err)
+{
+    struct item *it = arg;
+    const struct mio_variable *v = &it->m->tpl->variables.items[it->i];
+    struct mio_value raw;
+    if (raw_variable(st, it, &raw, err))
+        return err->code;
+    if (mio_is_null(raw) && v->not_nullable && v->dflt && node_in(st, it->m, v->dflt, &raw, err))
+        return err->code;
+    if (v->type && !mio_is_null(raw) &&
+        mio_typespec_convert(st->arena, v->type, raw, &raw, err)) {
+        mio_err_wrap(err, "variable \"%.*s\"", MIO_FMT(v->name));
+        return mio_err_at(err, v->pos);
+    }
+    *out = v->sensitive || v->ephemeral ? mio_sensitive(raw) : raw;
+    /* Validation may refer to the variable itself: it counts as known from here on. */
+    it->m->variables[it->i].value = *out;
+    it->m->variables[it->i].visit = MIO_VISIT_DONE;
+    return v->validation ? validate_variable(st, it, *out, err) : MIO_OK;
+}
+
+static enum mio_code validate_variable(struct mio_stack *st, struct item *it, struct mio_value v,
+                                       struct mio_err *err)
+{
+    const struct mio_variable *var = &it->m->tpl->variables.items[it->i];
+    for (size_t k = 0; k < var->validation->n; k++) {
+        const struct mio_node *rule = var->validation->items[k];
+        const struct mio_node *condition = mio_node_get(rule, "condition");
+        const struct mio_node *message = mio_node_get(rule, "error");
+        struct mio_value ok, text;
+        if (!condition || node_in(st, it->m, condition, &ok, err) || mio_to_bool(ok, &ok, err))
+            return err->code;
+        if (ok.type != MIO_BOOL || ok.b)
+            continue;
+        if (!message || node_in(st, it->m, message, &text, err))
+            text = mio_string_z("the value is not allowed");
+        mio_fail(err, MIO_USAGE, "invalid value for variable \"%.*s\": %.*s", MIO_FMT(var->name),
+                 MIO_FMT(mio_value_str(text)));
+        return mio_err_at(err, condition->pos);
+    }
+    (void)v;
+    return MIO_OK;
+}
+
+enum mio_code mio_stack_variable(struct mio_stack *st, struct mio_modinst *m, size_t i,
+                                 struct mio_value *out, struct mio_err *err)
+{
+    struct item it = {m, i};
+    if (remember(st, &m->variables[i], "var", m->tpl->variables.items[i].name, make_variable, &it, err))
+        return err->code;
+    *out = m->variables[i].value;
+    return MIO_OK;
+}
+
+enum mio_code mio_stack_output(struct mio_stack *st, struct mio_modinst *m, size_t i,
+                               struct mio_value *out, struct mio_err *err)
+{
+    struct item it = {m, i};
+    if (remember(st, &m->outputs[i], "output", m->tpl->outputs.items[i].name, make_output, &it, err))
+        return err->code;
+    *out = m->outputs[i].value;
+    return MIO_OK;
+}
+
+static enum mio_code named(struct mio_scope_arg *s, const struct mio_ref *ref, struct mio_value *out,
+                           struct mio_err *err)
+{
+    bool local = mio_str_is(ref->root, "local");
+    const char *prefix = local ? "local." : "var.";
+    struct mio_str name = step_name(ref, 0);
+    char key[160];
+    int n = snprintf(key, sizeof key, "%s%.*s", prefix, MIO_FMT(name));
+    uintptr_t i;
+    if (n < 0 || (size_t)n >= sizeof key ||
+        !mio_index_get(&s->mod->index, (struct mio_str){key, (size_t)n}, &i))
+        return unknown_name(s, local ? "local" : "variable", prefix, name, err);
+    if (!local)
+        return mio_stack_variable(s->st, s->mod, i, out, err);
+    struct item it = {s->mod, i};
+    if (remember(s->st, &s->mod->locals[i], "local", name, make_local, &it, err))
+        return err->code;
+    *out = s->mod->locals[i].value;
+    return MIO_OK;
+}
+
+static enum mio_code instance_value(struct mio_stack *st, struct mio_inst *inst,
+                                    struct mio_value *out, struct mio_err *err)
+{
+    if (st->collect)
+        mio_deps_add(st->arena, st->collect, inst);
+    return st->value(st->arg, inst, out, err);
+}
+
+/* One instance by key; a key that is not there is an error that names those that are. */
+static struct mio_inst *by_key(const struct mio_res *r, struct mio_value key)
+{
+    int64_t i;
+    uintptr_t at;
+    if (r->repetition == MIO_COUNT && mio_value_i64(key, &i))
+        return i >= 0 && (uint64_t)i < r->n ? &r->insts[i] : NULL;
+    if (r->repetition == MIO_FOR_EACH && mio_index_get(&r->keys, mio_value_str(key), &at))
+        return &r->insts[at];
+    return NULL;
+}
+
+static enum mio_code all_instances(struct mio_stack *st, struct mio_res *r, struct mio_value *out,
+                                   struct mio_err *err)
+{
+    struct mio_value *items = MIO_NEW_N(st->arena, struct mio_value, r->n + 1);
+    for (size_t i = 0; i < r->n; i++)
+        if (instance_value(st, &r->insts[i], &items[i], err))
+            return err->code;
+    if (r->repetition == MIO_COUNT) {
+        *out = mio_list(items, r->n);
+        return MIO_OK;
+    }
+    struct mio_pair *pairs = MIO_NEW_N(st->arena, struct mio_pair, r->n + 1);
+    for (size_t i = 0; i < r->n; i++)
+        pairs[i] = (struct mio_pair){mio_value_str(r->insts[i].key), items[i]};
+    *out = mio_map(pairs, r->n);
+    return MIO_OK;
+}
+
+static enum mio_code resource(struct mio_scope_arg *s, const struct mio_ref *ref, struct mio_res *r,
+                              size_t step, struct mio_value *out, size_t *used, struct mio_err *err)
+{
+    struct mio_stack *st = s->st;
+    if (mio_stack_expand_res(st, r, err))
+        return err->code;
+    *used = step;
+    if (r->repetition == MIO_DISABLED) {
+        *out = mio_null();
+        return MIO_OK;
+    }
+    if (r->repetition == MIO_ONE)
+        return instance_value(st, &r->insts[0], out, err);
+    if (step >= ref->n || !ref->steps[step].known || ref->steps[step].value.type == MIO_UNKNOWN)
+        return all_instances(st, r, out, err);
+    struct mio_value key = ref->steps[step].value;
+    struct mio_inst *inst = by_key(r, key);
+    if (!inst) {
+        mio_fail(err, MIO_TEMPLATE, "%.*s.%.*s has no instance with the key %s%.*s%s",
+                 MIO_FMT(r->block->kind), MIO_FMT(r->block->name), key.type == MIO_STRING ? "\"" : "",
+                 MIO_FMT(mio_value_str(key)), key.type == MIO_STRING ? "\"" : "");
+        return mio_err_hint(err, r->repetition == MIO_COUNT
+                                     ? "It uses count: the keys are numbers from 0 to %zu."
+                                     : "It uses for_each with %zu keys; use one of those.",
+                            r->repetition == MIO_COUNT ? r->n - (r->n > 0) : r->n);
+    }
+    *used = step + 1;
+    return instance_value(st, inst, out, err);
+}
+
+static enum mio_code module_outputs(struct mio_stack *st, struct mio_modinst *m,
+                                    struct mio_value *out, struct mio_err *err)
+{
+    size_t n = m->tpl->outputs.n;
+    struct mio_pair *pairs = MIO_NEW_N(st->arena, struct mio_pair, n + 1);
+    for (size_t i = 0; i < n; i++) {
+        pairs[i].key = m->tpl->outputs.items[i].name;
+        if (mio_stack_output(st, m, i, &pairs[i].value, err))
+            return err->code;
+    }
+    *out = mio_map(pairs, n);
+    return MIO_OK;
+}
+
+static enum mio_code module_ref(struct mio_scope_arg *s, const struct mio_ref *ref,
+                                struct mio_value *out, size_t *used, struct mio_err *err)
+{
+    struct mio_str name = step_name(ref, 0);
+    struct mio_str key = mio_arena_printf(s->st->arena, "module.%.*s", MIO_FMT(name));
+    uintptr_t at;
+    if (!mio_index_get(&s->mod->index, key, &at))
+        return unknown_name(s, "module", "module.", name, err);
+    struct mio_modcall *c = (struct mio_modcall *)at;
+    if (c->visit != MIO_VISIT_DONE)
+        return mio_fail(err, MIO_TEMPLATE, "module.%.*s could not be unfolded%s", MIO_FMT(name),
+                        c->visit == MIO_VISIT_DONE ? "" : " before it is referred to");
+    *used = 1;
+    struct mio_pair *pairs = MIO_NEW_N(s->st->arena, struct mio_pair, c->n + 1);
+    struct mio_value *items = MIO_NEW_N(s->st->arena, struct mio_value, c->n + 1);
+    bool keyed = c->repetition == MIO_COUNT || c->repetition == MIO_FOR_EACH;
+    for (size_t i = 0; i < c->n; i++) {
+        bool wanted = !keyed || ref->n < 2 || !ref->steps[1].known ||
+                      mio_equal(c->items[i]->key, ref->steps[1].value);
+        items[i] = mio_null();
+        /* One output of a single module is asked for alone: the others may depend on what asks. */
+        uintptr_t o;
+        struct mio_str out_name = step_name(ref, 1);
+        struct mio_str out_key = mio_arena_printf(s->st->arena, "output.%.*s", MIO_FMT(out_name));
+        if (!keyed && ref->n > 1 && ref->steps[1].known) {
+            if (!mio_index_get(&c->items[i]->index, out_key, &o)) {
+                struct mio_scope_arg inner = {s->st, c->items[i]};
+                return unknown_name(&inner, "output of that module", "output.", out_name, err);
+            }
+            *used = 2;
+            return mio_stack_output(s->st, c->items[i], o, out, err);
+        }
+        if (wanted && module_outputs(s->st, c->items[i], &items[i], err))
+            return err->code;
+        pairs[i] = (struct mio_pair){mio_value_str(c->items[i]->key), items[i]};
+    }
+    *out = c->repetition == MIO_COUNT ? mio_list(items, c->n) : mio_map(pairs, c->n);
+    return MIO_OK;
+}
+
+/* each, count, self, path, stage: small things that one look settles. */
+static enum mio_code context(struct mio_scope_arg *s, const struct mio_ref *ref,
+                             struct mio_value *out, size_t *used, struct mio_err *err)
+{
+    struct mio_stack *st = s->st;
+    struct mio_str name = step_name(ref, 0);
+    const struct mio_inst *self = st->self;
+    struct mio_value key = self ? self->key : s->mod->key, each = self ? self->each : s->mod->each;
+    *used = 1;
+    if (mio_str_is(ref->root, "each") && key.type == MIO_STRING) {
+        if (mio_str_is(name, "key") || mio_str_is(name, "value")) {
+            *out = mio_str_is(name, "key") ? key : each;
+            return MIO_OK;
+        }
+        return mio_fail(err, MIO_TEMPLATE, "each has key and value, not \"%.*s\"", MIO_FMT(name));
+    }
+    if (mio_str_is(ref->root, "count") && key.type == MIO_NUMBER) {
+        if (!mio_str_is(name, "index"))
+            return mio_fail(err, MIO_TEMPLATE, "count has index, not \"%.*s\"", MIO_FMT(name));
+        *out = key;
+        return MIO_OK;
+    }
+    if (mio_str_is(ref->root, "stage")) {
+        if (!mio_str_is(name, "name"))
+            return mio_fail(err, MIO_TEMPLATE, "stage has name, not \"%.*s\"", MIO_FMT(name));
+        *out = mio_string(st->root->tpl->stage.n ? st->root->tpl->stage : MIO_STR("default"));
+        return MIO_OK;
+    }
+    if (mio_str_is(ref->root, "path")) {
+        bool module = mio_str_is(name, "module"), root = mio_str_is(name, "root");
+        if (!module && !root && !mio_str_is(name, "cwd"))
+            return mio_fail(err, MIO_TEMPLATE, "path has module, root and cwd, not \"%.*s\"", MIO_FMT(name));
+        *out = module ? mio_string(s->mod->tpl->dir)
+               : root ? mio_string(st->root->tpl->dir)
+                      : mio_string_z(st->chdir);
+        return MIO_OK;
+    }
+    if (mio_str_is(ref->root, "self") && st->self_value) {
+        *out = *st->self_value;
+        *used = 0;
+        return MIO_OK;
+    }
+    mio_fail(err, MIO_TEMPLATE, "%.*s means nothing here", MIO_FMT(ref->root));
+    return mio_err_hint(err, mio_str_is(ref->root, "each")    ? "each is there in blocks with for_each."
+                             : mio_str_is(ref->root, "count") ? "count is there in blocks with count."
+                                                              : "self is there in postconditions.");
+}
+
+static bool is_fixed_root(struct mio_str root)
+{
+    for (size_t i = 0; i < sizeof fixed_roots / sizeof *fixed_roots; i++)
+        if (mio_str_is(root, fixed_roots[i]))
+            return true;
+    return false;
+}
+
+static enum mio_code no_such_resource(struct mio_scope_arg *s, struct mio_str kind,
+                                      struct mio_str name, bool data, struct mio_err *err)
+{
+    struct mio_str word = mio_arena_printf(s->st->arena, "%s%.*s.%.*s", data ? "data." : "",
+                                           MIO_FMT(kind), MIO_FMT(name));
+    struct mio_str *names = NULL;
+    size_t n = 0, cap = 0;
+    for (size_t i = 0; i < s->mod->index.room; i++)
+        if (s->mod->index.slots[i].key.p)
+            MIO_PUSH(s->st->arena, names, n, cap) = s->mod->index.slots[i].key;
+    for (size_t i = 0; i < sizeof fixed_roots / sizeof *fixed_roots; i++)
+        MIO_PUSH(s->st->arena, names, n, cap) =
+            mio_arena_printf(s->st->arena, "%s.%.*s", fixed_roots[i], MIO_FMT(name));
+    struct mio_str near = mio_str_nearest(word, names, n);
+    if (name.n == 0)
+        mio_fail(err, MIO_TEMPLATE, "there is nothing named \"%.*s\" here", MIO_FMT(kind));
+    else
+        mio_fail(err, MIO_TEMPLATE, "there is no resource %.*s in the template", MIO_FMT(word));
+    if (near.n)
+        return mio_err_hint(err, "Did you mean %.*s?", MIO_FMT(near));
+    return mio_err_hint(err, "Declare it, or refer to one that the template has.");
+}
+
+static enum mio_code lookup(void *varg, const struct mio_ref *ref, struct mio_value *out,
+                            size_t *used, struct mio_err *err)
+{
+    struct mio_scope_arg *s = varg;
+    bool data = mio_str_is(ref->root, "data");
+    enum mio_code rc;
+    *used = 1;
+    if (mio_str_is(ref->root, "var") || mio_str_is(ref->root, "local")) {
+        rc = named(s, ref, out, err);
+    } else if (mio_str_is(ref->root, "module")) {
+        rc = module_ref(s, ref, out, used, err);
+    } else if (data || !is_fixed_root(ref->root)) {
+        struct mio_str kind = data ? step_name(ref, 0) : ref->root, name = step_name(ref, data);
+        char key[256];
+        int n = snprintf(key, sizeof key, "%s%.*s.%.*s", data ? "data." : "", MIO_FMT(kind), MIO_FMT(name));
+        uintptr_t r;
+        /* data is a kind of asset too: data.trips is a resource, data.KIND.NAME a lookup. */
+        if (n > 0 && (size_t)n < sizeof key &&
+            mio_index_get(&s->mod->index, (struct mio_str){key, (size_t)n}, &r))
+            rc = resource(s, ref, (struct mio_res *)r, 1u + data, out, used, err);
+        else if (data && (n = snprintf(key, sizeof key, "data.%.*s", MIO_FMT(kind))) > 0 &&
+                 (size_t)n < sizeof key &&
+                 mio_index_get(&s->mod->index, (struct mio_str){key, (size_t)n}, &r))
+            rc = resource(s, ref, (struct mio_res *)r, 1, out, used, err);
+        else
+            rc = no_such_resource(s, kind, name, data, err);
+    } else {
+        rc = context(s, ref, out, used, err);
+    }
+    return rc ? mio_err_at(err, ref->pos) : MIO_OK;
+}
+
+struct mio_scope mio_stack_scope(struct mio_scope_arg *arg)
+{
+    return (struct mio_scope){
+        .arena = arg->st->arena,
+        .lookup = lookup,
+        .arg = arg,
+        .dir = arg->mod->tpl->dir.p,
+        .planning = arg->st->planning,
+        .now = arg->st->now,
+    };
+}
+
+static enum mio_code eval_list(const struct mio_node *n, const struct mio_scope *scope,
+                               struct mio_value *out, struct mio_err *err)
+{
+    struct mio_value *items = MIO_NEW_N(scope->arena, struct mio_value, n->n + 1);
+    for (size_t i = 0; i < n->n; i++)
+        if (mio_node_eval(n->items[i], scope, &items[i], err))
+            return err->code;
+    *out = mio_list(items, n->n);
+    return MIO_OK;
+}
+
+static enum mio_code eval_map(const struct mio_node *n, const struct mio_scope *scope,
+                              struct mio_value *out, struct mio_err *err)
+{
+    struct mio_pair *pairs = mio_arena_alloc(scope->arena, (n->n + 1) * sizeof *pairs);
+    for (size_t i = 0; i < n->n; i++) {
+        pairs[i].key = n->entries[i].key;
+        if (mio_node_eval(n->entries[i].value, scope, &pairs[i].value, err))
+            return err->code;
+    }
+    *out = mio_map(pairs, n->n);
+    return MIO_OK;
+}
+
+enum mio_code mio_node_eval(const struct mio_node *n, const struct mio_scope *scope,
+                            struct mio_value *out, struct mio_err *err)
+{
+    if (n->type == MIO_NODE_SEQ)
+        return eval_list(n, scope, out, err);
+    if (n->type == MIO_NODE_MAP)
+        return eval_map(n, scope, out, err);
+    if (!n->expr) {
+        *out = n->literal;
+        return MIO_OK;
+    }
+    return mio_expr_eval(n->expr, scope, out, err) ? mio_err_at(err, n->pos) : MIO_OK;
+}
+
+/* ---- depends_on ---- */
+
+static enum mio_code wait_for(struct mio_scope_arg *s, struct mio_res *r, struct mio_value key,
+                              struct mio_deps *deps, struct mio_err *err)
+{
+    if (mio_stack_expand_res(s->st, r, err))
+        return err->code;
+    for (size_t i = 0; i < r->n; i++) {
+        struct mio_value ignored;
+        if (!mio_is_null(key) && !mio_equal(key, r->insts[i].key))
+            continue;
+        mio_deps_add(s->st->arena, deps, &r->insts[i]);
+        if (s->st->value(s->st->arg, &r->insts[i], &ignored, err))
+            return err->code;
+    }
+    return MIO_OK;
+}
+
+/* Every resource of a module and of the modules in it. */
+static enum mio_code wait_for_module(struct mio_scope_arg *s, struct mio_str prefix,
+                                     struct mio_deps *deps, struct mio_err *err)
+{
+    for (size_t i = 0; i < s->st->nres; i++) {
+        struct mio_str p = s->st->res[i]->mod->prefix;
+        if (p.n > prefix.n && memcmp(p.p, prefix.p, prefix.n) == 0 &&
+            (p.p[prefix.n] == '.' || p.p[prefix.n] == '[') &&
+            wait_for(s, s->st->res[i], mio_null(), deps, err))
+            return err->code;
+    }
+    return MIO_OK;
+}
+
+struct named_ref {
+    struct mio_str text;
+    bool found;
+};
+
+static bool first_ref(void *arg, const struct mio_ref *ref)
+{
+    struct named_ref *r = arg;
+    (void)ref;
+    r->found = true;
+    return false;
+}
+
+/* One item: plain text "compute.cpu", or the same in ${...}. */
+static enum mio_code depend_item(struct mio_scope_arg *s, const struct mio_node *n,
+                                 struct mio_deps *deps, struct mio_err *err)
+{
+    struct mio_str text = mio_str_trim(n->text);
+    struct named_ref seen = {text, false};
+    if (n->expr)
+        mio_expr_refs(n->expr, first_ref, &seen);
+    if (seen.found && mio_str_starts(text, "${") && mio_str_ends(text, "}"))
+        text = mio_str_trim(mio_str_sub(text, 2, text.n - 3));
+    struct mio_address ad;
+    uintptr_t r;
+    if (n->type != MIO_NODE_SCALAR || mio_address_parse(s->st->arena, text, &ad, err))
+        return mio_err_at(err, n->pos);
+    if (ad.module.n && ad.kind.n == 0)
+        return wait_for_module(s, mio_arena_printf(s->st->arena, "%.*s%.*s", MIO_FMT(s->mod->prefix),
+                                                   MIO_FMT(ad.module)), deps, err);
+    struct mio_str key = mio_arena_printf(s->st->arena, "%s%.*s.%.*s", ad.is_data ? "data." : "",
+                                          MIO_FMT(ad.kind), MIO_FMT(ad.name));
+    if (!mio_index_get(&s->mod->index, key, &r)) {
+        no_such_resource(s, ad.kind, ad.name, ad.is_data, err);
+        return mio_err_at(err, n->pos);
+    }
+    return wait_for(s, (struct mio_res *)r, ad.key, deps, err);
+}
+
+enum mio_code mio_stack_depends(struct mio_stack *st, struct mio_inst *inst, struct mio_err *err)
+{
+    mio_deps_merge(st->arena, &inst->deps, &inst->res->deps);
+    const struct mio_node *list = inst->res->block->depends_on;
+    struct mio_scope_arg s = {st, inst->res->mod};
+    for (size_t i = 0; list && i < list->n; i++)
+        if (depend_item(&s, list->items[i], &inst->deps, err))
+            return err->code;
+    for (struct mio_modinst *m = inst->res->mod; m->parent; m = m->parent) {
+        struct mio_scope_arg outer = {st, m->parent};
+        list = m->call->depends_on;
+        for (size_t i = 0; list && i < list->n; i++)
+            if (depend_item(&outer, list->items[i], &inst->deps, err))
+                return err->code;
+    }
+    return MIO_OK;
+}

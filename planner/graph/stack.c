@@ -1,0 +1,324 @@
+/* planner/graph/stack.c: building and unfolding. See stack.h. */
+#include "planner/graph/stack.h"
+#include "providers/sdk/json.h"
+
+void mio_deps_add(struct mio_arena *a, struct mio_deps *d, struct mio_inst *inst)
+{
+    if (d->n && d->items[d->n - 1] == inst)
+        return;
+    for (size_t i = 0; i < d->n; i++)
+        if (d->items[i] == inst)
+            return;
+    MIO_PUSH(a, d->items, d->n, d->cap) = inst;
+}
+
+void mio_deps_merge(struct mio_arena *a, struct mio_deps *d, const struct mio_deps *from)
+{
+    for (size_t i = 0; i < from->n; i++)
+        mio_deps_add(a, d, from->items[i]);
+}
+
+static struct mio_str key_of(struct mio_arena *a, const char *root, struct mio_str name)
+{
+    return mio_arena_printf(a, "%s.%.*s", root, MIO_FMT(name));
+}
+
+static struct mio_modinst *new_module(struct mio_stack *st, const struct mio_template *t)
+{
+    struct mio_arena *a = st->arena;
+    struct mio_modinst *m = MIO_NEW(a, struct mio_modinst);
+    m->tpl = t;
+    m->variables = MIO_NEW_N(a, struct mio_memo, t->variables.n + 1);
+    m->locals = MIO_NEW_N(a, struct mio_memo, t->locals.n + 1);
+    m->outputs = MIO_NEW_N(a, struct mio_memo, t->outputs.n + 1);
+    mio_index_init(&m->index, a, t->variables.n + t->locals.n + t->outputs.n + t->blocks.n + 8);
+    for (size_t i = 0; i < t->variables.n; i++)
+        mio_index_add(&m->index, key_of(a, "var", t->variables.items[i].name), i);
+    for (size_t i = 0; i < t->locals.n; i++)
+        mio_index_add(&m->index, key_of(a, "local", t->locals.items[i].name), i);
+    for (size_t i = 0; i < t->outputs.n; i++)
+        mio_index_add(&m->index, key_of(a, "output", t->outputs.items[i].name), i);
+    return m;
+}
+
+static void add_blocks(struct mio_stack *st, struct mio_modinst *m)
+{
+    const struct mio_template *t = m->tpl;
+    for (size_t i = 0; i < t->blocks.n; i++) {
+        const struct mio_block *b = &t->blocks.items[i];
+        struct mio_res *r = MIO_NEW(st->arena, struct mio_res);
+        r->mod = m;
+        r->block = b;
+        struct mio_str key = mio_arena_printf(st->arena, "%s%.*s.%.*s", b->is_data ? "data." : "",
+                                              MIO_FMT(b->kind), MIO_FMT(b->name));
+        mio_index_add(&m->index, key, (uintptr_t)r);
+        MIO_PUSH(st->arena, st->res, st->nres, st->res_cap) = r;
+    }
+    for (size_t i = 0; i < t->modules.n; i++) {
+        struct mio_modcall *c = MIO_NEW(st->arena, struct mio_modcall);
+        c->call = &t->modules.items[i];
+        c->in = m;
+        mio_index_add(&m->index, key_of(st->arena, "module", c->call->name), (uintptr_t)c);
+        MIO_PUSH(st->arena, st->calls, st->ncalls, st->calls_cap) = c;
+    }
+}
+
+/* Keys and values of one repetition; `n` is 1 with a null key when there is none. */
+struct unfolded {
+    enum mio_repetition repetition;
+    size_t n;
+    struct mio_value each; /* MIO_FOR_EACH: a map, or a list of strings */
+};
+
+static enum mio_code unfold_count(struct mio_stack *st, const struct mio_node *node,
+                                  struct mio_value v, struct unfolded *out, struct mio_err *err)
+{
+    int64_t n;
+    if (!mio_value_i64(v, &n) || n < 0) {
+        mio_fail(err, MIO_TEMPLATE, "count must be a whole number that is not negative");
+        return mio_err_at(err, node->pos);
+    }
+    if ((uint64_t)n > st->budget) {
+        mio_fail(err, MIO_TEMPLATE, "count of %lld is above the budget of %zu instances", (long long)n,
+                 st->budget);
+        mio_err_hint(err, "Raise MLOPS_IAC_MAX_INSTANCES if that many are really wanted.");
+        return mio_err_at(err, node->pos);
+    }
+    *out = (struct unfolded){.repetition = MIO_COUNT, .n = (size_t)n};
+    return MIO_OK;
+}
+
+static enum mio_code unfold_each(const struct mio_node *node, struct mio_value v,
+                                 struct unfolded *out, struct mio_err *err)
+{
+    bool strings = v.type == MIO_LIST;
+    for (uint32_t i = 0; strings && i < v.n; i++)
+        strings = v.items[i].type == MIO_STRING;
+    if (mio_is_sensitive(v) || (v.type != MIO_MAP && !strings)) {
+        mio_fail(err, MIO_TEMPLATE, mio_is_sensitive(v)
+                                        ? "for_each cannot be sensitive: its keys become addresses"
+                                        : "for_each must be a map, or a set of strings");
+        mio_err_hint(err, "Use toset([...]) for a list of names.");
+        return mio_err_at(err, node->pos);
+    }
+    *out = (struct unfolded){.repetition = MIO_FOR_EACH, .n = v.n, .each = v};
+    return MIO_OK;
+}
+
+static enum mio_code unfold(struct mio_stack *st, const struct mio_scope *scope,
+                            const struct mio_node *count, const struct mio_node *each,
+                            const struct mio_node *enabled, struct unfolded *out,
+                            struct mio_err *err)
+{
+    static const char *const names[] = {"count", "for_each", "enabled"};
+    const struct mio_node *nodes[] = {count, each, enabled};
+    *out = (struct unfolded){.repetition = MIO_ONE, .n = 1};
+    for (size_t k = 0; k < 3; k++) {
+        struct mio_value v;
+        if (!nodes[k])
+            continue;
+        if (mio_node_eval(nodes[k], scope, &v, err))
+            return err->code;
+        if (v.type == MIO_UNKNOWN || (k == 1 && mio_has_unknown(v) && v.type == MIO_LIST)) {
+            mio_fail(err, MIO_TEMPLATE, "%s depends on values that are known only after apply", names[k]);
+            mio_err_hint(err, "Make it depend on variables or names from the template, or apply in two "
+                              "steps with -target.");
+            return mio_err_at(err, nodes[k]->pos);
+        }
+        if (k == 0 && unfold_count(st, nodes[k], v, out, err))
+            return err->code;
+        if (k == 1 && unfold_each(nodes[k], v, out, err))
+            return err->code;
+        if (k == 2) {
+            struct mio_value b;
+            if (mio_to_bool(v, &b, err))
+                return mio_err_at(err, nodes[k]->pos);
+            if (b.type == MIO_BOOL && !b.b)
+                *out = (struct unfolded){.repetition = MIO_DISABLED, .n = 0};
+        }
+    }
+    return MIO_OK;
+}
+
+static struct mio_value key_at(struct mio_stack *st, const struct unfolded *u, size_t i,
+                               struct mio_value *each)
+{
+    *each = mio_null();
+    if (u->repetition == MIO_COUNT)
+        return mio_number_i64(st->arena, (int64_t)i);
+    if (u->repetition != MIO_FOR_EACH)
+        return mio_null();
+    if (u->each.type == MIO_LIST) {
+        *each = u->each.items[i];
+        return u->each.items[i];
+    }
+    *each = u->each.pairs[i].value;
+    return mio_string(u->each.pairs[i].key);
+}
+
+static enum mio_code build(struct mio_stack *st, struct mio_modinst *m, int depth);
+
+static enum mio_code unfold_call(struct mio_stack *st, struct mio_modcall *c, int depth,
+                                 struct mio_err *err)
+{
+    struct mio_scope_arg arg = {st, c->in};
+    struct mio_scope scope = mio_stack_scope(&arg);
+    struct unfolded u;
+    struct mio_deps deps = {0}, *outer = st->collect;
+    st->collect = &deps;
+    enum mio_code rc = unfold(st, &scope, c->call->count, c->call->for_each, NULL, &u, err);
+    st->collect = outer;
+    if (rc)
+        return rc;
+    c->repetition = (uint8_t)u.repetition;
+    c->items = MIO_NEW_N(st->arena, struct mio_modinst *, u.n + 1);
+    for (size_t i = 0; i < u.n; i++) {
+        struct mio_modinst *m = new_module(st, c->call->tpl);
+        m->call = c->call;
+        m->parent = c->in;
+        m->key = key_at(st, &u, i, &m->each);
+        mio_deps_merge(st->arena, &m->deps, &c->in->deps);
+        mio_deps_merge(st->arena, &m->deps, &deps);
+        MIO_AUTO_BUF b = {0};
+        mio_buf_printf(&b, "%.*smodule.%.*s", MIO_FMT(c->in->prefix), MIO_FMT(c->call->name));
+        if (!mio_is_null(m->key)) {
+            mio_buf_char(&b, '[');
+            mio_json_write(&b, m->key, MIO_JSON_PLAIN);
+            mio_buf_char(&b, ']');
+        }
+        mio_buf_char(&b, '.');
+        m->prefix = mio_arena_str(st->arena, mio_buf_view(&b));
+        c->items[c->n++] = m;
+        if (build(st, m, depth + 1))
+            return mio_fail(err, MIO_TEMPLATE, "module %.*s could not be unfolded", MIO_FMT(m->prefix));
+    }
+    return MIO_OK;
+}
+
+static enum mio_code build(struct mio_stack *st, struct mio_modinst *m, int depth)
+{
+    size_t from = st->ncalls;
+    add_blocks(st, m);
+    size_t to = st->ncalls;
+    for (size_t i = from; i < to; i++) {
+        struct mio_modcall *c = st->calls[i];
+        struct mio_err err = {0};
+        c->visit = MIO_VISIT_BUSY;
+        if (depth > 16)
+            mio_fail(&err, MIO_TEMPLATE, "modules are nested more than 16 deep");
+        else
+            unfold_call(st, c, depth, &err);
+        c->visit = err.code ? MIO_VISIT_FAILED : MIO_VISIT_DONE;
+        if (err.code) {
+            mio_err_at(&err, c->call->pos);
+            mio_diags_add(st->diags, MIO_ERROR, &err);
+        }
+    }
+    return st->diags->errors ? MIO_TEMPLATE : MIO_OK;
+}
+
+enum mio_code mio_stack_build(struct mio_stack *st, const struct mio_template *tpl)
+{
+    st->root = new_module(st, tpl);
+    return build(st, st->root, 0);
+}
+
+static struct mio_str instance_address(struct mio_stack *st, const struct mio_res *r,
+                                       struct mio_value key)
+{
+    char text[512];
+    int n = snprintf(text, sizeof text, "%.*s%s%.*s.%.*s", MIO_FMT(r->mod->prefix),
+                     r->block->is_data ? "data." : "", MIO_FMT(r->block->kind),
+                     MIO_FMT(r->block->name));
+    struct mio_str base = {text, n < 0 ? 0 : (size_t)n < sizeof text ? (size_t)n : sizeof text - 1};
+    if (mio_is_null(key))
+        return mio_arena_str(st->arena, base);
+    if (key.type == MIO_NUMBER && base.n + key.n + 2 < sizeof text) { /* the hot case */
+        text[base.n] = '[';
+        memcpy(text + base.n + 1, key.s, key.n);
+        text[base.n + 1 + key.n] = ']';
+        return mio_arena_str(st->arena, (struct mio_str){text, base.n + key.n + 2});
+    }
+    MIO_AUTO_BUF b = {0};
+    mio_buf_str(&b, base);
+    mio_buf_char(&b, '[');
+    mio_json_write(&b, key, MIO_JSON_PLAIN);
+    mio_buf_char(&b, ']');
+    return mio_arena_str(st->arena, mio_buf_view(&b));
+}
+
+static enum mio_code expand(struct mio_stack *st, struct mio_res *r, struct mio_err *err)
+{
+    struct mio_scope_arg arg = {st, r->mod};
+    struct mio_scope scope = mio_stack_scope(&arg);
+    const struct mio_block *b = r->block;
+    struct unfolded u;
+    if (unfold(st, &scope, b->count, b->for_each, b->enabled, &u, err))
+        return err->code;
+    if (u.n > st->budget - (st->ninsts < st->budget ? st->ninsts : st->budget)) {
+        mio_fail(err, MIO_TEMPLATE, "the template has more than %zu instances", st->budget);
+        return mio_err_hint(err, "Raise MLOPS_IAC_MAX_INSTANCES if that many are really wanted.");
+    }
+    r->repetition = u.repetition;
+    r->n = u.n;
+    r->insts = MIO_NEW_N(st->arena, struct mio_inst, u.n + 1);
+    if (u.repetition == MIO_FOR_EACH)
+        mio_index_init(&r->keys, st->arena, u.n);
+    for (size_t i = 0; i < u.n; i++) {
+        struct mio_inst *inst = &r->insts[i];
+        inst->res = r;
+        inst->key = key_at(st, &u, i, &inst->each);
+        inst->address = instance_address(st, r, inst->key);
+        if (u.repetition == MIO_FOR_EACH && !mio_index_add(&r->keys, mio_value_str(inst->key), i))
+            return mio_fail(err, MIO_TEMPLATE, "for_each has the key \"%.*s\" twice",
+                            MIO_FMT(mio_value_str(inst->key)));
+        inst->number = (uint32_t)st->ninsts;
+        MIO_PUSH(st->arena, st->insts, st->ninsts, st->inst_cap) = inst;
+    }
+    return MIO_OK;
+}
+
+enum mio_code mio_stack_expand_res(struct mio_stack *st, struct mio_res *r, struct mio_err *err)
+{
+    if (r->visit == MIO_VISIT_DONE)
+        return MIO_OK;
+    if (r->visit == MIO_VISIT_BUSY) {
+        mio_fail(err, MIO_TEMPLATE, "count or for_each of %.*s.%.*s refers to itself",
+                 MIO_FMT(r->block->kind), MIO_FMT(r->block->name));
+        return mio_err_at(err, r->block->pos);
+    }
+    if (r->visit == MIO_VISIT_FAILED)
+        return mio_fail(err, MIO_TEMPLATE, "%.*s.%.*s could not be unfolded", MIO_FMT(r->block->kind),
+                        MIO_FMT(r->block->name));
+    struct mio_deps *outer = st->collect;
+    r->visit = MIO_VISIT_BUSY;
+    mio_deps_merge(st->arena, &r->deps, &r->mod->deps);
+    st->collect = &r->deps;
+    enum mio_code rc = expand(st, r, err);
+    st->collect = outer;
+    r->visit = rc ? MIO_VISIT_FAILED : MIO_VISIT_DONE;
+    if (rc) {
+        mio_err_at(err, r->block->pos);
+        mio_diags_add(st->diags, MIO_ERROR, err);
+    }
+    return rc;
+}
+
+enum mio_code mio_stack_expand(struct mio_stack *st)
+{
+    enum mio_code first = MIO_OK;
+    for (size_t i = 0; i < st->nres; i++) {
+        struct mio_err err = {0};
+        enum mio_code rc = mio_stack_expand_res(st, st->res[i], &err);
+        first = first ? first : rc;
+    }
+    return first;
+}
+
+struct mio_inst *mio_stack_find(const struct mio_stack *st, struct mio_str address)
+{
+    for (size_t i = 0; i < st->ninsts; i++)
+        if (mio_str_eq(st->insts[i]->address, address))
+            return st->insts[i];
+    return NULL;
+}
