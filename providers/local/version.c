@@ -135,7 +135,10 @@ enum mio_code local_version_remove(struct local *l, const struct local_version *
             return err->code;
         one.version = found ? mio_get_str(record, "supersedes") : (struct mio_str){0};
     }
-    rmdir(name_dir(l, v)); /* stays when another version is in it */
+    struct mio_str *left;
+    size_t n;
+    if (local_version_all(l, v, &left, &n, err) || (!n && mio_fs_remove_tree(name_dir(l, v), err)))
+        return err->code;
     rmdir(local_path(l, "workspaces/%.*s/assets/%.*s", MIO_FMT(v->ws), MIO_FMT(v->kind)));
     return MIO_OK;
 }

@@ -33,7 +33,7 @@ static enum mio_code write_record(struct local *l, struct mio_str ws, struct mio
     return MIO_OK;
 }
 
-static enum mio_code plan(struct local *l, const struct local_change *ch, struct mio_value *answer,
+static enum mio_code workspace_plan(struct local *l, const struct local_change *ch, struct mio_value *answer,
                           struct mio_err *err)
 {
     struct mio_str name = mio_get_str(ch->inputs, "name");
@@ -46,7 +46,7 @@ static enum mio_code plan(struct local *l, const struct local_change *ch, struct
     return MIO_OK;
 }
 
-static enum mio_code create(struct local *l, const struct local_change *ch, struct local_object *out,
+static enum mio_code workspace_create(struct local *l, const struct local_change *ch, struct local_object *out,
                             struct mio_err *err)
 {
     MIO_AUTO_CLOSE int lock = -1;
@@ -69,7 +69,7 @@ static enum mio_code create(struct local *l, const struct local_change *ch, stru
                         MIO_FMT(ch->address), MIO_FMT(name));
 }
 
-static enum mio_code update(struct local *l, const struct local_change *ch, struct local_object *out,
+static enum mio_code workspace_update(struct local *l, const struct local_change *ch, struct local_object *out,
                             struct mio_err *err)
 {
     struct mio_value record = mio_null();
@@ -80,7 +80,7 @@ static enum mio_code update(struct local *l, const struct local_change *ch, stru
     return write_record(l, ch->id, mio_get_str(record, "key"), ch->inputs, out, err);
 }
 
-static enum mio_code read(struct local *l, const struct local_read *r, struct local_object *out,
+static enum mio_code workspace_read(struct local *l, const struct local_read *r, struct local_object *out,
                           struct mio_err *err)
 {
     struct mio_value record;
@@ -118,7 +118,7 @@ static enum mio_code check_empty(struct local *l, struct mio_str ws, struct mio_
     return MIO_OK;
 }
 
-static enum mio_code remove_workspace(struct local *l, const struct local_change *ch,
+static enum mio_code workspace_remove(struct local *l, const struct local_change *ch,
                                       struct mio_err *err)
 {
     if (local_name_check(ch->id, "a workspace", err) || check_empty(l, ch->id, err) ||
@@ -129,7 +129,7 @@ static enum mio_code remove_workspace(struct local *l, const struct local_change
     return MIO_OK;
 }
 
-static enum mio_code list(struct local *l, struct mio_str ws, struct local_findings *rows,
+static enum mio_code workspace_list(struct local *l, struct mio_str ws, struct local_findings *rows,
                           struct mio_err *err)
 {
     (void)err;
@@ -153,11 +153,11 @@ static void preflight(struct local *l, struct mio_value change, struct local_fin
 
 const struct local_kind local_workspace = {
     .name = "workspace",
-    .plan = plan,
-    .create = create,
-    .update = update,
-    .remove = remove_workspace,
-    .read = read,
-    .list = list,
+    .plan = workspace_plan,
+    .create = workspace_create,
+    .update = workspace_update,
+    .remove = workspace_remove,
+    .read = workspace_read,
+    .list = workspace_list,
     .preflight = preflight,
 };

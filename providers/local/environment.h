@@ -1,0 +1,13 @@
+/* providers/local/environment.h: what a job or a replica needs of its environment. */
+#pragma once
+#include "providers/local/local.h"
+
+struct local_environment {
+    const char *interpreter;        /* absolute */
+    const struct local_bind *binds; /* folders outside /usr that the interpreter needs, read-only */
+    size_t nbinds;
+};
+/* `environment` is a reference, an inline body, or null (the Python of this machine). Errors: MIO_REALITY when
+ * there is no such environment, MIO_TEMPLATE when this provider cannot run it. */
+enum mio_code local_environment_open(struct local *l, struct mio_str ws, struct mio_value environment,
+                                     struct local_environment *out, struct mio_err *err);
