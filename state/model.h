@@ -49,7 +49,7 @@ struct mio_state {
     size_t nrows, cap;
     struct mio_state_output *outputs; /* sorted by name */
     size_t noutputs;
-    struct mio_index index; /* address (+ "\1" + deposed) to row number; valid until put or remove */
+    struct mio_index index; /* address (+ "\1" + deposed) to row number; asked through mio_state_find */
     bool dirty;             /* differs from what was loaded */
 };
 
@@ -68,6 +68,11 @@ struct mio_row *mio_state_find(const struct mio_state *s, struct mio_str address
 /* Adds or replaces; the record's text is encoded into the state's arena. */
 enum mio_code mio_state_put(struct mio_state *s, const struct mio_record *r, struct mio_err *err);
 bool mio_state_remove(struct mio_state *s, struct mio_str address, struct mio_str deposed);
+/* Rows in canonical order (natural order of the address, then deposed) and the index over them made anew. Put
+ * and remove leave the order to it: a new row comes last, the last row takes a removed one's place. */
+void mio_state_sort(struct mio_state *s);
+/* The index made anew; false with the number of the row whose address an earlier row has. */
+bool mio_state_reindex(struct mio_state *s, size_t *twice);
 void mio_state_set_outputs(struct mio_state *s, struct mio_state_output *outputs, size_t n);
 enum mio_code mio_row_read(struct mio_arena *a, const struct mio_row *row, struct mio_record *out,
                            struct mio_err *err);

@@ -61,3 +61,7 @@ struct mio_history {
 };
 enum mio_code mio_store_history_add(struct mio_store *s, const struct mio_history *h,
                                     struct mio_err *err);
+/* Every line, oldest first. *broken: number of the first line that does not follow from the one before it, or
+ * cannot be read; 0: the chain holds. */
+enum mio_code mio_store_history(struct mio_store *s, struct mio_arena *a, struct mio_history **out,
+                                size_t *n, size_t *broken, struct mio_err *err);

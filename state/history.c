@@ -1,0 +1,150 @@
+/* state/history.c: one line an apply, each with the digest of the line before it. See store.h. */
+#include "providers/sdk/buf.h"
+#include "providers/sdk/clock.h"
+#include "providers/sdk/digest.h"
+#include "providers/sdk/json.h"
+#include "state/store_impl.h"
+
+static void put_str(struct mio_buf *b, const char *before, struct mio_str s)
+{
+    mio_buf_z(b, before);
+    mio_json_string(b, s);
+}
+
+static void put_u64(struct mio_buf *b, const char *before, uint64_t v)
+{
+    mio_buf_z(b, before);
+    mio_buf_u64(b, v);
+}
+
+/* The line that begins at `at`, without its newline; false at the end and for a torn last line. */
+static bool line_at(struct mio_str text, size_t at, struct mio_str *out)
+{
+    const char *nl = at < text.n ? memchr(text.p + at, '\n', text.n - at) : NULL;
+    if (!nl)
+        return false;
+    *out = (struct mio_str){text.p + at, (size_t)(nl - (text.p + at))};
+    return true;
+}
+
+static void chain_of(struct mio_str line, char hex[MIO_SHA256_HEX + 1])
+{
+    uint8_t sum[MIO_SHA256_LEN];
+    mio_sha256_of(line.p, line.n, sum);
+    mio_hex(sum, sizeof sum, hex);
+}
+
+static const char no_line[MIO_SHA256_HEX + 1] =
+    "0000000000000000000000000000000000000000000000000000000000000000";
+
+static void write_line(struct mio_buf *b, const char *prev, const struct mio_history *h)
+{
+    char when[24];
+    mio_rfc3339(h->when, when);
+    put_str(b, "{\"prev\":", mio_str_z(prev));
+    put_str(b, ",\"when\":", mio_str_z(when));
+    put_str(b, ",\"who\":", h->who);
+    put_str(b, ",\"host\":", h->host);
+    put_str(b, ",\"operation\":", h->operation);
+    put_str(b, ",\"commit\":", h->commit);
+    put_str(b, ",\"plan_digest\":", h->plan_digest);
+    put_str(b, ",\"stage\":", h->stage);
+    put_u64(b, ",\"serial\":", h->serial);
+    put_u64(b, ",\"added\":", h->added);
+    put_u64(b, ",\"changed\":", h->changed);
+    put_u64(b, ",\"destroyed\":", h->destroyed);
+    put_u64(b, ",\"imported\":", h->imported);
+    put_u64(b, ",\"forgotten\":", h->forgotten);
+    mio_buf_z(b, h->complete ? ",\"complete\":true}\n" : ",\"complete\":false}\n");
+}
+
+enum mio_code mio_store_history_add(struct mio_store *s, const struct mio_history *h,
+                                    struct mio_err *err)
+{
+    struct mio_arena a;
+    struct mio_str text, line;
+    size_t keep = 0;
+    char prev[MIO_SHA256_HEX + 1];
+    mio_arena_init(&a);
+    enum mio_code rc = s->b->ops->history_read(s->b, &a, &text, err);
+    if (rc == MIO_OK) {
+        memcpy(prev, no_line, sizeof prev);
+        struct mio_str last = MIO_STR("");
+        while (line_at(text, keep, &line)) {
+            last = line;
+            keep += line.n + 1;
+        }
+        if (keep)
+            chain_of(last, prev);
+        struct mio_history full = *h;
+        struct mio_str who, host;
+        mio_store_who(&a, &who, &host);
+        if (full.who.n == 0)
+            full.who = who;
+        if (full.host.n == 0)
+            full.host = host;
+        if (full.when == 0)
+            full.when = mio_wall_s();
+        MIO_AUTO_BUF b = {0};
+        write_line(&b, prev, &full);
+        rc = s->b->ops->history_add(s->b, keep, mio_buf_view(&b), err);
+    }
+    mio_arena_free(&a);
+    return rc;
+}
+
+static bool count_of(struct mio_value v, const char *key, unsigned *out)
+{
+    uint64_t n;
+    if (!mio_str_u64(mio_get_str(v, key), &n) || n > UINT32_MAX)
+        return false;
+    *out = (unsigned)n;
+    return true;
+}
+
+static bool read_line(struct mio_arena *a, struct mio_str line, struct mio_history *h)
+{
+    struct mio_value v;
+    struct mio_err err = {0};
+    if (mio_json_read(a, line, NULL, &v, &err))
+        return false;
+    *h = (struct mio_history){
+        .who = mio_get_str(v, "who"),
+        .host = mio_get_str(v, "host"),
+        .operation = mio_get_str(v, "operation"),
+        .commit = mio_get_str(v, "commit"),
+        .plan_digest = mio_get_str(v, "plan_digest"),
+        .stage = mio_get_str(v, "stage"),
+        .complete = mio_get_bool(v, "complete", false),
+    };
+    return mio_rfc3339_parse(mio_get_str(v, "when"), &h->when) &&
+           mio_str_u64(mio_get_str(v, "serial"), &h->serial) && count_of(v, "added", &h->added) &&
+           count_of(v, "changed", &h->changed) && count_of(v, "destroyed", &h->destroyed) &&
+           count_of(v, "imported", &h->imported) && count_of(v, "forgotten", &h->forgotten);
+}
+
+enum mio_code mio_store_history(struct mio_store *s, struct mio_arena *a, struct mio_history **out,
+                                size_t *n, size_t *broken, struct mio_err *err)
+{
+    struct mio_str text, line;
+    enum mio_code rc = s->b->ops->history_read(s->b, a, &text, err);
+    if (rc)
+        return rc;
+    char prev[MIO_SHA256_HEX + 1];
+    size_t cap = 0, number = 1;
+    memcpy(prev, no_line, sizeof prev);
+    *out = NULL;
+    *n = *broken = 0;
+    for (size_t at = 0; line_at(text, at, &line); at += line.n + 1, number++) {
+        struct mio_history h;
+        bool chained = mio_str_starts(line, "{\"prev\":\"") && line.n > 9 + MIO_SHA256_HEX &&
+                       memcmp(line.p + 9, prev, MIO_SHA256_HEX) == 0;
+        bool read = read_line(a, line, &h);
+        if ((!chained || !read) && *broken == 0)
+            *broken = number;
+        if (read)
+            MIO_PUSH(a, *out, *n, cap) = h;
+        chain_of(line, prev);
+    }
+    return MIO_OK;
+}

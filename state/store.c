@@ -1,0 +1,327 @@
+/* state/store.c: one recorded state on its backend. See store.h; the lock is in store_lock.c,
+ * history in history.c, bytes in codec.c, the journal in journal.c and frame.c. */
+#include "state/store.h"
+#include "providers/sdk/alloc.h"
+#include "providers/sdk/buf.h"
+#include "providers/sdk/digest.h"
+#include "providers/sdk/log.h"
+#include "state/codec.h"
+#include "state/store_impl.h"
+
+enum mio_code mio_store_open(const struct mio_store_opts *o, struct mio_store **out,
+                             struct mio_err *err)
+{
+    struct mio_backend *b;
+    enum mio_code rc = mio_backend_file(o->dir, o->create, &b, err);
+    if (rc)
+        return rc;
+    struct mio_store *s = mio_zalloc(1, sizeof *s);
+    mio_arena_init(&s->arena);
+    s->b = b;
+    s->stage = mio_arena_str(&s->arena, o->stage);
+    s->tag = s->digest = s->lineage = MIO_STR("");
+    *out = s;
+    return MIO_OK;
+}
+
+void mio_store_close(struct mio_store *s)
+{
+    if (!s)
+        return;
+    if (s->jrn)
+        mio_jrn_disown(s->jrn);
+    mio_store_unlock(s);
+    s->b->ops->close(s->b);
+    mio_arena_free(&s->arena);
+    free(s);
+}
+
+/* ---- load ---- */
+
+static enum mio_code check_stage(struct mio_store *s, struct mio_str stage, struct mio_err *err)
+{
+    if (mio_str_eq(stage, s->stage))
+        return MIO_OK;
+    mio_fail(err, MIO_STATE, "the state in %s is that of %s%.*s, not of %s%.*s", s->b->where,
+             stage.n ? "stage " : "the default stage", MIO_FMT(stage),
+             s->stage.n ? "stage " : "the default stage", MIO_FMT(s->stage));
+    return mio_err_hint(
+        err, "Give each stage a state folder of its own, or choose the stage with -stage.");
+}
+
+/* There is no state. There never has been one, unless something else is left of it. */
+static enum mio_code check_never_written(struct mio_store *s, struct mio_arena *a,
+                                         struct mio_err *err)
+{
+    struct mio_generation *g;
+    size_t n;
+    enum mio_code rc = s->b->ops->generations(s->b, a, &g, &n, err);
+    if (rc || n == 0)
+        return rc;
+    mio_fail(err, MIO_STATE,
+             "the state in %s is missing, but older generations of it are there (%.*s)",
+             s->b->where, MIO_FMT(g[0].name));
+    return mio_err_hint(err, "%s", mio_state_repair);
+}
+
+/* The first apply was killed before it wrote a state: its journal knows the lineage and the salt.
+ */
+static enum mio_code adopt_journal(struct mio_store *s, struct mio_state *state,
+                                   struct mio_err *err)
+{
+    struct mio_journal_text j;
+    struct mio_frame f;
+    struct mio_jrn_origin o;
+    enum mio_code rc = s->b->ops->journal_read(s->b, state->arena, &j, err);
+    if (rc || !j.found || !mio_frame_get(j.text, 0, &f) || f.type != 'B')
+        return rc;
+    rc = mio_payload_read_begin(state->arena, f.payload, &o, err);
+    if (rc)
+        return rc;
+    if (o.begin.base_serial > 0) {
+        mio_fail(err, MIO_STATE,
+                 "the state in %s is missing: an unfinished apply began from serial %lu of it",
+                 s->b->where, (unsigned long)o.begin.base_serial);
+        return mio_err_hint(err, "%s", mio_state_repair);
+    }
+    state->lineage = o.begin.lineage;
+    state->salt = o.salt;
+    return MIO_OK;
+}
+
+enum mio_code mio_store_load(struct mio_store *s, struct mio_arena *a, struct mio_state *out,
+                             struct mio_err *err)
+{
+    struct mio_blob blob;
+    struct mio_state state;
+    enum mio_code rc = s->b->ops->read(s->b, a, &blob, err);
+    if (rc)
+        return rc;
+    if (blob.found) {
+        if (mio_state_read(a, blob.text, &state, err))
+            return mio_err_wrap(err, "the state in %s", s->b->where);
+        rc = check_stage(s, state.stage, err);
+    } else {
+        mio_state_init(&state, a, s->stage);
+        state.lineage = state.digest = MIO_STR("");
+        rc = check_never_written(s, a, err);
+        if (rc == MIO_OK)
+            rc = adopt_journal(s, &state, err);
+    }
+    if (rc)
+        return rc;
+    s->tag = mio_arena_str(&s->arena, blob.tag);
+    s->digest = mio_arena_str(&s->arena, state.digest);
+    *out = state;
+    return MIO_OK;
+}
+
+/* ---- commit ---- */
+
+static struct mio_str new_lineage(struct mio_arena *a)
+{
+    uint8_t id[16];
+    char hex[33];
+    mio_random(id, sizeof id);
+    mio_hex(id, sizeof id, hex);
+    return mio_arena_printf(a, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12, hex + 16,
+                            hex + 20);
+}
+
+/* A killed apply's journal must not be thrown away by a commit that knows nothing of it. */
+static enum mio_code check_no_pending(struct mio_store *s, const struct mio_state *state,
+                                      struct mio_err *err)
+{
+    struct mio_arena a;
+    struct mio_jrn_replay r;
+    bool found = false;
+    mio_arena_init(&a);
+    enum mio_code rc = mio_store_journal(s, &a, state, &r, &found, err);
+    mio_arena_free(&a);
+    if (rc || !found)
+        return rc;
+    mio_fail(err, MIO_STATE, "an apply that was interrupted must be settled first");
+    return mio_err_hint(err, "Run `mlops-iac apply` (or plan): it carries on from the journal.");
+}
+
+static enum mio_code swap(struct mio_store *s, struct mio_state *next, struct mio_err *err)
+{
+    MIO_AUTO_BUF text = {0};
+    struct mio_str tag;
+    mio_state_write(&text, next);
+    enum mio_code rc = s->b->ops->swap(s->b, &s->arena, s->tag, mio_buf_view(&text), &tag, err);
+    if (rc)
+        return rc;
+    struct mio_arena scratch;
+    struct mio_state_header h;
+    mio_arena_init(&scratch);
+    rc = mio_state_header(&scratch, mio_buf_view(&text), &h, err);
+    if (rc == MIO_OK) {
+        next->digest = mio_arena_str(next->arena, h.sha256);
+        s->digest = mio_arena_str(&s->arena, h.sha256);
+        s->tag = tag;
+    }
+    mio_arena_free(&scratch);
+    return rc;
+}
+
+static void spend_journal(struct mio_store *s, uint64_t serial)
+{
+    struct mio_err err = {0};
+    if (s->jrn)
+        mio_jrn_end(s->jrn, serial);
+    if (mio_store_drop_journal(s, &err)) /* its base serial shows the next run that it is spent */
+        mio_log(MIO_WARN, "state", "%s: %s", err.message, err.cause);
+}
+
+static enum mio_code commit_locked(struct mio_store *s, struct mio_state *state,
+                                   struct mio_err *err)
+{
+    if (!mio_str_eq(state->digest, s->digest)) {
+        mio_fail(err, MIO_STATE,
+                 "the state to write was not made from the one that was loaded last");
+        return mio_err_hint(err, "Nothing was overwritten. Run the command again.");
+    }
+    enum mio_code rc = s->journal_ours ? MIO_OK : check_no_pending(s, state, err);
+    if (rc)
+        return rc;
+    struct mio_state next = *state;
+    next.serial++;
+    next.epoch += s->took_over;
+    if (next.lineage.n == 0)
+        next.lineage =
+            s->lineage.n ? mio_arena_str(next.arena, s->lineage) : new_lineage(next.arena);
+    rc = swap(s, &next, err);
+    if (rc)
+        return rc;
+    next.dirty = false;
+    *state = next;
+    s->took_over = false;
+    spend_journal(s, state->serial);
+    return MIO_OK;
+}
+
+enum mio_code mio_store_commit(struct mio_store *s, struct mio_state *state, struct mio_err *err)
+{
+    enum { WAIT_MS = 10000 };
+    bool ours = s->locked; /* without it, the lock is taken for the swap alone */
+    enum mio_code rc = ours ? MIO_OK : mio_store_lock(s, "commit", WAIT_MS, NULL, err);
+    if (rc)
+        return rc;
+    rc = commit_locked(s, state, err);
+    if (!ours)
+        mio_store_unlock(s);
+    return rc;
+}
+
+/* ---- journal ---- */
+
+enum mio_code mio_store_drop_journal(struct mio_store *s, struct mio_err *err)
+{
+    s->journal_ours = false;
+    return s->b->ops->journal_drop(s->b, err);
+}
+
+static enum mio_code rolled_back(struct mio_store *s, const struct mio_jrn_origin *o,
+                                 uint64_t serial, struct mio_err *err)
+{
+    mio_fail(err, MIO_STATE,
+             "the journal in %s began from serial %lu, but the state has serial %lu: an older "
+             "state was put back",
+             s->b->where, (unsigned long)o->begin.base_serial, (unsigned long)serial);
+    return mio_err_hint(
+        err, "Put the newer state back (`mlops-iac state fsck` lists the generations); the "
+             "journal is then settled by the next run.");
+}
+
+/* Does the journal belong to this state, and is there anything in it that the state does not have?
+ */
+static enum mio_code judge(struct mio_store *s, const struct mio_jrn_origin *o,
+                           const struct mio_jrn_replay *r, const struct mio_state *state,
+                           bool *live, struct mio_err *err)
+{
+    if (!mio_str_eq(o->begin.lineage, state->lineage)) {
+        mio_fail(err, MIO_STATE,
+                 "the journal in %s is of another state (lineage %.*s, the state's is %.*s)",
+                 s->b->where, MIO_FMT(o->begin.lineage), MIO_FMT(state->lineage));
+        return mio_err_hint(
+            err, "Move the journal file back to the folder of the state that it belongs to.");
+    }
+    enum mio_code rc = check_stage(s, o->stage, err);
+    if (rc)
+        return rc;
+    *live = o->begin.base_serial == state->serial && r->n > 0;
+    if (o->begin.base_serial > state->serial || (r->ended && o->begin.base_serial == state->serial))
+        return rolled_back(s, o, state->serial, err);
+    return MIO_OK;
+}
+
+enum mio_code mio_store_journal(struct mio_store *s, struct mio_arena *a,
+                                const struct mio_state *state, struct mio_jrn_replay *out,
+                                bool *found, struct mio_err *err)
+{
+    struct mio_journal_text t;
+    struct mio_jrn_origin o;
+    bool begun;
+    *found = false;
+    enum mio_code rc = s->b->ops->journal_read(s->b, a, &t, err);
+    if (rc || !t.found)
+        return rc;
+    rc = mio_replay(a, t.text, t.rescue, &o, out, &begun, err);
+    if (rc == MIO_OK && begun)
+        rc = judge(s, &o, out, state, found, err);
+    if (rc)
+        return mio_err_wrap(err, "the state in %s", s->b->where);
+    if (*found || !s->locked)
+        return MIO_OK;
+    return mio_store_drop_journal(s, err); /* nothing was started, or all of it is in the state */
+}
+
+enum mio_code mio_store_begin(struct mio_store *s, const struct mio_state *state,
+                              const struct mio_jrn_begin *b, struct mio_jrn **out,
+                              struct mio_err *err)
+{
+    enum mio_code rc = check_no_pending(s, state, err);
+    if (rc || (rc = mio_store_drop_journal(s, err)))
+        return rc;
+    if (s->lineage.n == 0)
+        s->lineage =
+            state->lineage.n ? mio_arena_str(&s->arena, state->lineage) : new_lineage(&s->arena);
+    struct mio_jrn_origin o = {.begin = *b, .salt = state->salt, .stage = s->stage};
+    o.begin.lineage = state->lineage.n ? state->lineage : s->lineage;
+    o.begin.base_serial = state->serial;
+    o.begin.epoch = state->epoch;
+    struct mio_sink *sink;
+    rc = s->b->ops->journal_open(s->b, 0, &sink, err);
+    if (rc)
+        return rc;
+    struct mio_jrn *j = mio_jrn_new(sink, &o, 0, 0, NULL, &s->jrn);
+    rc = mio_jrn_start(j, err);
+    if (rc) {
+        struct mio_err second = {0};
+        mio_jrn_close(j);
+        (void)mio_store_drop_journal(s, &second); /* nothing is in it */
+        return rc;
+    }
+    s->jrn = j;
+    s->journal_ours = true;
+    *out = j;
+    return MIO_OK;
+}
+
+enum mio_code mio_store_reopen(struct mio_store *s, const struct mio_jrn_replay *r,
+                               struct mio_jrn **out, struct mio_err *err)
+{
+    struct mio_sink *sink;
+    enum mio_code rc = s->b->ops->journal_open(s->b, r->valid_bytes, &sink, err);
+    if (rc)
+        return rc;
+    struct mio_jrn_origin o = {.begin = r->begin, .salt = r->salt, .stage = s->stage};
+    s->jrn = mio_jrn_new(sink, &o, r->valid_bytes, r->last_seq, r->last_hash, &s->jrn);
+    s->journal_ours = true;
+    s->took_over = true;
+    if (s->lineage.n == 0)
+        s->lineage = mio_arena_str(&s->arena, r->begin.lineage);
+    *out = s->jrn;
+    return MIO_OK;
+}

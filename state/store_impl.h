@@ -1,0 +1,22 @@
+/* state/store_impl.h: the inside of struct mio_store, for the files of this room that work on it.
+ */
+#pragma once
+#include "state/backend.h"
+#include "state/frame.h"
+#include "state/store.h"
+
+struct mio_store {
+    struct mio_backend *b;
+    struct mio_arena arena; /* what lives as long as the store: tags, ids */
+    struct mio_str stage;
+    struct mio_str tag, digest; /* of what was loaded last; "" when there was nothing */
+    struct mio_str lineage; /* of a state that has never been written: as its journal says, or "" */
+    char lock_id[33];
+    bool locked;
+    bool journal_ours; /* begun or reopened by this store: a commit makes it superfluous */
+    bool took_over;    /* a killed apply was recovered: the next commit begins a new epoch */
+    struct mio_jrn *jrn;
+};
+
+/* user and host, as far as the system knows them */
+void mio_store_who(struct mio_arena *a, struct mio_str *who, struct mio_str *host);
