@@ -46,6 +46,7 @@ static enum mio_code remember(struct mio_stack *st, struct mio_memo *memo, const
         struct mio_deps *outer = st->collect;
         memo->visit = MIO_VISIT_BUSY;
         st->collect = &memo->deps;
+        st->kept++;
         enum mio_code rc = make(st, arg, &memo->value, err);
         st->collect = outer;
         memo->visit = rc ? MIO_VISIT_FAILED : MIO_VISIT_DONE;
@@ -53,7 +54,7 @@ static enum mio_code remember(struct mio_stack *st, struct mio_memo *memo, const
             return rc;
     }
     if (st->collect)
-        mio_deps_merge(st->arena, st->collect, &memo->deps);
+        mio_deps_merge(st, st->collect, &memo->deps);
     return MIO_OK;
 }
 
@@ -256,7 +257,7 @@ static enum mio_code instance_value(struct mio_stack *st, struct mio_inst *inst,
                                     struct mio_value *out, struct mio_err *err)
 {
     if (st->collect)
-        mio_deps_add(st->arena, st->collect, inst);
+        mio_deps_add(st, st->collect, inst);
     return st->value(st->arg, inst, out, err);
 }
 
@@ -546,7 +547,7 @@ static enum mio_code wait_for(struct mio_scope_arg *s, struct mio_res *r, struct
         struct mio_value ignored;
         if (!mio_is_null(key) && !mio_equal(key, r->insts[i].key))
             continue;
-        mio_deps_add(s->st->arena, deps, &r->insts[i]);
+        mio_deps_add(s->st, deps, &r->insts[i]);
         if (s->st->value(s->st->arg, &r->insts[i], &ignored, err))
             return err->code;
     }
@@ -606,20 +607,24 @@ static enum mio_code depend_item(struct mio_scope_arg *s, const struct mio_node 
     return wait_for(s, (struct mio_res *)r, ad.key, deps, err);
 }
 
+enum mio_code mio_stack_named(struct mio_stack *st, struct mio_modinst *mod,
+                              const struct mio_node *list, struct mio_deps *out,
+                              struct mio_err *err)
+{
+    struct mio_scope_arg s = {st, mod};
+    for (size_t i = 0; list && i < list->n; i++)
+        if (depend_item(&s, list->items[i], out, err))
+            return err->code;
+    return MIO_OK;
+}
+
 enum mio_code mio_stack_depends(struct mio_stack *st, struct mio_inst *inst, struct mio_err *err)
 {
-    mio_deps_merge(st->arena, &inst->deps, &inst->res->deps);
-    const struct mio_node *list = inst->res->block->depends_on;
-    struct mio_scope_arg s = {st, inst->res->mod};
-    for (size_t i = 0; list && i < list->n; i++)
-        if (depend_item(&s, list->items[i], &inst->deps, err))
+    mio_deps_merge(st, &inst->deps, &inst->res->deps);
+    if (mio_stack_named(st, inst->res->mod, inst->res->block->depends_on, &inst->deps, err))
+        return err->code;
+    for (struct mio_modinst *m = inst->res->mod; m->parent; m = m->parent)
+        if (mio_stack_named(st, m->parent, m->call->depends_on, &inst->deps, err))
             return err->code;
-    for (struct mio_modinst *m = inst->res->mod; m->parent; m = m->parent) {
-        struct mio_scope_arg outer = {st, m->parent};
-        list = m->call->depends_on;
-        for (size_t i = 0; list && i < list->n; i++)
-            if (depend_item(&outer, list->items[i], &inst->deps, err))
-                return err->code;
-    }
     return MIO_OK;
 }

@@ -2,20 +2,21 @@
 #include "planner/graph/stack.h"
 #include "providers/sdk/json.h"
 
-void mio_deps_add(struct mio_arena *a, struct mio_deps *d, struct mio_inst *inst)
+void mio_deps_add(struct mio_stack *st, struct mio_deps *d, struct mio_inst *inst)
 {
     if (d->n && d->items[d->n - 1] == inst)
         return;
     for (size_t i = 0; i < d->n; i++)
         if (d->items[i] == inst)
             return;
-    MIO_PUSH(a, d->items, d->n, d->cap) = inst;
+    MIO_PUSH(st->arena, d->items, d->n, d->cap) = inst;
+    st->kept++;
 }
 
-void mio_deps_merge(struct mio_arena *a, struct mio_deps *d, const struct mio_deps *from)
+void mio_deps_merge(struct mio_stack *st, struct mio_deps *d, const struct mio_deps *from)
 {
     for (size_t i = 0; i < from->n; i++)
-        mio_deps_add(a, d, from->items[i]);
+        mio_deps_add(st, d, from->items[i]);
 }
 
 static struct mio_str key_of(struct mio_arena *a, const char *root, struct mio_str name)
@@ -177,8 +178,8 @@ static enum mio_code unfold_call(struct mio_stack *st, struct mio_modcall *c, in
         m->call = c->call;
         m->parent = c->in;
         m->key = key_at(st, &u, i, &m->each);
-        mio_deps_merge(st->arena, &m->deps, &c->in->deps);
-        mio_deps_merge(st->arena, &m->deps, &deps);
+        mio_deps_merge(st, &m->deps, &c->in->deps);
+        mio_deps_merge(st, &m->deps, &deps);
         MIO_AUTO_BUF b = {0};
         mio_buf_printf(&b, "%.*smodule.%.*s", MIO_FMT(c->in->prefix), MIO_FMT(c->call->name));
         if (!mio_is_null(m->key)) {
@@ -292,7 +293,8 @@ enum mio_code mio_stack_expand_res(struct mio_stack *st, struct mio_res *r, stru
                         MIO_FMT(r->block->name));
     struct mio_deps *outer = st->collect;
     r->visit = MIO_VISIT_BUSY;
-    mio_deps_merge(st->arena, &r->deps, &r->mod->deps);
+    st->kept++;
+    mio_deps_merge(st, &r->deps, &r->mod->deps);
     st->collect = &r->deps;
     enum mio_code rc = expand(st, r, err);
     st->collect = outer;

@@ -94,6 +94,7 @@ struct mio_stack {
     const char *chdir;      /* what path.cwd says */
     bool planning;
     int64_t now;
+    size_t kept; /* grows whenever an evaluation leaves something in the arena that must stay */
     struct mio_deps *collect; /* where references are noted just now; NULL: nowhere */
     struct mio_inst *self;    /* what `self`, `each` and `count` speak of */
     const struct mio_value *self_value; /* postconditions: what `self` is */
@@ -117,8 +118,12 @@ enum mio_code mio_stack_output(struct mio_stack *st, struct mio_modinst *m, size
 /* Adds what depends_on (of the block and of the module calls around it) names to inst->deps, asking the value hook
  * for each so that a circle is found. */
 enum mio_code mio_stack_depends(struct mio_stack *st, struct mio_inst *inst, struct mio_err *err);
-void mio_deps_add(struct mio_arena *a, struct mio_deps *d, struct mio_inst *inst);
-void mio_deps_merge(struct mio_arena *a, struct mio_deps *d, const struct mio_deps *from);
+void mio_deps_add(struct mio_stack *st, struct mio_deps *d, struct mio_inst *inst);
+void mio_deps_merge(struct mio_stack *st, struct mio_deps *d, const struct mio_deps *from);
+/* Every instance that a list of references (depends_on, replace_triggered_by) names. */
+enum mio_code mio_stack_named(struct mio_stack *st, struct mio_modinst *mod,
+                              const struct mio_node *list, struct mio_deps *out,
+                              struct mio_err *err);
 /* Finds an instance by address; NULL when the template has none such. */
 struct mio_inst *mio_stack_find(const struct mio_stack *st, struct mio_str address);
 

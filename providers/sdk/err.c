@@ -136,6 +136,8 @@ static bool same(const struct mio_err *a, const struct mio_err *b)
 enum mio_code mio_diags_add(struct mio_diags *d, enum mio_severity severity,
                             const struct mio_err *err)
 {
+    if (err->reported)
+        return err->code;
     for (size_t i = d->n > 16 ? d->n - 16 : 0; i < d->n; i++)
         if (same(&d->items[i].err, err))
             return err->code;

@@ -33,6 +33,7 @@ struct mio_pos {
 struct mio_err {
     enum mio_code code;
     bool ambiguous;          /* a call may or may not have taken effect */
+    bool reported;           /* told already, where it happened: mio_diags_add drops it */
     uint32_t retry_after_ms; /* asked for by the platform; 0 when not */
     struct mio_pos pos;
     char address[192]; /* resource instance, or "" */

@@ -1,0 +1,38 @@
+/* planner/change/providers.h: the provider instances of a run: which plugin, where, configured how.
+ *
+ * In: provider blocks of the template, the lock file. Owns: the open plugins. */
+#pragma once
+#include "planner/graph/stack.h"
+#include "providers/host/host.h"
+
+struct mio_prov {
+    struct mio_str name, type;
+    const struct mio_provider_block *block; /* NULL: implied, or known from the state alone */
+    struct mio_provider *plugin;            /* NULL until opened */
+    const struct mio_schema *schema;
+    bool configured;
+};
+struct mio_provs {
+    struct mio_arena *arena;
+    struct mio_prov *items;
+    size_t n, cap;
+    const char *host_program, *plugin_dirs, *program_dir;
+    struct mio_lockfile lock;
+    bool have_lock; /* false: `init` is computing it */
+    struct mio_str base_dir, stage;
+    unsigned parallelism;
+    void (*on_log)(void *arg, int level, struct mio_str instance, struct mio_str message);
+    void *arg;
+};
+/* One entry a provider block; `local` when the template has none. Opens nothing. */
+void mio_provs_init(struct mio_provs *p, const struct mio_template *tpl);
+/* By instance name, or NULL. */
+struct mio_prov *mio_provs_find(struct mio_provs *p, struct mio_str name);
+/* Opens the plugin (digest checked against the lock) and reads its schema. */
+enum mio_code mio_prov_open(struct mio_provs *p, struct mio_prov *it, struct mio_err *err);
+/* Opens it, evaluates its settings and sends them; done once. */
+enum mio_code mio_prov_configure(struct mio_provs *p, struct mio_prov *it, struct mio_stack *st,
+                                 struct mio_str lineage, struct mio_err *err);
+/* Opens all; gives every resource of the stack its provider and kind, reporting to diags what has none. */
+enum mio_code mio_provs_bind(struct mio_provs *p, struct mio_stack *st);
+void mio_provs_close(struct mio_provs *p);
