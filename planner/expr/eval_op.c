@@ -1,0 +1,228 @@
+/* planner/expr/eval_op.c: operators and the conditional. */
+#include "planner/expr/convert.h"
+#include "planner/expr/eval.h"
+#include "planner/expr/func.h"
+#include "planner/expr/number.h"
+
+static const char *const OP_TEXT_OF[] = {
+    [OP_OR] = "||", [OP_AND] = "&&", [OP_EQ] = "==", [OP_NE] = "!=", [OP_GT] = ">",
+    [OP_GE] = ">=", [OP_LT] = "<",   [OP_LE] = "<=", [OP_ADD] = "+", [OP_SUB] = "-",
+    [OP_MUL] = "*", [OP_DIV] = "/",  [OP_MOD] = "%", [OP_NEG] = "-", [OP_NOT] = "!",
+};
+
+/* An operand as number or bool; null is refused. */
+static enum mio_code operand(struct evaluator *ev, const struct mio_expr *e, int op, bool number,
+                             struct mio_value *out)
+{
+    enum mio_code code = mio_eval(ev, e, out);
+    if (code)
+        return code;
+    if (out->type == MIO_NULL)
+        return mio_eval_fail(ev, e, "guard it: coalesce(x, 0), or x == null ? ... : ...",
+                             "an operand of %s is null", OP_TEXT_OF[op]);
+    code = number ? mio_to_number(ev->a, *out, out, ev->err) : mio_to_bool(*out, out, ev->err);
+    if (code) {
+        mio_err_wrap(ev->err, "operand of %s", OP_TEXT_OF[op]);
+        mio_err_at(ev->err, e->pos);
+    }
+    return code;
+}
+
+/* The second operand is not looked at when the first decides: x != null && x.y > 1. */
+static enum mio_code eval_logic(struct evaluator *ev, const struct mio_expr *e,
+                                struct mio_value *out)
+{
+    bool decides = e->op == OP_OR;
+    struct mio_value a, b;
+    enum mio_code code = operand(ev, e->op3.a, e->op, false, &a);
+    if (code)
+        return code;
+    if (a.type == MIO_BOOL && a.b == decides) {
+        *out = a;
+        return MIO_OK;
+    }
+    code = operand(ev, e->op3.b, e->op, false, &b);
+    if (code)
+        return code;
+    struct mio_value v = a.type == MIO_UNKNOWN && !(b.type == MIO_BOOL && b.b == decides) ? a : b;
+    *out = mio_mark_like(mio_mark_like(v, a), b);
+    return MIO_OK;
+}
+
+static bool alike(struct mio_value a, struct mio_value b)
+{
+    return a.type == b.type && (a.marks & MIO_MARK_SET) == (b.marks & MIO_MARK_SET);
+}
+
+static enum mio_code eval_equal(struct evaluator *ev, const struct mio_expr *e,
+                                struct mio_value *out)
+{
+    struct mio_value a, b, v;
+    enum mio_code code = mio_eval(ev, e->op3.a, &a);
+    if (!code)
+        code = mio_eval(ev, e->op3.b, &b);
+    if (code)
+        return code;
+    bool top = a.type == MIO_UNKNOWN || b.type == MIO_UNKNOWN;
+    if (top || (alike(a, b) && (mio_has_unknown(a) || mio_has_unknown(b))))
+        v = mio_unknown(MIO_BOOL);
+    else
+        v = mio_bool((alike(a, b) && mio_equal(a, b)) == (e->op == OP_EQ));
+    *out = mio_has_sensitive(a) || mio_has_sensitive(b) ? mio_sensitive(v) : v;
+    return MIO_OK;
+}
+
+static struct mio_value compare(int op, struct mio_value a, struct mio_value b)
+{
+    int order = mio_number_cmp(mio_value_str(a), mio_value_str(b));
+    bool less = op == OP_LT || op == OP_LE;
+    bool equal = op == OP_LE || op == OP_GE;
+    return mio_bool(order ? (order < 0) == less : equal);
+}
+
+static enum mio_code eval_numbers(struct evaluator *ev, const struct mio_expr *e,
+                                  struct mio_value *out)
+{
+    struct mio_value a, b, v;
+    bool compares = e->op >= OP_GT && e->op <= OP_LE;
+    enum mio_code code = operand(ev, e->op3.a, e->op, true, &a);
+    if (!code)
+        code = operand(ev, e->op3.b, e->op, true, &b);
+    if (code)
+        return code;
+    if (a.type == MIO_UNKNOWN || b.type == MIO_UNKNOWN)
+        v = mio_unknown(compares ? MIO_BOOL : MIO_NUMBER);
+    else if (compares)
+        v = compare(e->op, a, b);
+    else if (mio_num_op(ev->a, (enum node_op)e->op, a, b, &v, ev->err))
+        return mio_err_at(ev->err, e->pos);
+    *out = mio_mark_like(mio_mark_like(v, a), b);
+    return MIO_OK;
+}
+
+static enum mio_code eval_unary(struct evaluator *ev, const struct mio_expr *e,
+                                struct mio_value *out)
+{
+    struct mio_value a, v;
+    enum mio_code code = operand(ev, e->op3.a, e->op, e->op == OP_NEG, &a);
+    if (code)
+        return code;
+    if (a.type == MIO_UNKNOWN)
+        v = a;
+    else
+        v = e->op == OP_NEG ? mio_num_neg(ev->a, a) : mio_bool(!a.b);
+    *out = mio_mark_like(v, a);
+    return MIO_OK;
+}
+
+enum mio_code mio_eval_op(struct evaluator *ev, const struct mio_expr *e, struct mio_value *out)
+{
+    if (e->kind == NODE_UNARY)
+        return eval_unary(ev, e, out);
+    if (e->op == OP_OR || e->op == OP_AND)
+        return eval_logic(ev, e, out);
+    if (e->op == OP_EQ || e->op == OP_NE)
+        return eval_equal(ev, e, out);
+    return eval_numbers(ev, e, out);
+}
+
+/* ---- conditional ---- */
+
+/* The type a node will have whatever its value, so that the branch not taken need not be computed. */
+static enum mio_type static_type(const struct mio_expr *e)
+{
+    if (e->kind == NODE_PAREN)
+        return static_type(e->op3.a);
+    if (e->kind == NODE_LITERAL)
+        return (enum mio_type)e->literal.type;
+    if (e->kind == NODE_TEMPLATE)
+        return MIO_STRING;
+    if (e->kind == NODE_BINARY)
+        return e->op >= OP_ADD ? MIO_NUMBER : MIO_BOOL;
+    if (e->kind == NODE_UNARY)
+        return e->op == OP_NEG ? MIO_NUMBER : MIO_BOOL;
+    if (e->kind == NODE_CALL && strchr("snb", e->call.func->returns))
+        return mio_func_type(e->call.func->returns);
+    return MIO_UNKNOWN;
+}
+
+static enum mio_code mixed(struct evaluator *ev, const struct mio_expr *e, struct mio_value yes,
+                           struct mio_value no)
+{
+    return mio_eval_fail(ev, e, "make both the same type, for instance with tostring() or []",
+                         "the two results of the condition have different types: %s and %s",
+                         mio_type_name((enum mio_type)yes.type),
+                         mio_type_name((enum mio_type)no.type));
+}
+
+/* Gives `taken` the type it has in common with `other`. Lists and maps whose insides have none stay as they are:
+ * recorded objects may lack attributes that are null. */
+static enum mio_code to_common(struct evaluator *ev, const struct mio_expr *e,
+                               struct mio_value *taken, struct mio_value other)
+{
+    if (taken->type == other.type && taken->type <= MIO_STRING)
+        return MIO_OK;
+    if (taken->type == MIO_NULL || other.type == MIO_NULL || taken->type == MIO_UNKNOWN)
+        return MIO_OK;
+    const struct mio_typespec *t =
+        mio_type_unify(ev->a, mio_type_of(ev->a, *taken), mio_type_of(ev->a, other));
+    if (t) {
+        if (mio_typespec_convert(ev->a, t, *taken, taken, ev->err))
+            return mio_err_at(ev->err, e->pos);
+        return MIO_OK;
+    }
+    bool structures = (taken->type == MIO_LIST && other.type == MIO_LIST) ||
+                      (taken->type == MIO_MAP && other.type == MIO_MAP);
+    return structures ? MIO_OK : mixed(ev, e, *taken, other);
+}
+
+static enum mio_code unknown_condition(struct evaluator *ev, const struct mio_expr *e,
+                                       struct mio_value cond, struct mio_value *out)
+{
+    struct mio_value a, b;
+    enum mio_code code = mio_eval(ev, e->op3.b, &a);
+    if (!code)
+        code = mio_eval(ev, e->op3.c, &b);
+    if (code)
+        return code;
+    enum mio_type ta = a.type == MIO_UNKNOWN ? a.hint : a.type;
+    enum mio_type tb = b.type == MIO_UNKNOWN ? b.hint : b.type;
+    enum mio_type t = ta == tb || tb == MIO_NULL ? ta : ta == MIO_NULL ? tb : MIO_UNKNOWN;
+    struct mio_value v = mio_unknown(t == MIO_NULL ? MIO_UNKNOWN : t);
+    bool sensitive = mio_is_sensitive(cond) || mio_has_sensitive(a) || mio_has_sensitive(b);
+    *out = sensitive ? mio_sensitive(v) : v;
+    return MIO_OK;
+}
+
+enum mio_code mio_eval_cond(struct evaluator *ev, const struct mio_expr *e, struct mio_value *out)
+{
+    struct mio_value cond, v;
+    enum mio_code code = mio_eval(ev, e->op3.a, &cond);
+    if (code)
+        return code;
+    if (cond.type == MIO_NULL)
+        return mio_eval_fail(ev, e->op3.a, NULL, "the condition is null");
+    if (mio_to_bool(cond, &cond, ev->err)) {
+        mio_err_wrap(ev->err, "condition");
+        return mio_err_at(ev->err, e->op3.a->pos);
+    }
+    if (cond.type == MIO_UNKNOWN)
+        return unknown_condition(ev, e, cond, out);
+    const struct mio_expr *other = cond.b ? e->op3.c : e->op3.b;
+    code = mio_eval(ev, cond.b ? e->op3.b : e->op3.c, &v);
+    if (code)
+        return code;
+    if (v.type != MIO_NULL && v.type != MIO_UNKNOWN && v.type != (uint8_t)static_type(other)) {
+        struct mio_err ignored = {0};
+        struct mio_err *err = ev->err;
+        struct mio_value w;
+        ev->err = &ignored;
+        code = mio_eval(ev, other, &w);
+        ev->err = err;
+        code = code ? MIO_OK : to_common(ev, e, &v, w);
+        if (code)
+            return code;
+    }
+    *out = mio_mark_like(v, cond);
+    return MIO_OK;
+}

@@ -1,0 +1,241 @@
+/* planner/expr/func.c: the function table and the way into a function. */
+#include "planner/expr/func.h"
+#include <stdarg.h>
+#include "planner/expr/convert.h"
+#include "planner/expr/eval.h"
+
+/* Two views of the same rows, in the same order (sorted by name). */
+#define FUNCTION(name_, params_, returns_, flags_, signature_, help_, example_, result_)           \
+    {.name = #name_, .impl = mio_fn_##name_, .params = params_, .returns = returns_, .flags = flags_},
+static const struct mio_func FUNCS[] = {
+#include "planner/expr/functions.def"
+};
+#undef FUNCTION
+#define FUNCTION(name_, params_, returns_, flags_, signature_, help_, example_, result_)           \
+    {.name = #name_, .signature = #name_ signature_, .help = help_, .example = example_,           \
+     .result = result_},
+static const struct mio_function_doc DOCS[] = {
+#include "planner/expr/functions.def"
+};
+#undef FUNCTION
+enum { FUNC_COUNT = sizeof FUNCS / sizeof *FUNCS };
+
+const struct mio_function_doc *mio_functions(size_t *n)
+{
+    *n = FUNC_COUNT;
+    return DOCS;
+}
+
+static int by_name(const void *key, const void *row)
+{
+    const struct mio_str *name = key;
+    const struct mio_func *f = row;
+    return mio_str_cmp(*name, mio_str_z(f->name));
+}
+
+const struct mio_func *mio_func_find(struct mio_arena *a, struct mio_str name, const char **hint)
+{
+    if (mio_str_starts(name, "core::"))
+        name = mio_str_sub(name, 6, name.n);
+    const struct mio_func *f = bsearch(&name, FUNCS, FUNC_COUNT, sizeof *FUNCS, by_name);
+    if (f)
+        return f;
+    struct mio_str names[FUNC_COUNT];
+    for (size_t i = 0; i < FUNC_COUNT; i++)
+        names[i] = mio_str_z(FUNCS[i].name);
+    struct mio_str near = mio_str_nearest(name, names, FUNC_COUNT);
+    if (near.n)
+        *hint = mio_arena_printf(a, "did you mean \"%.*s\"?", MIO_FMT(near)).p;
+    else
+        *hint = "the language reference lists all functions";
+    return NULL;
+}
+
+/* ---- parameters ---- */
+
+/* Smallest and largest number of arguments (SIZE_MAX: any). */
+static void bounds(const struct mio_func *f, size_t *least, size_t *most)
+{
+    *least = *most = 0;
+    for (const char *p = f->params; *p; p++) {
+        if (*p == '*' || *p == '0')
+            --*least;
+        if (*p == '*' || *p == '+')
+            *most = SIZE_MAX;
+        if (!strchr("?*+0", *p)) {
+            ++*least;
+            *most += *most != SIZE_MAX;
+        }
+    }
+}
+
+const char *mio_func_count(struct mio_arena *a, const struct mio_func *f, size_t n)
+{
+    size_t least, most;
+    bounds(f, &least, &most);
+    if (n >= least && n <= most)
+        return NULL;
+    return mio_arena_printf(a, "it is %s, called with %zu", DOCS[f - FUNCS].signature, n).p;
+}
+
+/* The letter of parameter i; the last one covers all further arguments. */
+static char param(const struct mio_func *f, size_t i, bool *nullable)
+{
+    char letter = '.';
+    for (const char *p = f->params; *p; p++) {
+        if (strchr("?*+0", *p))
+            continue;
+        letter = *p;
+        *nullable = p[1] == '?';
+        if (!i--)
+            break;
+    }
+    return letter;
+}
+
+enum mio_type mio_func_type(char letter)
+{
+    switch (letter) {
+    case 's':
+        return MIO_STRING;
+    case 'n':
+        return MIO_NUMBER;
+    case 'b':
+        return MIO_BOOL;
+    case 'l':
+    case 't':
+        return MIO_LIST;
+    case 'm':
+        return MIO_MAP;
+    default:
+        return MIO_UNKNOWN;
+    }
+}
+
+/* ---- errors ---- */
+
+enum mio_code mio_call_fail(const struct mio_call *c, size_t arg, const char *hint, const char *fmt,
+                            ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    char message[320];
+    vsnprintf(message, sizeof message, fmt, ap);
+    va_end(ap);
+    mio_fail(c->err, MIO_TEMPLATE, "argument %zu of %s: %s", arg + 1, c->func->name, message);
+    if (hint)
+        mio_err_hint(c->err, "%s", hint);
+    size_t last = c->node->call.n;
+    const struct mio_expr *at = last ? c->node->call.args[arg < last ? arg : last - 1] : c->node;
+    return mio_err_at(c->err, at->pos);
+}
+
+/* ---- calls ---- */
+
+static enum mio_code convert(struct mio_call *c, size_t i, char letter, struct mio_value *v)
+{
+    struct mio_err err = {0};
+    enum mio_code code = MIO_OK;
+    const char *wanted = NULL;
+    if (v->type == MIO_UNKNOWN) {
+        enum mio_type t = mio_func_type(letter);
+        if ((letter == 'l' && v->hint >= MIO_BOOL && v->hint <= MIO_STRING))
+            wanted = "a list";
+        else if (t != MIO_UNKNOWN && v->hint == MIO_UNKNOWN)
+            v->hint = (uint8_t)t;
+    } else if (letter == 's') {
+        code = mio_to_string(c->a, *v, v, &err);
+    } else if (letter == 'n') {
+        code = mio_to_number(c->a, *v, v, &err);
+    } else if (letter == 'b') {
+        code = mio_to_bool(*v, v, &err);
+    } else if ((letter == 'l' || letter == 't') && v->type != MIO_LIST && v->type != MIO_NULL) {
+        wanted = "a list";
+    } else if (letter == 'm' && v->type != MIO_MAP && v->type != MIO_NULL) {
+        wanted = "a map";
+    }
+    if (wanted)
+        return mio_call_fail(c, i, NULL, "%s is required, this is a %s", wanted,
+                             mio_type_name((enum mio_type)v->type));
+    return code ? mio_call_fail(c, i, *err.hint ? err.hint : NULL, "%s", err.message) : MIO_OK;
+}
+
+enum mio_code mio_func_call(struct mio_call *c, struct mio_value *args, struct mio_value *out)
+{
+    const struct mio_func *f = c->func;
+    bool unknown = false, sensitive = false;
+    const char *wrong = mio_func_count(c->a, f, c->n);
+    if (wrong) {
+        mio_fail(c->err, MIO_TEMPLATE, "wrong number of arguments for %s", f->name);
+        mio_err_hint(c->err, "%s", wrong);
+        return mio_err_at(c->err, c->node->pos);
+    }
+    for (size_t i = 0; i < c->n; i++) {
+        bool nullable = false;
+        char letter = param(f, i, &nullable);
+        if (args[i].type == MIO_NULL && !nullable)
+            return mio_call_fail(c, i, "guard it with coalesce() or a condition",
+                                 "the value is null");
+        enum mio_code code = letter == '.' ? MIO_OK : convert(c, i, letter, &args[i]);
+        if (code)
+            return code;
+        unknown |= args[i].type == MIO_UNKNOWN || (!(f->flags & FN_NESTED) && mio_has_unknown(args[i]));
+        sensitive |= f->flags & FN_MARKS ? mio_is_sensitive(args[i]) : mio_has_sensitive(args[i]);
+    }
+    struct mio_value v = mio_unknown(mio_func_type(f->returns));
+    c->args = args;
+    if (!unknown || f->flags & FN_UNKNOWN) {
+        enum mio_code code = f->impl(c, &v);
+        if (code)
+            return mio_err_at(c->err, c->node->pos);
+    }
+    *out = sensitive && !(f->flags & FN_ALL_MARKS) ? mio_sensitive(v) : v;
+    return MIO_OK;
+}
+
+/* f(a, list...): the elements of the last argument become arguments. */
+static enum mio_code spread(struct mio_call *c, struct mio_value **args)
+{
+    size_t fixed = c->n - 1;
+    struct mio_value last = (*args)[fixed];
+    if (last.type != MIO_LIST)
+        return mio_call_fail(c, fixed, NULL, "only a list can be spread with ..., this is a %s",
+                             mio_type_name((enum mio_type)last.type));
+    struct mio_value *all = mio_arena_alloc(c->a, (fixed + last.n) * sizeof *all);
+    memcpy(all, *args, fixed * sizeof *all);
+    for (uint32_t i = 0; i < last.n; i++)
+        all[fixed + i] = mio_mark_like(last.items[i], last);
+    c->n = fixed + last.n;
+    *args = all;
+    return MIO_OK;
+}
+
+enum mio_code mio_eval_call(struct evaluator *ev, const struct mio_expr *e, struct mio_value *out)
+{
+    enum { FEW = 6 };
+    struct mio_value few[FEW];
+    struct mio_call c = {.func = e->call.func, .scope = ev->scope, .a = ev->a, .n = e->call.n,
+                         .node = e, .ev = ev, .err = ev->err};
+    if (c.func->flags & FN_LAZY)
+        return c.func->impl(&c, out);
+    if (c.func->flags & FN_IMPURE && ev->scope->pure)
+        return mio_eval_fail(ev, e, NULL, "%s() gives another answer every time and cannot be used here",
+                             c.func->name);
+    struct mio_value *args = c.n <= FEW ? few : mio_arena_alloc(ev->a, c.n * sizeof *args);
+    for (size_t i = 0; i < c.n; i++) {
+        enum mio_code code = mio_eval(ev, e->call.args[i], &args[i]);
+        if (code)
+            return code;
+    }
+    if (e->call.expand && c.n) {
+        struct mio_value last = args[c.n - 1];
+        if (last.type == MIO_UNKNOWN) {
+            *out = mio_mark_like(mio_unknown(mio_func_type(c.func->returns)), last);
+            return MIO_OK;
+        }
+        enum mio_code code = spread(&c, &args);
+        if (code)
+            return code;
+    }
+    return mio_func_call(&c, args, out);
+}

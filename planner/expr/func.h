@@ -1,0 +1,59 @@
+/* planner/expr/func.h: the function table and what a function sees.
+ *
+ * One row a function in functions.def; the row is the source of the prototype, the argument checks, help,
+ * documentation and a test. */
+#pragma once
+#include "planner/expr/ast.h"
+
+struct mio_call;
+typedef enum mio_code mio_func_impl(struct mio_call *c, struct mio_value *out);
+
+enum {
+    FN_NESTED = 1,    /* works with unknown values inside its arguments */
+    FN_UNKNOWN = 2,   /* works with arguments that are unknown themselves */
+    FN_MARKS = 4,     /* takes care of sensitive marks inside its arguments; one on an argument itself always spreads */
+    FN_ALL_MARKS = 8, /* takes care of every mark */
+    FN_LAZY = 16,     /* evaluates its arguments itself */
+    FN_IMPURE = 32,   /* another answer every time */
+};
+
+struct mio_func {
+    const char *name;
+    mio_func_impl *impl;
+    /* One letter a parameter: s string, n number, b bool, l list, t list or set, m map, . anything; behind it
+     * ? may be null, * none or more of it (last only), + one or more, 0 may be left out (last only). */
+    const char *params;
+    char returns; /* the same letters */
+    uint8_t flags;
+};
+
+struct evaluator;
+struct mio_call {
+    const struct mio_func *func;
+    const struct mio_scope *scope;
+    struct mio_arena *a;
+    const struct mio_value *args; /* converted to the parameters' types; not for FN_LAZY */
+    size_t n;
+    const struct mio_expr *node;
+    struct evaluator *ev;
+    struct mio_err *err;
+};
+
+/* NULL when there is none; then *hint (in the arena) may name the nearest. */
+const struct mio_func *mio_func_find(struct mio_arena *a, struct mio_str name, const char **hint);
+/* NULL when n arguments will do, else a hint in the arena that tells the signature. */
+const char *mio_func_count(struct mio_arena *a, const struct mio_func *f, size_t n);
+/* Converts and checks the arguments in place, handles null, unknown and sensitive, and calls. */
+enum mio_code mio_func_call(struct mio_call *c, struct mio_value *args, struct mio_value *out);
+/* "argument N of NAME: ..." at the argument's place. Gives MIO_TEMPLATE. */
+enum mio_code mio_call_fail(const struct mio_call *c, size_t arg, const char *hint, const char *fmt,
+                            ...) __attribute__((format(printf, 4, 5)));
+enum mio_type mio_func_type(char letter);
+struct mio_buf;
+/* The value as jsonencode() writes it; unknown values as null. */
+void mio_put_json(struct mio_arena *a, struct mio_buf *b, struct mio_value v);
+
+#define FUNCTION(name, params, returns, flags, signature, help, example, result)                   \
+    mio_func_impl mio_fn_##name;
+#include "planner/expr/functions.def"
+#undef FUNCTION
