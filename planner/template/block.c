@@ -1,7 +1,8 @@
-/* planner/template/block.c: `resources:` and `data:`: kinds, names, bodies, and the meta arguments inside them. */
+/* planner/template/block.c: `resources:` and `data:`: kinds, names, bodies, and the meta arguments
+ * inside them. */
 #include "planner/template/load.h"
 
-static const char *const roots[] = {"var",  "local", "stage",  "path", "each",
+static const char *const roots[] = {"var",   "local", "stage",  "path", "each",
                                     "count", "self",  "module", "data"};
 
 static bool is_kind(struct mio_load *l, const struct mio_entry *e)
@@ -9,8 +10,8 @@ static bool is_kind(struct mio_load *l, const struct mio_entry *e)
     struct mio_str s = e->key;
     bool good = s.n && s.n <= 64 && s.p[0] >= 'a' && s.p[0] <= 'z';
     for (size_t i = 0; i < s.n && good; i++)
-        good = (s.p[i] >= 'a' && s.p[i] <= 'z') || (s.p[i] >= '0' && s.p[i] <= '9') ||
-               s.p[i] == '_';
+        good =
+            (s.p[i] >= 'a' && s.p[i] <= 'z') || (s.p[i] >= '0' && s.p[i] <= '9') || s.p[i] == '_';
     if (!good) {
         mio_tpl_error(l, e->key_pos, "kinds are words like `compute` or `slurm_partition`",
                       "`%.*s` cannot be a kind", MIO_FMT(s));
@@ -55,8 +56,8 @@ void mio_tpl_blocks(struct mio_scope_load *s, const struct mio_entry *top, bool 
         return;
     for (size_t i = 0; i < top->value->n; i++) {
         const struct mio_entry *kind = &top->value->entries[i];
-        struct mio_str what = mio_arena_printf(s->load->arena, "`%.*s.%.*s`", MIO_FMT(top->key),
-                                               MIO_FMT(kind->key));
+        struct mio_str what =
+            mio_arena_printf(s->load->arena, "`%.*s.%.*s`", MIO_FMT(top->key), MIO_FMT(kind->key));
         if (!is_kind(s->load, kind) || !mio_tpl_is_map(s->load, kind->value, what))
             continue;
         for (size_t k = 0; k < kind->value->n; k++)
@@ -101,8 +102,7 @@ static void lifecycle(struct mio_load *l, const struct mio_entry *e, const char 
                       struct mio_lifecycle *out)
 {
     static const struct mio_tpl_key keys[] = {
-        MIO_TPL_KEY(raw_lifecycle, "create_before_destroy", MIO_WANT_BOOL,
-                    l.create_before_destroy),
+        MIO_TPL_KEY(raw_lifecycle, "create_before_destroy", MIO_WANT_BOOL, l.create_before_destroy),
         MIO_TPL_KEY(raw_lifecycle, "prevent_destroy", MIO_WANT_BOOL, l.prevent_destroy),
         MIO_TPL_KEY(raw_lifecycle, "ignore_changes", MIO_WANT_NODE, ignore),
         MIO_TPL_KEY(raw_lifecycle, "replace_triggered_by", MIO_WANT_REFS, l.replace_triggered_by),
@@ -122,16 +122,18 @@ static void lifecycle(struct mio_load *l, const struct mio_entry *e, const char 
     *out = r.l;
 }
 
-static void timeouts(struct mio_load *l, const struct mio_entry *e, const char *what)
+static void timeouts(struct mio_load *l, const struct mio_entry *e, const char *what,
+                     const struct mio_node **out)
 {
     struct {
         const struct mio_node *n;
-    } ignored;
+    } each;
     static const struct mio_tpl_key keys[] = {{"create", MIO_WANT_NODE, 0, false},
                                               {"update", MIO_WANT_NODE, 0, false},
                                               {"delete", MIO_WANT_NODE, 0, false},
                                               {"read", MIO_WANT_NODE, 0, false}};
-    mio_tpl_read(l, e->value, what, e->key_pos, keys, 4, &ignored);
+    if (mio_tpl_read(l, e->value, what, e->key_pos, keys, 4, &each))
+        *out = e->value;
 }
 
 void mio_tpl_finish_block(struct mio_load *l, struct mio_block *b)
@@ -142,7 +144,7 @@ void mio_tpl_finish_block(struct mio_load *l, struct mio_block *b)
         MIO_TPL_KEY(mio_block, "enabled", MIO_WANT_NODE, enabled),
         MIO_TPL_KEY(mio_block, "depends_on", MIO_WANT_REFS, depends_on),
         MIO_TPL_KEY(mio_block, "provider", MIO_WANT_NODE, provider),
-        MIO_TPL_KEY(mio_block, "timeouts", MIO_WANT_MAP, timeouts),
+        {"timeouts", MIO_WANT_IGNORE, 0, false},
         {"lifecycle", MIO_WANT_IGNORE, 0, false},
     };
     char what[320];
@@ -161,12 +163,9 @@ void mio_tpl_finish_block(struct mio_load *l, struct mio_block *b)
         if (is_lifecycle)
             lifecycle(l, e, part, &b->lifecycle);
         else
-            timeouts(l, e, part);
+            timeouts(l, e, part, &b->timeouts);
     }
     if (b->count && b->for_each)
         mio_tpl_error(l, b->for_each->pos, "for_each covers what count does",
                       "%s has both `count` and `for_each`", what);
-    else if (b->enabled && (b->count || b->for_each))
-        mio_tpl_error(l, b->enabled->pos, "put the condition into it: \"${cond ? N : 0}\"",
-                      "%s has `enabled` beside `%s`", what, b->count ? "count" : "for_each");
 }

@@ -1,8 +1,9 @@
-/* planner/template/decl.c: the declarations beside resources: variables, locals, providers, outputs, moved, import,
- * removed, checks, policies, notifications, mlops_iac. One reader each, found by table. */
+/* planner/template/decl.c: the declarations beside resources: variables, locals, providers,
+ * outputs, moved, import, removed, checks, policies, notifications, mlops_iac. One reader each,
+ * found by table. */
 #include "planner/template/load.h"
 
-#define ADD(s, list)                                                                               \
+#define ADD(s, list) \
     MIO_PUSH((s)->load->arena, (s)->t->list.items, (s)->t->list.n, (s)->t->list.cap)
 
 static const char *called(struct mio_scope_load *s, const char *what, struct mio_str name)
@@ -14,8 +15,8 @@ static bool define(struct mio_scope_load *s, const char *root, const struct mio_
                    const char *what)
 {
     return mio_tpl_is_name(s->load, e, what) &&
-           mio_tpl_define(
-               s, mio_arena_printf(s->load->arena, "%s.%.*s", root, MIO_FMT(e->key)), e->key_pos);
+           mio_tpl_define(s, mio_arena_printf(s->load->arena, "%s.%.*s", root, MIO_FMT(e->key)),
+                          e->key_pos);
 }
 
 struct raw_variable {
@@ -200,8 +201,7 @@ static void removed(struct mio_scope_load *s, const struct mio_node *n)
     };
     struct raw_removed r = {.r = {.pos = n->pos}};
     if (mio_tpl_read(s->load, n, "this item of `removed`", n->pos, keys, 2, &r) &&
-        is_address(s, n, "from") &&
-        mio_tpl_on_removed(s->load, n, r.on_removed, &r.r.forget))
+        is_address(s, n, "from") && mio_tpl_on_removed(s->load, n, r.on_removed, &r.r.forget))
         ADD(s, removed) = r.r;
 }
 

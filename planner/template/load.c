@@ -1,6 +1,7 @@
 /* planner/template/load.c: one directory of YAML files to struct mio_template.
  *
- * In: *.yaml and *.yml of the folder, of modules it calls, of the stage. Owns: nothing; all lives in the arena. */
+ * In: *.yaml and *.yml of the folder, of modules it calls, of the stage. Owns: nothing; all lives
+ * in the arena. */
 #include "planner/template/load.h"
 #include "planner/template/yaml.h"
 #include "providers/sdk/fs.h"
@@ -94,8 +95,10 @@ static void read_auto_variables(struct mio_scope_load *s, const struct mio_tpl_f
         f->root;
 }
 
-static void read_files(struct mio_scope_load *s, const struct mio_str *names, size_t n)
+/* Returns how many files of the directory are its own. */
+static size_t read_files(struct mio_scope_load *s, const struct mio_str *names, size_t n)
 {
+    size_t seen = 0;
     for (size_t i = 0; i < n; i++) {
         struct mio_str path = mio_path_join(s->load->arena, s->t->dir, names[i]);
         if (!is_yaml(names[i]) || mio_fs_is_dir(path.p))
@@ -104,6 +107,7 @@ static void read_files(struct mio_scope_load *s, const struct mio_str *names, si
         if (variables && s->prefix.n)
             continue; /* of the directory as a root template */
         const struct mio_tpl_file *f = mio_tpl_file(s->load, path, (struct mio_pos){0});
+        seen++;
         if (!f->root)
             continue;
         if (variables)
@@ -111,6 +115,7 @@ static void read_files(struct mio_scope_load *s, const struct mio_str *names, si
         else
             read_file(s, f);
     }
+    return seen;
 }
 
 struct mio_template *mio_tpl_dir(struct mio_load *l, struct mio_str dir, struct mio_str prefix,
@@ -119,7 +124,13 @@ struct mio_template *mio_tpl_dir(struct mio_load *l, struct mio_str dir, struct 
     struct mio_err err = {0};
     struct mio_str *names;
     size_t n;
-    if (mio_fs_list(l->arena, mio_arena_z(l->arena, dir), &names, &n, &err) != MIO_OK) {
+    const char *path = mio_arena_z(l->arena, dir);
+    if (from.file && !mio_fs_is_dir(path)) {
+        mio_tpl_error(l, from, "local sources begin at the folder of the template that calls them",
+                      "there is no folder %s", path);
+        return NULL;
+    }
+    if (mio_fs_list(l->arena, path, &names, &n, &err) != MIO_OK) {
         mio_err_at(&err, from);
         mio_diags_add(l->diags, MIO_ERROR, &err);
         return NULL;
@@ -134,13 +145,12 @@ struct mio_template *mio_tpl_dir(struct mio_load *l, struct mio_str dir, struct 
         memcpy(open, outer, l->nopen * sizeof *open);
     open[l->nopen++] = dir;
     l->open_dirs = open;
-    size_t before = l->read.n;
-    read_files(&s, names, n);
+    size_t files = read_files(&s, names, n);
     l->open_dirs = outer;
     l->nopen--;
-    if (from.file && !t->blocks.n && !t->outputs.n && !t->modules.n && l->read.n == before &&
-        !t->variables.n)
-        mio_tpl_error(l, from, NULL, "the folder `%.*s` holds no template", MIO_FMT(dir));
+    if (!files)
+        mio_tpl_error(l, from, "a template is one or more *.yaml files",
+                      "the folder %.*s holds no template", MIO_FMT(dir));
     return t;
 }
 
@@ -173,10 +183,21 @@ static struct mio_str digest(const struct mio_load *l)
     return (struct mio_str){hex, MIO_SHA256_HEX};
 }
 
+static int by_place(const void *x, const void *y)
+{
+    struct mio_pos a = ((const struct mio_diag *)x)->err.pos,
+                   b = ((const struct mio_diag *)y)->err.pos;
+    if (a.file != b.file)
+        return a.file < b.file ? -1 : 1;
+    if (a.line != b.line)
+        return a.line < b.line ? -1 : 1;
+    return a.col < b.col ? -1 : a.col > b.col;
+}
+
 enum mio_code mio_template_load(struct mio_arena *a, const struct mio_template_opts *o,
                                 struct mio_template **out, struct mio_diags *diags)
 {
-    size_t errors = diags->errors;
+    size_t errors = diags->errors, first = diags->n;
     struct mio_str dir = mio_arena_str(a, mio_str_z(o->dir)), stage = mio_str_z(o->stage);
     struct mio_load l = {.arena = a, .diags = diags, .sources = o->sources};
     l.shown_from = mio_path_dir(dir);
@@ -188,15 +209,13 @@ enum mio_code mio_template_load(struct mio_arena *a, const struct mio_template_o
     struct mio_template *t = mio_tpl_dir(&l, dir, (struct mio_str){0}, (struct mio_pos){0});
     if (!t)
         return MIO_IO;
-    if (!l.read.n && diags->errors == errors)
-        return mio_diags_error(diags, MIO_TEMPLATE, (struct mio_pos){0},
-                               "a template is one or more *.yaml files",
-                               "the folder %.*s holds no template", MIO_FMT(dir));
     if (stage.n)
         mio_tpl_stage(&l, t, stage);
     finish_blocks(&l, t);
     t->stage = mio_arena_str(a, stage);
     t->digest = digest(&l);
+    if (diags->n > first)
+        qsort(diags->items + first, diags->n - first, sizeof *diags->items, by_place);
     if (diags->errors != errors)
         return MIO_TEMPLATE;
     *out = t;

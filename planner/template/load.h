@@ -13,8 +13,8 @@ enum {
 
 /* One file that was read, kept so that a module called twice is parsed once. */
 struct mio_tpl_file {
-    struct mio_str path; /* absolute */
-    uint32_t source;     /* index into sources plus 1 */
+    struct mio_str path;         /* absolute */
+    uint32_t source;             /* index into sources plus 1 */
     const struct mio_node *root; /* NULL: broken, already reported */
     bool azureml;
 };
@@ -23,8 +23,8 @@ struct mio_load {
     struct mio_arena *arena;
     struct mio_diags *diags;
     struct mio_sources *sources;
-    struct mio_str shown_from; /* absolute folder that shown paths are relative to */
-    struct mio_index files;    /* absolute path to struct mio_tpl_file * */
+    struct mio_str shown_from;              /* absolute folder that shown paths are relative to */
+    struct mio_index files;                 /* absolute path to struct mio_tpl_file * */
     MIO_BLOCKS(struct mio_tpl_file *) read; /* in the order read: the digest covers them */
     const struct mio_str *open_dirs;        /* template directories being loaded, outermost first */
     size_t nopen, nmodules;
@@ -62,10 +62,16 @@ struct mio_tpl_key {
     size_t offset; /* of the member that takes it */
     bool required;
 };
-#define MIO_TPL_KEY(type, key, want, member) {(key), (want), offsetof(struct type, member), false}
-#define MIO_TPL_NEED(type, key, want, member) {(key), (want), offsetof(struct type, member), true}
-/* Reads a mapping into *out by table; `what` names it in messages ("variable `nodes`"). False when anything was
- * wrong (and reported). */
+#define MIO_TPL_KEY(type, key, want, member)                \
+    {                                                       \
+        (key), (want), offsetof(struct type, member), false \
+    }
+#define MIO_TPL_NEED(type, key, want, member)              \
+    {                                                      \
+        (key), (want), offsetof(struct type, member), true \
+    }
+/* Reads a mapping into *out by table; `what` names it in messages ("variable `nodes`"). False when
+ * anything was wrong (and reported). */
 bool mio_tpl_read(struct mio_load *l, const struct mio_node *map, const char *what,
                   struct mio_pos at, const struct mio_tpl_key *keys, size_t n, void *out);
 /* One value by the same rules. */
@@ -97,7 +103,8 @@ void mio_tpl_blocks(struct mio_scope_load *s, const struct mio_entry *top, bool 
 void mio_tpl_finish_block(struct mio_load *l, struct mio_block *b);
 /* module.c */
 void mio_tpl_modules(struct mio_scope_load *s, const struct mio_entry *top);
-/* stage.c: stages/NAME.yaml of the root template, and its overrides on blocks, modules and providers. */
+/* stage.c: stages/NAME.yaml of the root template, and its overrides on blocks, modules and
+ * providers. */
 void mio_tpl_stage(struct mio_load *l, struct mio_template *t, struct mio_str stage);
 
 /* load.c */

@@ -2,7 +2,6 @@
 #include "planner/template/load.h"
 #include "providers/sdk/fs.h"
 
-
 static bool is_local(struct mio_str s)
 {
     return mio_str_starts(s, "./") || mio_str_starts(s, "../") || mio_str_is(s, ".") ||
@@ -36,9 +35,9 @@ static struct mio_template *open_module(struct mio_scope_load *s, const struct m
 {
     struct mio_load *l = s->load;
     if (!is_local(source)) {
-        mio_tpl_error(l, pos, "copy the module into the repository and name it as `../modules/NAME`",
-                      "`%.*s` is no local path: it must begin with `./` or `../`",
-                      MIO_FMT(source));
+        mio_tpl_error(l, pos,
+                      "copy the module into the repository and name it as `../modules/NAME`",
+                      "`%.*s` is no local path: it must begin with `./` or `../`", MIO_FMT(source));
         return NULL;
     }
     struct mio_str dir = mio_path_join(l->arena, s->t->dir, source);

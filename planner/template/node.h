@@ -1,4 +1,5 @@
-/* planner/template/node.h: YAML as a tree with positions, scalars resolved by the YAML 1.2 core schema. */
+/* planner/template/node.h: YAML as a tree with positions, scalars resolved by the YAML 1.2 core
+ * schema. */
 #pragma once
 #include "planner/expr/expr.h"
 
@@ -33,7 +34,8 @@ bool mio_node_has_expr(const struct mio_node *n);
 void mio_node_exprs(const struct mio_node *n, void (*visit)(void *arg, const struct mio_expr *e),
                     void *arg);
 
-/* Parses one YAML text that is sources->items[file - 1]. Budgets: 4 MiB, depth 64, 1 M nodes, aliases x10. All
- * errors go to diags; NULL when there was any. `expand` false leaves ${...} alone (Azure ML documents). */
+/* Parses one YAML text that is sources->items[file - 1]. Budgets: 4 MiB, depth 64, 1 M nodes,
+ * aliases x10. All errors go to diags; NULL when there was any. `expand` false leaves ${...} alone
+ * (Azure ML documents). */
 const struct mio_node *mio_yaml_parse(struct mio_arena *a, const struct mio_sources *sources,
                                       uint32_t file, bool expand, struct mio_diags *diags);

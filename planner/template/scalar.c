@@ -124,10 +124,9 @@ static bool decimal(struct mio_arena *a, struct mio_str s, struct mio_value *out
         d.whole = mio_str_sub(d.whole, 1, d.whole.n - 1);
     if (!d.whole.n)
         d.whole = MIO_STR("0");
-    *out = mio_number(mio_arena_printf(a, "%s%.*s%s%.*s%s%.*s", d.negative ? "-" : "",
-                                       MIO_FMT(d.whole), d.fraction.n ? "." : "",
-                                       MIO_FMT(d.fraction), d.exponent.n ? "e" : "",
-                                       MIO_FMT(d.exponent)));
+    *out = mio_number(mio_arena_printf(
+        a, "%s%.*s%s%.*s%s%.*s", d.negative ? "-" : "", MIO_FMT(d.whole), d.fraction.n ? "." : "",
+        MIO_FMT(d.fraction), d.exponent.n ? "e" : "", MIO_FMT(d.exponent)));
     return true;
 }
 

@@ -1,6 +1,7 @@
-/* planner/template/shape.c: mappings with known keys, read by table: unknown keys, wrong types, missing ones. */
-#include <stdarg.h>
+/* planner/template/shape.c: mappings with known keys, read by table: unknown keys, wrong types,
+ * missing ones. */
 #include "planner/template/load.h"
+#include <stdarg.h>
 
 void mio_tpl_error(struct mio_load *l, struct mio_pos pos, const char *hint, const char *fmt, ...)
 {
@@ -150,11 +151,11 @@ bool mio_tpl_define(struct mio_scope_load *s, struct mio_str address, struct mio
 
 /* Words that other tools use for our keys. */
 static const char *const habits[][2] = {
-    {"error_message", "error"}, {"terraform", "mlops_iac"}, {"variable", "variables"},
-    {"resource", "resources"},  {"output", "outputs"},      {"provider", "providers"},
-    {"module", "modules"},      {"imports", "import"},      {"parameters", "variables"},
-    {"vars", "variables"},      {"source_module", "source"}, {"if", "enabled"},
-    {"condition_error", "error"}, {"foreach", "for_each"},  {"destroy", "on_removed"},
+    {"error_message", "error"},   {"terraform", "mlops_iac"},  {"variable", "variables"},
+    {"resource", "resources"},    {"output", "outputs"},       {"provider", "providers"},
+    {"module", "modules"},        {"imports", "import"},       {"parameters", "variables"},
+    {"vars", "variables"},        {"source_module", "source"}, {"if", "enabled"},
+    {"condition_error", "error"}, {"foreach", "for_each"},     {"destroy", "on_removed"},
 };
 
 static struct mio_str suggestion(struct mio_str word, const struct mio_tpl_key *keys, size_t n)
@@ -240,9 +241,11 @@ bool mio_tpl_take(struct mio_load *l, const struct mio_entry *e, const char *wha
     case MIO_WANT_IGNORE:
         return true;
     case MIO_WANT_NODE:
-        if (is_null(n))
-            return wrong(l, e, what, "given");
-        break;
+        if (!is_null(n))
+            break;
+        mio_tpl_error(l, e->key_pos, "give it a value, or leave the key out",
+                      "`%.*s` of %s is empty", MIO_FMT(e->key), what);
+        return false;
     case MIO_WANT_MAP:
         if (n->type != MIO_NODE_MAP)
             return wrong(l, e, what, "a mapping");

@@ -1,4 +1,5 @@
-/* planner/template/stage.c: stages/NAME.yaml: checked, and its overrides laid over providers and blocks.
+/* planner/template/stage.c: stages/NAME.yaml: checked, and its overrides laid over providers and
+ * blocks.
  *
  * Variables and guards are left in stage_block for the rooms that use them. */
 #include "planner/template/load.h"
@@ -18,8 +19,8 @@ static const struct mio_tpl_key stage_keys[] = {
     MIO_TPL_KEY(raw_stage, "description", MIO_WANT_TEXT, description),
 };
 
-/* A copy of `map` in which `path` ("a.b.c") holds `value`; mappings on the way are made or copied. A key that
- * exists as it is written, dots and all, wins. */
+/* A copy of `map` in which `path` ("a.b.c") holds `value`; mappings on the way are made or copied.
+ * A key that exists as it is written, dots and all, wins. */
 static const struct mio_node *with(struct mio_arena *a, const struct mio_node *map,
                                    struct mio_str path, const struct mio_entry *e)
 {
@@ -189,7 +190,8 @@ static struct mio_tpl_file *stage_file(struct mio_load *l, struct mio_str dir, s
                                      (int)dot, names[i].p);
     }
     struct mio_str hint = mio_arena_printf(l->arena, "stages of this template: %s", known);
-    mio_tpl_error(l, (struct mio_pos){0}, used ? hint.p : "make the folder stages/ with one file a stage",
+    mio_tpl_error(l, (struct mio_pos){0},
+                  used ? hint.p : "make the folder stages/ with one file a stage",
                   "there is no stages/%.*s.yaml", MIO_FMT(stage));
     return NULL;
 }
@@ -211,9 +213,8 @@ void mio_tpl_stage(struct mio_load *l, struct mio_template *t, struct mio_str st
         return;
     struct raw_stage r = {0};
     t->stage_block = f->root;
-    if (!mio_tpl_read(l, f->root, "a stage", f->root->pos, stage_keys,
-                      sizeof stage_keys / sizeof *stage_keys, &r))
-        return;
+    mio_tpl_read(l, f->root, "a stage", f->root->pos, stage_keys,
+                 sizeof stage_keys / sizeof *stage_keys, &r);
     for (size_t i = 0; r.variables && i < r.variables->n; i++)
         check_variable(l, t, &r.variables->entries[i]);
     for (size_t i = 0; r.providers && i < r.providers->n; i++)

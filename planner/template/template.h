@@ -1,8 +1,8 @@
 /* planner/template/template.h: a template directory as typed blocks.
  *
- * In: *.yaml and *.yml of one folder, stages/NAME.yaml. Out: struct mio_template, positions everywhere.
- * Checks here what needs no provider: known top-level keys, shapes of blocks, names, duplicate addresses,
- * suggestions for misspelt keys. Never: evaluation (planner/graph does it). */
+ * In: *.yaml and *.yml of one folder, stages/NAME.yaml. Out: struct mio_template, positions
+ * everywhere. Checks here what needs no provider: known top-level keys, shapes of blocks, names,
+ * duplicate addresses, suggestions for misspelt keys. Never: evaluation (planner/graph does it). */
 #pragma once
 #include "planner/template/node.h"
 
@@ -31,28 +31,28 @@ struct mio_lifecycle {
     struct mio_pos prevent_destroy_pos;
     const struct mio_str *ignore_changes; /* dotted paths */
     size_t nignore;
-    const struct mio_node *replace_triggered_by; /* seq of references, or NULL */
+    const struct mio_node *replace_triggered_by;         /* seq of references, or NULL */
     const struct mio_node *precondition, *postcondition; /* seq of {condition, error}, or NULL */
 };
 /* One `resources: KIND: NAME:` or `data: KIND: NAME:` block. */
 struct mio_block {
     struct mio_str kind, name;
     bool is_data;
-    struct mio_pos pos;         /* of the name */
-    const struct mio_node *body; /* map as written, meta arguments included */
+    struct mio_pos pos;                                /* of the name */
+    const struct mio_node *body;                       /* map as written, meta arguments included */
     const struct mio_node *count, *for_each, *enabled; /* NULL when absent */
     const struct mio_node *depends_on;                 /* seq of references, or NULL */
     const struct mio_node *provider;                   /* NULL: chosen by kind */
     const struct mio_node *timeouts;                   /* map create/update/delete/read, or NULL */
     struct mio_lifecycle lifecycle;
-    bool azureml;           /* an Azure ML document */
+    bool azureml;            /* an Azure ML document */
     struct mio_str base_dir; /* absolute folder of the file, for relative paths */
 };
 struct mio_module_call {
     struct mio_str name, source;
     struct mio_pos pos;
     const struct mio_node *inputs, *count, *for_each, *depends_on; /* NULL when absent */
-    struct mio_template *tpl; /* loaded */
+    struct mio_template *tpl;                                      /* loaded */
 };
 struct mio_output {
     struct mio_str name;
@@ -83,10 +83,10 @@ struct mio_check { /* checks: and policies: */
     bool blocks; /* a policy */
 };
 /* Counted arrays of the blocks; a macro keeps the eleven of them alike. */
-#define MIO_BLOCKS(type)                                                                           \
-    struct {                                                                                       \
-        type *items;                                                                               \
-        size_t n, cap;                                                                             \
+#define MIO_BLOCKS(type) \
+    struct {             \
+        type *items;     \
+        size_t n, cap;   \
     }
 struct mio_template {
     struct mio_str dir; /* absolute */
@@ -101,21 +101,22 @@ struct mio_template {
     MIO_BLOCKS(struct mio_import_block) imports;
     MIO_BLOCKS(struct mio_check) checks;
     MIO_BLOCKS(struct mio_local) notifications; /* values are maps as written */
-    MIO_BLOCKS(const struct mio_node *) auto_vars; /* *.auto.yaml: maps of name to value, by file name */
-    const struct mio_node *backend;       /* mlops_iac.backend, or NULL */
-    struct mio_str required_version;      /* or "" */
-    const struct mio_node *stage_block;   /* stages/NAME.yaml as a whole, or NULL */
-    struct mio_str stage;                 /* "" when none */
-    struct mio_str digest;                /* 64 hex digits over every file read, names and bytes */
+    MIO_BLOCKS(const struct mio_node *)
+    auto_vars;                          /* *.auto.yaml: maps of name to value, by file name */
+    const struct mio_node *backend;     /* mlops_iac.backend, or NULL */
+    struct mio_str required_version;    /* or "" */
+    const struct mio_node *stage_block; /* stages/NAME.yaml as a whole, or NULL */
+    struct mio_str stage;               /* "" when none */
+    struct mio_str digest;              /* 64 hex digits over every file read, names and bytes */
 };
 struct mio_template_opts {
-    const char *dir;      /* absolute */
-    const char *stage;    /* "" : none; else stages/NAME.yaml must exist */
+    const char *dir;             /* absolute */
+    const char *stage;           /* "" : none; else stages/NAME.yaml must exist */
     struct mio_sources *sources; /* filled; paths as shown to people */
     size_t count_budget;
 };
-/* Everything wrong goes to diags; returns MIO_TEMPLATE when anything did, MIO_IO when the folder cannot be
- * read. */
+/* Everything wrong goes to diags; returns MIO_TEMPLATE when anything did, MIO_IO when the folder
+ * cannot be read. */
 enum mio_code mio_template_load(struct mio_arena *a, const struct mio_template_opts *o,
                                 struct mio_template **out, struct mio_diags *diags);
 /* Variable files (-var-file): a YAML map of name to value. */

@@ -1,13 +1,13 @@
 /* planner/template/yaml.c: libyaml's events to a frozen tree of positioned nodes.
  *
  * In: one text of struct mio_sources. Out: struct mio_node, or diagnostics.
- * Never: yaml_parser_load (it has no limits). Depth, nodes, aliases and scalar sizes are counted while events
- * arrive, so that a hostile file is left at the first event beyond its budget. */
+ * Never: yaml_parser_load (it has no limits). Depth, nodes, aliases and scalar sizes are counted
+ * while events arrive, so that a hostile file is left at the first event beyond its budget. */
 #include "planner/template/yaml.h"
-#include <stdarg.h>
 #include "planner/template/scalar.h"
 #include "providers/sdk/alloc.h"
 #include "providers/sdk/map.h"
+#include <stdarg.h>
 
 struct anchor {
     const struct mio_node *node; /* NULL until it is complete */
@@ -220,11 +220,13 @@ static void check_key(struct parse *p, const struct mio_node *key)
 {
     if (key->type != MIO_NODE_SCALAR) {
         size_t at = p->lines.starts[key->pos.line - 1] + key->pos.col - 1;
-        if (at && mio_str_starts(mio_str_sub(p->lines.text, at - 1, 2), "{{"))
+        if (at && mio_str_starts(mio_str_sub(p->lines.text, at - 1, 2), "{{")) {
             complain(p, key->pos, MIO_YAML_FILL_HINT, "a `{{...}}` placeholder is no YAML value");
-        else
+            p->stop = true; /* what follows is no YAML either */
+        } else {
             complain(p, key->pos, NULL, "a key must be a word, not a %s",
                      key->type == MIO_NODE_SEQ ? "list" : "mapping");
+        }
     } else if (!key->text.n && key->plain) {
         complain(p, key->pos, NULL, "a key is missing in front of `:`");
     } else if (p->expand && mio_expr_needed(key->text)) {
@@ -291,8 +293,7 @@ static void open_collection(struct parse *p, const yaml_event_t *e)
     *f = (struct frame){.node = MIO_NEW(p->arena, struct mio_node), .first = p->nchildren};
     f->node->type = map ? MIO_NODE_MAP : MIO_NODE_SEQ;
     f->node->pos = pos;
-    f->anchor =
-        new_anchor(p, map ? e->data.mapping_start.anchor : e->data.sequence_start.anchor);
+    f->anchor = new_anchor(p, map ? e->data.mapping_start.anchor : e->data.sequence_start.anchor);
     f->size = 1;
 }
 
@@ -440,8 +441,7 @@ static bool step(struct parse *p, const yaml_event_t *e, unsigned *documents)
     case YAML_DOCUMENT_START_EVENT:
         if ((*documents)++) {
             complain(p, mio_yaml_pos(&p->lines, &e->start_mark, 3),
-                     "write each document into a file of its own",
-                     "a second document begins here");
+                     "write each document into a file of its own", "a second document begins here");
             return false;
         }
         return true;

@@ -1,7 +1,8 @@
-/* planner/template/yaml_text.c: the text below the events: places, forbidden bytes, and what libyaml's complaints mean.
+/* planner/template/yaml_text.c: the text below the events: places, forbidden bytes, and what
+ * libyaml's complaints mean.
  *
- * libyaml says where it stopped, seldom why. The why is guessed from the line: a torn expression, a tab, a
- * placeholder, a key whose parent line is missing. */
+ * libyaml says where it stopped, seldom why. The why is guessed from the line: a torn expression, a
+ * tab, a placeholder, a key whose parent line is missing. */
 #include "planner/template/yaml.h"
 
 /* Places */
@@ -96,8 +97,8 @@ static bool is_separator(struct mio_str s, size_t i)
 }
 
 /* Says it and gives false. */
-static bool bad(const struct mio_yaml_lines *l, size_t i, struct mio_diags *diags,
-                const char *hint, const char *what)
+static bool bad(const struct mio_yaml_lines *l, size_t i, struct mio_diags *diags, const char *hint,
+                const char *what)
 {
     mio_diags_error(diags, MIO_TEMPLATE, mio_yaml_pos_at(l, i, 1), hint, "%s", what);
     return false;
@@ -268,8 +269,8 @@ static const struct complaint {
     {"did not find expected ',' or ']'", "a `,` or `]` is expected here",
      "the `[` above is still open", false},
     {"did not find expected node content", "a value is expected here", NULL, false},
-    {"found unexpected end of stream", "this quote is never closed",
-     "close it, or leave it out", true},
+    {"found unexpected end of stream", "this quote is never closed", "close it, or leave it out",
+     true},
     {"found unexpected document indicator", "this quote is never closed",
      "close it, or leave it out", true},
     {"found unknown escape character", "`\\` and this character is no escape",
