@@ -291,6 +291,7 @@ enum mio_code local_compute_take(struct local *l, const struct local_compute *c,
                                  struct mio_err *err)
 {
     for (int64_t pause = 5, round = 0;; pause = pause < 200 ? pause * 2 : 200, round++) {
+        struct mio_arena_mark mark = mio_arena_mark(l->a);
         for (int64_t i = 0; i < c->slots; i++) {
             if (local_trylock(l, slot_path(l, c, i), fd, err))
                 return err->code;
@@ -304,6 +305,7 @@ enum mio_code local_compute_take(struct local *l, const struct local_compute *c,
                            MIO_FMT(c->name), (intmax_t)c->slots);
         if (local_check_stop(l, err))
             return err->code;
+        mio_arena_rewind(l->a, mark);
         mio_sleep_ms(pause);
     }
 }

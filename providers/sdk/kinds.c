@@ -222,7 +222,7 @@ const struct mlops_field mio_job_fields[] = {
     F("jobs", ANY, FIXED, "Steps of a pipeline."),
     F("settings", ANY, FIXED, "Settings of a pipeline."),
     F("component", ANY, REF | FIXED, "Component it runs."),
-    F("status", STRING, OUT | MLOPS_ENSURED, "How the run ended."),
+    F("status", STRING, OUT, "How the run ended."),
     F("output_paths", MAP, OUT, "Where each output lies, by name.", .element = &text),
     F("log_path", STRING, OUT, "Where the run's log lies."),
     F("started_at", STRING, OUT | MLOPS_UNSTABLE, "When the run began."),
