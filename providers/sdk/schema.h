@@ -31,6 +31,7 @@ struct mio_kind {
 struct mio_schema {
     struct mio_str name, version, doc;
     uint32_t caps, batch, threads;
+    bool has_validate; /* the one optional function without a capability bit */
     struct mio_field config; /* OBJECT */
     const struct mio_kind *kinds; /* sorted by name */
     size_t nkinds;
