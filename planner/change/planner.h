@@ -61,6 +61,9 @@ struct mio_planner {
 enum mio_code mio_planner_run(struct mio_planner *p);
 void mio_planner_free(struct mio_planner *p);
 
+/* Rows whose addresses a moved block rewrites; in memory, before the refresh. */
+void mio_planner_moved(struct mio_planner *p);
+
 /* The value hook of the stack while planning (arg is the planner). */
 enum mio_code mio_planner_value(void *arg, struct mio_inst *inst, struct mio_value *out,
                                 struct mio_err *err);

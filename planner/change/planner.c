@@ -1,0 +1,602 @@
+/* planner/change/planner.c: from an unfolded template to a plan. See planner.h. */
+#include "planner/change/planner.h"
+#include "providers/sdk/buf.h"
+
+/* ---- the value hook: plans by demand ---- */
+
+static enum mio_code circle(struct mio_planner *p, const struct mio_inst *inst, struct mio_err *err)
+{
+    size_t from = p->nbusy;
+    while (from > 0 && p->busy[from - 1] != inst)
+        from--;
+    MIO_AUTO_BUF chain = {0}, places = {0};
+    for (size_t i = from ? from - 1 : 0; i < p->nbusy; i++) {
+        const struct mio_inst *k = p->busy[i];
+        struct mio_pos pos = k->res->block->pos;
+        mio_buf_printf(&chain, "%.*s -> ", MIO_FMT(k->address));
+        if (pos.file && pos.file <= p->sources->n)
+            mio_buf_printf(&places, "%s%.*s at %.*s:%u", places.n ? ", " : "", MIO_FMT(k->address),
+                           MIO_FMT(p->sources->items[pos.file - 1].path), pos.line);
+    }
+    mio_buf_str(&chain, inst->address);
+    mio_fail(err, MIO_TEMPLATE, "the resources refer to each other in a circle: %s", chain.p);
+    mio_err_hint(err, "Take one of these references out: %s.", places.n ? places.p : "");
+    return mio_err_at(err, inst->res->block->pos);
+}
+
+static enum mio_code visit(struct mio_planner *p, struct mio_inst *inst, struct mio_err *err)
+{
+    if (inst->visit == MIO_VISIT_DONE)
+        return MIO_OK;
+    if (inst->visit == MIO_VISIT_BUSY)
+        return circle(p, inst, err);
+    if (inst->visit == MIO_VISIT_FAILED) {
+        err->reported = true;
+        return mio_fail(err, MIO_TEMPLATE, "%.*s could not be planned", MIO_FMT(inst->address));
+    }
+    if (!inst->res->kind) {
+        err->reported = true; /* what has no kind was reported when providers were bound */
+        return mio_fail(err, MIO_TEMPLATE, "%.*s has no kind", MIO_FMT(inst->address));
+    }
+    inst->visit = MIO_VISIT_BUSY;
+    MIO_PUSH(p->arena, p->busy, p->nbusy, p->busy_cap) = inst;
+    enum mio_code rc = inst->res->block->is_data ? mio_decide_data(p, inst, err)
+                                                 : mio_decide(p, inst, err);
+    p->nbusy--;
+    inst->visit = rc ? MIO_VISIT_FAILED : MIO_VISIT_DONE;
+    if (rc) {
+        mio_err_address(err, inst->address);
+        mio_diags_add(p->diags, MIO_ERROR, err);
+        err->reported = true;
+    }
+    return rc;
+}
+
+enum mio_code mio_planner_value(void *arg, struct mio_inst *inst, struct mio_value *out,
+                                struct mio_err *err)
+{
+    struct mio_planner *p = arg;
+    if (mio_refresh_collect(p->refresh, err) || visit(p, inst, err))
+        return err->code;
+    struct mio_step *s = mio_step_of(inst);
+    if (s->lazy) {
+        if (mio_step_record(p, s, err))
+            return err->code;
+        s->after = s->observed = s->record->attributes;
+        s->lazy = false;
+        p->st->kept++;
+    }
+    *out = s->after;
+    return MIO_OK;
+}
+
+/* ---- rows that no instance claims ---- */
+
+/* Why a row has to go, from what is left of its block in the template. */
+static enum mio_reason why_gone(struct mio_planner *p, struct mio_str address)
+{
+    struct mio_address ad;
+    struct mio_err err = {0};
+    if (mio_address_parse(p->arena, address, &ad, &err))
+        return MIO_WHY_NO_RESOURCE_CONFIG;
+    bool module_there = ad.module.n == 0;
+    for (size_t i = 0; i < p->st->nres; i++) {
+        const struct mio_res *r = p->st->res[i];
+        bool same_module = r->mod->prefix.n ? r->mod->prefix.n == ad.module.n + 1 &&
+                                                  memcmp(r->mod->prefix.p, ad.module.p, ad.module.n) == 0
+                                            : ad.module.n == 0;
+        module_there |= same_module;
+        if (!same_module || !mio_str_eq(r->block->kind, ad.kind) || !mio_str_eq(r->block->name, ad.name))
+            continue;
+        if (r->repetition == MIO_DISABLED)
+            return MIO_WHY_DISABLED;
+        bool by_count = ad.key.type == MIO_NUMBER, by_each = ad.key.type == MIO_STRING;
+        if (by_count && r->repetition == MIO_COUNT)
+            return MIO_WHY_COUNT_INDEX;
+        return by_each && r->repetition == MIO_FOR_EACH ? MIO_WHY_EACH_KEY : MIO_WHY_WRONG_REPETITION;
+    }
+    return module_there ? MIO_WHY_NO_RESOURCE_CONFIG : MIO_WHY_NO_MODULE;
+}
+
+static bool forgotten(const struct mio_planner *p, struct mio_str address)
+{
+    const struct mio_template *t = p->st->root->tpl;
+    for (size_t i = 0; i < t->removed.n; i++)
+        if (t->removed.items[i].forget && mio_address_covers(t->removed.items[i].from, address))
+            return true;
+    return false;
+}
+
+static void go(struct mio_planner *p, struct mio_row *row, enum mio_reason why)
+{
+    size_t i = (size_t)(row - p->state->rows);
+    struct mio_step *s = MIO_NEW(p->arena, struct mio_step);
+    struct mio_err err = {0};
+    s->row = row;
+    s->action = forgotten(p, row->address) ? MIO_FORGET : MIO_DELETE;
+    s->reason = (uint8_t)why;
+    s->gone = p->refresh->seen[i] == MIO_SEEN_GONE;
+    s->fingerprint = row->fingerprint;
+    if (mio_step_record(p, s, &err)) {
+        mio_diags_add(p->diags, MIO_ERROR, &err);
+        return;
+    }
+    s->observed = p->refresh->seen[i] == MIO_SEEN_HERE ? p->refresh->here[i]->attributes : s->record->attributes;
+    if (p->refresh->seen[i] == MIO_SEEN_HERE)
+        s->fingerprint = p->refresh->here[i]->fingerprint;
+    if (s->gone) /* drift tells of it; nothing is left to delete */
+        s->rewrite = true, s->action = MIO_NOOP;
+    MIO_PUSH(p->arena, p->steps, p->nsteps, p->steps_cap) = s;
+}
+
+static void orphans(struct mio_planner *p)
+{
+    for (size_t i = 0; i < p->state->nrows; i++) {
+        struct mio_row *row = &p->state->rows[i];
+        if (row->deposed.n)
+            go(p, row, MIO_WHY_DEPOSED);
+        else if (!p->claimed[i])
+            go(p, row, p->mode == MIO_PLAN_DESTROY ? MIO_WHY_NONE : why_gone(p, row->address));
+    }
+}
+
+/* ---- create before destroy reaches down to what is depended on ---- */
+
+static void mark_cbd(struct mio_inst *inst, struct mio_inst **stack, size_t *n)
+{
+    for (size_t i = 0; i < inst->deps.n; i++) {
+        struct mio_step *d = mio_step_of(inst->deps.items[i]);
+        if (!d || d->cbd || inst->deps.items[i]->res->block->is_data)
+            continue;
+        d->cbd = true;
+        if (d->action == MIO_REPLACE)
+            d->action = MIO_REPLACE_CREATE;
+        stack[(*n)++] = inst->deps.items[i];
+    }
+}
+
+static void propagate_cbd(struct mio_planner *p)
+{
+    struct mio_inst **stack = MIO_NEW_N(p->arena, struct mio_inst *, p->st->ninsts + 1);
+    size_t n = 0;
+    for (size_t i = 0; i < p->st->ninsts; i++) {
+        struct mio_step *s = mio_step_of(p->st->insts[i]);
+        if (s && s->cbd && s->action != MIO_NOOP)
+            mark_cbd(p->st->insts[i], stack, &n);
+    }
+    while (n)
+        mark_cbd(stack[--n], stack, &n);
+}
+
+/* ---- -target and -exclude ---- */
+
+static bool covered(const char *const *list, size_t n, struct mio_str address)
+{
+    for (size_t i = 0; i < n; i++)
+        if (mio_address_covers(mio_str_z(list[i]), address))
+            return true;
+    return false;
+}
+
+static void include(struct mio_inst *inst, uint8_t *in, struct mio_inst **stack, size_t *n)
+{
+    if (in[inst->number])
+        return;
+    in[inst->number] = 1;
+    stack[(*n)++] = inst;
+}
+
+/* Targets bring along what they depend on; what is to be destroyed brings along what depends on it. */
+static void narrow(struct mio_planner *p)
+{
+    size_t ninsts = p->st->ninsts, n = 0;
+    uint8_t *in = mio_arena_zalloc(p->arena, ninsts + 1);
+    struct mio_inst **stack = MIO_NEW_N(p->arena, struct mio_inst *, ninsts + 1);
+    for (size_t i = 0; i < ninsts; i++)
+        if (p->ntargets == 0 || covered(p->targets, p->ntargets, p->st->insts[i]->address))
+            include(p->st->insts[i], in, stack, &n);
+    while (n) {
+        struct mio_inst *inst = stack[--n];
+        for (size_t i = 0; i < inst->deps.n; i++)
+            include(inst->deps.items[i], in, stack, &n);
+        struct mio_step *s = mio_step_of(inst);
+        for (size_t i = 0; s && i < s->late_deps.n; i++)
+            include(s->late_deps.items[i], in, stack, &n);
+    }
+    for (size_t i = 0; i < ninsts; i++)
+        if (covered(p->excludes, p->nexcludes, p->st->insts[i]->address))
+            in[i] = 0;
+    for (bool again = p->nexcludes > 0; again;) { /* whatever needs an excluded one is excluded too */
+        again = false;
+        for (size_t i = 0; i < ninsts; i++)
+            for (size_t k = 0; in[i] && k < p->st->insts[i]->deps.n; k++)
+                if (!in[p->st->insts[i]->deps.items[k]->number])
+                    in[i] = 0, again = true;
+    }
+    for (size_t i = 0; i < ninsts; i++)
+        if (p->steps[i])
+            p->steps[i]->excluded = !in[i];
+    for (size_t i = ninsts; i < p->nsteps; i++) {
+        struct mio_str a = p->steps[i]->row->address;
+        p->steps[i]->excluded = (p->ntargets && !covered(p->targets, p->ntargets, a)) ||
+                                covered(p->excludes, p->nexcludes, a);
+    }
+}
+
+static bool needs(struct mio_step *s, struct mio_str address)
+{
+    for (uint32_t i = 0; s->record && i < s->record->dependencies.n; i++)
+        if (mio_str_eq(mio_value_str(s->record->dependencies.items[i]), address))
+            return true;
+    return false;
+}
+
+/* Destroying a target destroys what was built on it. */
+static void widen_destroy(struct mio_planner *p)
+{
+    for (bool again = p->ntargets > 0 && p->mode == MIO_PLAN_DESTROY; again;) {
+        again = false;
+        for (size_t i = 0; i < p->nsteps; i++)
+            for (size_t k = 0; p->steps[i] && p->steps[i]->excluded && k < p->nsteps; k++)
+                if (p->steps[k] && !p->steps[k]->excluded && p->steps[k]->row &&
+                    needs(p->steps[i], p->steps[k]->row->address) &&
+                    !covered(p->excludes, p->nexcludes, p->steps[i]->row->address)) {
+                    p->steps[i]->excluded = false;
+                    again = true;
+                    break;
+                }
+    }
+}
+
+/* ---- destroy ---- */
+
+static void destroy_all(struct mio_planner *p)
+{
+    for (size_t i = 0; i < p->st->nres; i++) {
+        struct mio_res *r = p->st->res[i];
+        for (size_t k = 0; k < r->n && r->block->lifecycle.prevent_destroy; k++)
+            if (mio_state_find(p->state, r->insts[k].address, MIO_STR("")) &&
+                (p->ntargets == 0 || covered(p->targets, p->ntargets, r->insts[k].address)) &&
+                !covered(p->excludes, p->nexcludes, r->insts[k].address))
+                mio_diags_error(p->diags, MIO_TEMPLATE, r->block->pos,
+                                "Remove prevent_destroy, or leave it out with -exclude.",
+                                "%.*s would be destroyed, but lifecycle.prevent_destroy is set",
+                                MIO_FMT(r->insts[k].address));
+    }
+}
+
+/* ---- moved ---- */
+
+static void move_row(struct mio_planner *p, struct mio_row *row, struct mio_str to)
+{
+    struct mio_record rec;
+    struct mio_err err = {0};
+    if (mio_row_read(p->arena, row, &rec, &err)) {
+        mio_diags_add(p->diags, MIO_ERROR, &err);
+        return;
+    }
+    mio_state_remove(p->state, row->address, row->deposed);
+    rec.address = to;
+    if (mio_state_put(p->state, &rec, &err))
+        mio_diags_add(p->diags, MIO_ERROR, &err);
+    p->plan->counts.move++;
+}
+
+/* A moved block speaks of instances, whole resources and modules: the address that it covers is rewritten. */
+void mio_planner_moved(struct mio_planner *p)
+{
+    const struct mio_template *t = p->st->root->tpl;
+    for (size_t m = 0; m < t->moved.n; m++) {
+        struct mio_str from = t->moved.items[m].from, to = t->moved.items[m].to;
+        for (size_t i = 0; i < p->state->nrows; i++) {
+            struct mio_row *row = &p->state->rows[i];
+            if (!mio_address_covers(from, row->address))
+                continue;
+            struct mio_str target = mio_arena_printf(p->arena, "%.*s%.*s", MIO_FMT(to),
+                                                     MIO_FMT(mio_str_sub(row->address, from.n, SIZE_MAX)));
+            if (!mio_state_find(p->state, target, row->deposed)) {
+                move_row(p, row, target);
+                i = (size_t)-1; /* rows moved under us */
+            }
+        }
+    }
+}
+
+/* ---- putting the plan together ---- */
+
+static void fill_change(struct mio_planner *p, struct mio_step *s, struct mio_change *c)
+{
+    s->change = c;
+    *c = (struct mio_change){
+        .action = s->excluded ? MIO_NOOP : (enum mio_action)s->action,
+        .reason = (enum mio_reason)s->reason,
+        .before = s->gone && s->action == MIO_CREATE ? mio_null() : s->observed,
+        .after = s->after,
+        .attrs = s->attrs,
+        .nattrs = s->nattrs,
+        .import_id = s->import_id,
+        .previous_address = s->previous_address,
+    };
+    if (s->row) {
+        c->address = s->row->address;
+        c->deposed = s->row->deposed;
+        c->kind = s->row->kind;
+        c->provider = s->row->provider;
+        c->id = s->row->id;
+    }
+    if (s->inst) {
+        const struct mio_res *r = s->inst->res;
+        c->address = s->inst->address;
+        c->kind = r->block->kind;
+        c->name = r->block->name;
+        c->key = s->inst->key;
+        c->provider = r->provider;
+        c->is_data = r->block->is_data;
+        c->pos = r->block->pos;
+        c->schema = r->kind;
+        c->module = mio_str_sub(r->mod->prefix, 0, r->mod->prefix.n - (r->mod->prefix.n > 0));
+    } else {
+        struct mio_address ad = {0};
+        struct mio_err err = {0};
+        struct mio_prov *prov = mio_provs_find(p->provs, c->provider);
+        if (mio_address_parse(p->arena, c->address, &ad, &err) == MIO_OK) {
+            c->name = ad.name;
+            c->key = ad.key;
+            c->module = ad.module;
+        }
+        c->schema = prov && prov->schema ? mio_schema_kind(prov->schema, c->kind) : NULL;
+        c->after = mio_null();
+    }
+    if (c->action == MIO_NOOP && !s->inst)
+        c->after = c->before;
+}
+
+static void count(struct mio_plan_counts *n, const struct mio_change *c)
+{
+    switch (c->action) {
+    case MIO_NOOP:
+        break;
+    case MIO_READ:
+        n->read++;
+        break;
+    case MIO_CREATE:
+        n->add++;
+        break;
+    case MIO_UPDATE:
+        n->change++;
+        break;
+    case MIO_DELETE:
+        n->destroy++;
+        break;
+    case MIO_REPLACE:
+    case MIO_REPLACE_CREATE:
+        n->add++;
+        n->destroy++;
+        break;
+    case MIO_FORGET:
+        n->forget++;
+        break;
+    }
+    n->import += c->import_id.n > 0;
+}
+
+static void assemble(struct mio_planner *p)
+{
+    struct mio_plan *plan = p->plan;
+    plan->changes = MIO_NEW_N(p->arena, struct mio_change, p->nsteps + 1);
+    for (size_t i = 0; i < p->nsteps; i++) {
+        struct mio_step *s = p->steps[i];
+        if (!s || (!s->inst && s->action == MIO_NOOP))
+            continue;
+        if (s->action != MIO_NOOP && !s->excluded)
+            mio_cause_fill(p, s);
+        struct mio_change *c = &plan->changes[plan->nchanges++];
+        fill_change(p, s, c);
+        count(&plan->counts, c);
+    }
+}
+
+static void drift(struct mio_planner *p)
+{
+    struct mio_plan *plan = p->plan;
+    size_t cap = 0;
+    for (size_t i = 0; i < p->state->nrows; i++) {
+        const struct mio_row *row = &p->state->rows[i];
+        enum mio_seen seen = (enum mio_seen)p->refresh->seen[i];
+        if (seen != MIO_SEEN_HERE && seen != MIO_SEEN_GONE)
+            continue;
+        struct mio_prov *prov = mio_provs_find(p->provs, row->provider);
+        const struct mio_kind *kind = prov && prov->schema ? mio_schema_kind(prov->schema, row->kind) : NULL;
+        struct mio_record rec;
+        struct mio_err err = {0};
+        struct mio_diff_out diff = {0};
+        if (!kind || mio_row_read(p->arena, row, &rec, &err))
+            continue;
+        struct mio_value now = seen == MIO_SEEN_HERE
+                                   ? mio_mark(p->arena, &kind->root, p->refresh->here[i]->attributes)
+                                   : mio_null();
+        if (seen == MIO_SEEN_HERE && !mio_drifted(kind, rec.attributes, now, p->arena, &diff)) {
+            p->refresh->seen[i] = MIO_SEEN_UNCHANGED;
+            continue;
+        }
+        struct mio_change *c = &MIO_PUSH(p->arena, plan->drift, plan->ndrift, cap);
+        *c = (struct mio_change){.address = row->address, .kind = row->kind, .provider = row->provider,
+                                 .deposed = row->deposed, .id = row->id, .schema = kind,
+                                 .action = seen == MIO_SEEN_HERE ? MIO_UPDATE : MIO_DELETE,
+                                 .before = rec.attributes, .after = now, .attrs = diff.attrs,
+                                 .nattrs = diff.n};
+        struct mio_address ad = {0};
+        if (mio_address_parse(p->arena, row->address, &ad, &err) == MIO_OK) {
+            c->name = ad.name;
+            c->key = ad.key;
+            c->module = ad.module;
+        }
+    }
+    plan->unchecked = p->refresh->unchecked;
+    plan->nunchecked = p->refresh->nunchecked;
+}
+
+static const struct mio_state_output *recorded_output(const struct mio_state *s, struct mio_str name)
+{
+    for (size_t i = 0; i < s->noutputs; i++)
+        if (mio_str_eq(s->outputs[i].name, name))
+            return &s->outputs[i];
+    return NULL;
+}
+
+static bool output_differs(struct mio_planner *p, const struct mio_state_output *was, struct mio_value v)
+{
+    if (mio_is_masked(was->value) && !mio_has_unknown(v))
+        v = mio_mask(p->arena, p->state->salt, mio_sensitive(v));
+    return !mio_equal(was->value, v);
+}
+
+static void outputs(struct mio_planner *p)
+{
+    const struct mio_template *t = p->st->root->tpl;
+    bool gone = p->mode == MIO_PLAN_DESTROY;
+    p->plan->outputs = MIO_NEW_N(p->arena, struct mio_output_change, t->outputs.n + p->state->noutputs + 1);
+    for (size_t i = 0; !gone && i < t->outputs.n; i++) {
+        const struct mio_output *o = &t->outputs.items[i];
+        struct mio_output_change *c = &p->plan->outputs[p->plan->noutputs];
+        struct mio_err err = {0};
+        struct mio_value v;
+        if (mio_stack_output(p->st, p->st->root, i, &v, &err)) {
+            mio_err_at(&err, o->pos);
+            mio_diags_add(p->diags, MIO_ERROR, &err);
+            continue;
+        }
+        const struct mio_state_output *was = recorded_output(p->state, o->name);
+        *c = (struct mio_output_change){.name = o->name, .after = v, .sensitive = o->sensitive};
+        if (was)
+            c->before = was->sensitive ? mio_sensitive(was->value) : was->value;
+        c->action = !was ? (mio_is_null(v) ? MIO_NOOP : MIO_CREATE)
+                         : output_differs(p, was, v) ? MIO_UPDATE : MIO_NOOP;
+        p->plan->noutputs++;
+    }
+    for (size_t i = 0; i < p->state->noutputs; i++) {
+        const struct mio_state_output *was = &p->state->outputs[i];
+        bool there = false;
+        for (size_t k = 0; !gone && k < t->outputs.n; k++)
+            there |= mio_str_eq(t->outputs.items[k].name, was->name);
+        if (!there)
+            p->plan->outputs[p->plan->noutputs++] = (struct mio_output_change){
+                .name = was->name, .action = MIO_DELETE, .before = was->value, .after = mio_null(),
+                .sensitive = was->sensitive};
+    }
+}
+
+static void visit_all(struct mio_planner *p)
+{
+    for (size_t i = 0; i < p->st->ninsts; i++) {
+        struct mio_err err = {0};
+        if (p->cancel && __atomic_load_n(p->cancel, __ATOMIC_RELAXED)) {
+            mio_diags_error(p->diags, MIO_CANCELLED, (struct mio_pos){0}, NULL, "the plan was interrupted");
+            return;
+        }
+        visit(p, p->st->insts[i], &err);
+    }
+    for (size_t i = 0; i < p->st->ninsts; i++) {
+        struct mio_step *s = mio_step_of(p->st->insts[i]);
+        struct mio_err err = {0};
+        if (s && p->st->insts[i]->res->kind->has_late && p->st->insts[i]->visit == MIO_VISIT_DONE &&
+            !p->st->insts[i]->res->block->is_data && mio_decide_late(p, s, &err)) {
+            mio_err_address(&err, p->st->insts[i]->address);
+            mio_diags_add(p->diags, MIO_ERROR, &err);
+        }
+    }
+}
+
+/* Every change of the plan, told to the plugins that want to look before the first write. */
+static void preflight(struct mio_planner *p)
+{
+    for (size_t k = 0; k < p->provs->n; k++) {
+        struct mio_prov *prov = &p->provs->items[k];
+        struct mio_value *items = NULL, answer = mio_null();
+        size_t n = 0, cap = 0;
+        bool supported;
+        struct mio_err err = {0};
+        if (!prov->configured || !prov->schema || !(prov->schema->caps & MLOPS_CAP_PREFLIGHT))
+            continue;
+        for (size_t i = 0; i < p->nsteps; i++) {
+            struct mio_step *s = p->steps[i];
+            if (!s || !s->change || s->change->action == MIO_NOOP || s->change->is_data ||
+                !mio_str_eq(s->change->provider, prov->name))
+                continue;
+            struct mio_pair *pairs = MIO_NEW_N(p->arena, struct mio_pair, 5);
+            pairs[0] = (struct mio_pair){MIO_STR("address"), mio_string(s->change->address)};
+            pairs[1] = (struct mio_pair){MIO_STR("kind"), mio_string(s->change->kind)};
+            pairs[2] = (struct mio_pair){MIO_STR("action"), mio_string_z(mio_action_name(s->change->action))};
+            pairs[3] = (struct mio_pair){MIO_STR("inputs"), s->inputs};
+            pairs[4] = (struct mio_pair){MIO_STR("prior"), s->row ? s->observed : mio_null()};
+            MIO_PUSH(p->arena, items, n, cap) = mio_map(pairs, 5);
+        }
+        if (n && mio_provider_preflight(prov->plugin, p->arena, mio_list(items, n), &supported, &answer, &err)) {
+            mio_diags_add(p->diags, MIO_ERROR, &err);
+            continue;
+        }
+        for (uint32_t i = 0; answer.type == MIO_LIST && i < answer.n; i++) {
+            struct mio_err one = {.code = MIO_REALITY};
+            snprintf(one.message, sizeof one.message, "%.*s", MIO_FMT(mio_get_str(answer.items[i], "message")));
+            snprintf(one.hint, sizeof one.hint, "%.*s", MIO_FMT(mio_get_str(answer.items[i], "hint")));
+            mio_err_address(&one, mio_get_str(answer.items[i], "address"));
+            mio_diags_add(p->diags, mio_str_is(mio_get_str(answer.items[i], "severity"), "warning")
+                                        ? MIO_WARNING : MIO_ERROR, &one);
+        }
+    }
+}
+
+enum mio_code mio_planner_run(struct mio_planner *p)
+{
+    struct mio_err err = {0};
+    size_t before = p->diags->errors;
+    p->sha = mio_sha256_new();
+    mio_buf_init(&p->scratch, 0);
+    p->claimed = mio_arena_zalloc(p->arena, p->state->nrows + 1);
+    mio_stack_expand(p->st);
+    if (mio_refresh_collect(p->refresh, &err))
+        mio_diags_add(p->diags, MIO_ERROR, &err);
+    if (p->diags->errors == before && p->mode != MIO_PLAN_REFRESH_ONLY) {
+        if (p->mode == MIO_PLAN_DESTROY)
+            destroy_all(p);
+        else
+            visit_all(p);
+    }
+    if (p->mode == MIO_PLAN_NORMAL) {
+        p->steps = MIO_NEW_N(p->arena, struct mio_step *, p->st->ninsts + 1);
+        for (size_t i = 0; i < p->st->ninsts; i++)
+            p->steps[i] = mio_step_of(p->st->insts[i]);
+        p->nsteps = p->steps_cap = p->st->ninsts;
+    }
+    if (p->diags->errors > before)
+        return p->diags->items[p->diags->n - 1].err.code;
+    if (p->mode != MIO_PLAN_REFRESH_ONLY)
+        orphans(p);
+    drift(p);
+    if (p->mode == MIO_PLAN_NORMAL)
+        propagate_cbd(p);
+    if (p->ntargets || p->nexcludes) {
+        if (p->mode == MIO_PLAN_DESTROY)
+            for (size_t i = 0; i < p->nsteps; i++)
+                p->steps[i]->excluded = (p->ntargets && !covered(p->targets, p->ntargets, p->steps[i]->row->address)) ||
+                                        covered(p->excludes, p->nexcludes, p->steps[i]->row->address);
+        else
+            narrow(p);
+        widen_destroy(p);
+    }
+    assemble(p);
+    if (p->mode != MIO_PLAN_REFRESH_ONLY)
+        outputs(p);
+    if (p->mode == MIO_PLAN_NORMAL) {
+        mio_checks_run(p->st, p->plan);
+        preflight(p);
+    }
+    return p->diags->errors > before ? MIO_TEMPLATE : MIO_OK;
+}
+
+void mio_planner_free(struct mio_planner *p)
+{
+    mio_sha256_free(p->sha);
+    mio_buf_free(&p->scratch);
+    p->sha = NULL;
+}
