@@ -70,10 +70,8 @@ static enum mio_code sink_rescue(struct mio_sink *base, const void *p, size_t n,
                 ? 0
                 : mio_io_open(s->f->fd, rescue_name, O_WRONLY | O_CREAT | O_TRUNC, &s->rescue_fd);
     e = e ? e : mio_io_pwrite(s->rescue_fd, p, n, s->rescue_at);
-    if (e == 0) {
-        s->rescue_at += n;
-        e = mio_io_sync(s->rescue_fd);
-    }
+    e = e ? e : mio_io_sync(s->rescue_fd);
+    s->rescue_at += e ? 0 : n; /* else the next attempt writes it anew */
     return e ? mio_file_fail(s->f, e, "write", rescue_name, err) : MIO_OK;
 }
 

@@ -44,6 +44,15 @@ struct mio_jrn *mio_jrn_new(struct mio_sink *sink, const struct mio_jrn_origin *
     return j;
 }
 
+/* The first n bytes of the frames that may be lost are safe now. */
+static void forget(struct mio_jrn *j, size_t n)
+{
+    if (n == 0)
+        return;
+    memmove(j->unsynced.p, j->unsynced.p + n, j->unsynced.n - n);
+    j->unsynced.n -= n;
+}
+
 /* ---- rescue ---- */
 
 static enum mio_code rescue_one(struct mio_jrn *j, char type, struct mio_str payload,
@@ -59,17 +68,32 @@ static enum mio_code rescue_one(struct mio_jrn *j, char type, struct mio_str pay
     return MIO_OK;
 }
 
+/* Writes the results among the frames that may be lost to the second file; those that it takes are
+ * settled, the rest is tried again with the next result. */
+static enum mio_code rescue_pending(struct mio_jrn *j, struct mio_err *err)
+{
+    struct mio_frame f;
+    size_t at = 0;
+    enum mio_code rc = MIO_OK;
+    if (!j->rescuing)
+        rc = rescue_one(j, 'B', mio_buf_view(&j->begin), err);
+    j->rescuing = j->rescuing || rc == MIO_OK;
+    while (rc == MIO_OK && mio_frame_get(mio_buf_view(&j->unsynced), at, &f)) {
+        if (f.type != 'B' && f.type != 'I')
+            rc = rescue_one(j, f.type, f.payload, err);
+        at += rc ? 0 : f.bytes.n;
+    }
+    forget(j, at);
+    return rc;
+}
+
 /* Keeps a result when the journal no longer can. */
 static enum mio_code rescue(struct mio_jrn *j, char type, struct mio_str payload,
                             struct mio_err *err)
 {
-    if (!j->rescuing) {
-        enum mio_code rc = rescue_one(j, 'B', mio_buf_view(&j->begin), err);
-        if (rc)
-            return rc;
-        j->rescuing = true;
-    }
-    return rescue_one(j, type, payload, err);
+    static const uint8_t unchained[32];
+    mio_frame_put(&j->unsynced, type, 0, 0, unchained, payload);
+    return rescue_pending(j, err);
 }
 
 /* After a failed write or sync nothing that was not synced before can be trusted to be there: the
@@ -78,14 +102,9 @@ static void poison(struct mio_jrn *j, const struct mio_err *why)
 {
     if (atomic_exchange(&j->poisoned, true))
         return;
+    struct mio_err ignored = {0}; /* the caller's error says that the journal is lost */
     j->why = *why;
-    struct mio_frame f;
-    struct mio_str left = mio_buf_view(&j->unsynced);
-    for (size_t at = 0; mio_frame_get(left, at, &f); at += f.bytes.n) {
-        struct mio_err ignored = {0}; /* the caller's error says that the journal is lost */
-        if (f.type != 'B' && f.type != 'I' && rescue(j, f.type, f.payload, &ignored))
-            break;
-    }
+    (void)rescue_pending(j, &ignored);
     pthread_cond_broadcast(&j->synced_more);
 }
 
@@ -124,20 +143,14 @@ static enum mio_code append(struct mio_jrn *j, char type, struct mio_str payload
     return MIO_OK;
 }
 
-/* Forgets the frames up to `seq`: they are durable. */
+/* The frames up to `seq` are durable. */
 static void settled(struct mio_jrn *j, uint64_t seq)
 {
     struct mio_frame f;
     size_t at = 0;
-    struct mio_str left = mio_buf_view(&j->unsynced);
-    if (seq == j->seq) {
-        mio_buf_reset(&j->unsynced);
-    } else {
-        while (mio_frame_get(left, at, &f) && f.seq <= seq)
-            at += f.bytes.n;
-        memmove(j->unsynced.p, j->unsynced.p + at, j->unsynced.n - at);
-        j->unsynced.n -= at;
-    }
+    while (seq < j->seq && mio_frame_get(mio_buf_view(&j->unsynced), at, &f) && f.seq <= seq)
+        at += f.bytes.n;
+    forget(j, seq == j->seq ? j->unsynced.n : at);
     j->synced = seq;
 }
 
@@ -196,7 +209,7 @@ static enum mio_code add_result(struct mio_jrn *j, char type, struct mio_str pay
     else if (rc)
         *err = why;
     else if (now && wait_durable(j, seq, &why)) /* poisoned, and by that rescued */
-        rc = j->rescuing ? MIO_OK : refuse(j, err);
+        rc = j->unsynced.n == 0 ? MIO_OK : refuse(j, err);
     pthread_mutex_unlock(&j->mutex);
     return rc;
 }
@@ -281,6 +294,9 @@ void mio_jrn_close(struct mio_jrn *j)
     pthread_mutex_lock(&j->mutex);
     if (j->synced < j->seq && !atomic_load(&j->poisoned))
         lead(j); /* results ride on the next sync; this is the last */
+    struct mio_err ignored = {0};
+    if (j->unsynced.n && atomic_load(&j->poisoned))
+        (void)rescue_pending(j, &ignored);
     pthread_mutex_unlock(&j->mutex);
     if (j->owner)
         *j->owner = NULL;

@@ -85,6 +85,10 @@ enum mio_code mio_state_put(struct mio_state *s, const struct mio_record *r, str
     }
     MIO_AUTO_BUF b = {0};
     mio_record_write(&b, r);
+    if (!mio_str_utf8(mio_buf_view(&b))) { /* else the state could be written and not be read */
+        mio_fail(err, MIO_PROVIDER, "an attribute that is not UTF-8 text cannot be recorded");
+        return mio_err_address(err, r->address);
+    }
     struct mio_row row = {0};
     if (!mio_row_scan(s->arena, mio_arena_str(s->arena, mio_buf_view(&b)), &row)) {
         mio_fail(err, MIO_BUG, "the recorded form of a resource cannot be read back");

@@ -1,16 +1,18 @@
 /* tests/state/support.h: a folder of its own, records to put in, and files to damage. */
 #pragma once
-#include "providers/sdk/buf.h"
-#include "providers/sdk/fault.h"
-#include "providers/sdk/fs.h"
-#include "providers/sdk/json.h"
-#include "state/store.h"
+/* clang-format off: cmocka.h wants these before it */
 #include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <unistd.h>
+/* clang-format on */
+#include "providers/sdk/buf.h"
+#include "providers/sdk/fault.h"
+#include "providers/sdk/fs.h"
+#include "providers/sdk/json.h"
+#include "state/store.h"
 
 #define assert_ok(err, call)                                                                \
     do {                                                                                    \

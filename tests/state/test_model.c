@@ -174,6 +174,17 @@ static void test_clear_secret_and_unknown_are_refused(void **ctx)
     }
 }
 
+static void test_text_that_is_not_utf8_is_refused(void **ctx)
+{
+    (void)ctx;
+    struct mio_state s;
+    mio_state_init(&s, &arena, Z(""));
+    struct mio_err err = {0};
+    struct mio_record r = record(&arena, "thing.a", "\xff\xfe");
+    assert_int_equal(mio_state_put(&s, &r, &err), MIO_PROVIDER);
+    assert_int_equal(s.nrows, 0);
+}
+
 static void test_outputs(void **ctx)
 {
     (void)ctx;
@@ -202,6 +213,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_mask, setup, teardown),
         cmocka_unit_test_setup_teardown(test_masked_survives_the_file, setup, teardown),
         cmocka_unit_test_setup_teardown(test_clear_secret_and_unknown_are_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_text_that_is_not_utf8_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_outputs, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
