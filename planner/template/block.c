@@ -27,12 +27,25 @@ static bool is_kind(struct mio_load *l, const struct mio_entry *e)
     return true;
 }
 
+struct mio_str mio_tpl_address(struct mio_arena *a, bool is_data, struct mio_str kind,
+                               struct mio_str name)
+{
+    struct mio_str head = is_data ? MIO_STR("data.") : (struct mio_str){"", 0};
+    size_t n = head.n + kind.n + 1 + name.n;
+    char *p = mio_arena_alloc(a, n + 1);
+    memcpy(p, head.p, head.n);
+    memcpy(p + head.n, kind.p, kind.n);
+    p[head.n + kind.n] = '.';
+    memcpy(p + head.n + kind.n + 1, name.p, name.n);
+    p[n] = '\0';
+    return (struct mio_str){p, n};
+}
+
 static void block(struct mio_scope_load *s, struct mio_str kind, const struct mio_entry *e,
                   bool is_data)
 {
     struct mio_load *l = s->load;
-    struct mio_str address = mio_arena_printf(l->arena, "%s%.*s.%.*s", is_data ? "data." : "",
-                                              MIO_FMT(kind), MIO_FMT(e->key));
+    struct mio_str address = mio_tpl_address(l->arena, is_data, kind, e->key);
     if (!mio_tpl_is_name(l, e, is_data ? "data lookup" : "resource") ||
         !mio_tpl_define(s, address, e->key_pos) || !mio_tpl_is_map(l, e->value, address))
         return;
@@ -50,6 +63,19 @@ static void block(struct mio_scope_load *s, struct mio_str kind, const struct mi
                            .base_dir = s->base_dir};
 }
 
+/* For n more blocks at once: doubling would leave as much garbage in the arena. */
+static void make_room(struct mio_scope_load *s, size_t n)
+{
+    struct mio_template *t = s->t;
+    if (n < 64 || t->blocks.cap - t->blocks.n >= n)
+        return;
+    struct mio_block *items = mio_arena_alloc(s->load->arena, (t->blocks.n + n) * sizeof *items);
+    if (t->blocks.n)
+        memcpy(items, t->blocks.items, t->blocks.n * sizeof *items);
+    t->blocks.items = items;
+    t->blocks.cap = t->blocks.n + n;
+}
+
 void mio_tpl_blocks(struct mio_scope_load *s, const struct mio_entry *top, bool is_data)
 {
     if (!mio_tpl_is_map(s->load, top->value, is_data ? MIO_STR("`data`") : MIO_STR("`resources`")))
@@ -60,6 +86,7 @@ void mio_tpl_blocks(struct mio_scope_load *s, const struct mio_entry *top, bool 
             mio_arena_printf(s->load->arena, "`%.*s.%.*s`", MIO_FMT(top->key), MIO_FMT(kind->key));
         if (!is_kind(s->load, kind) || !mio_tpl_is_map(s->load, kind->value, what))
             continue;
+        make_room(s, kind->value->n);
         for (size_t k = 0; k < kind->value->n; k++)
             block(s, kind->key, &kind->value->entries[k], is_data);
     }
@@ -128,10 +155,10 @@ static void timeouts(struct mio_load *l, const struct mio_entry *e, const char *
     struct {
         const struct mio_node *n;
     } each;
-    static const struct mio_tpl_key keys[] = {{"create", MIO_WANT_NODE, 0, false},
-                                              {"update", MIO_WANT_NODE, 0, false},
-                                              {"delete", MIO_WANT_NODE, 0, false},
-                                              {"read", MIO_WANT_NODE, 0, false}};
+    static const struct mio_tpl_key keys[] = {{MIO_STR_INIT("create"), MIO_WANT_NODE, 0, false},
+                                              {MIO_STR_INIT("update"), MIO_WANT_NODE, 0, false},
+                                              {MIO_STR_INIT("delete"), MIO_WANT_NODE, 0, false},
+                                              {MIO_STR_INIT("read"), MIO_WANT_NODE, 0, false}};
     if (mio_tpl_read(l, e->value, what, e->key_pos, keys, 4, &each))
         *out = e->value;
 }
@@ -144,28 +171,26 @@ void mio_tpl_finish_block(struct mio_load *l, struct mio_block *b)
         MIO_TPL_KEY(mio_block, "enabled", MIO_WANT_NODE, enabled),
         MIO_TPL_KEY(mio_block, "depends_on", MIO_WANT_REFS, depends_on),
         MIO_TPL_KEY(mio_block, "provider", MIO_WANT_NODE, provider),
-        {"timeouts", MIO_WANT_IGNORE, 0, false},
-        {"lifecycle", MIO_WANT_IGNORE, 0, false},
+        MIO_TPL_ALSO("timeouts"),
+        MIO_TPL_ALSO("lifecycle"),
     };
-    char what[320];
-    snprintf(what, sizeof what, "%s%.*s.%.*s", b->is_data ? "data." : "", MIO_FMT(b->kind),
-             MIO_FMT(b->name));
     for (size_t i = 0; i < b->body->n; i++) {
         const struct mio_entry *e = &b->body->entries[i];
-        for (size_t k = 0; k < sizeof keys / sizeof *keys; k++)
-            if (mio_str_is(e->key, keys[k].name))
-                mio_tpl_take(l, e, what, &keys[k], b);
-        char part[340];
-        bool is_lifecycle = mio_str_is(e->key, "lifecycle");
-        if (!is_lifecycle && !mio_str_is(e->key, "timeouts"))
+        size_t k = 0, n = sizeof keys / sizeof *keys;
+        while (k < n && !mio_str_eq(e->key, keys[k].name))
+            k++;
+        if (k == n)
             continue;
-        snprintf(part, sizeof part, "`%.*s` of %s", MIO_FMT(e->key), what);
-        if (is_lifecycle)
-            lifecycle(l, e, part, &b->lifecycle);
-        else
-            timeouts(l, e, part, &b->timeouts);
+        const char *what = mio_tpl_address(l->arena, b->is_data, b->kind, b->name).p;
+        struct mio_str part = mio_arena_printf(l->arena, "`%.*s` of %s", MIO_FMT(e->key), what);
+        mio_tpl_take(l, e, what, &keys[k], b);
+        if (mio_str_is(e->key, "lifecycle"))
+            lifecycle(l, e, part.p, &b->lifecycle);
+        else if (mio_str_is(e->key, "timeouts"))
+            timeouts(l, e, part.p, &b->timeouts);
     }
     if (b->count && b->for_each)
         mio_tpl_error(l, b->for_each->pos, "for_each covers what count does",
-                      "%s has both `count` and `for_each`", what);
+                      "%s has both `count` and `for_each`",
+                      mio_tpl_address(l->arena, b->is_data, b->kind, b->name).p);
 }

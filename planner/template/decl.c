@@ -29,7 +29,7 @@ static void variable(struct mio_scope_load *s, const struct mio_entry *e)
 {
     static const struct mio_tpl_key keys[] = {
         MIO_TPL_KEY(raw_variable, "type", MIO_WANT_TEXT, type),
-        {"default", MIO_WANT_IGNORE, 0, false},
+        MIO_TPL_ALSO("default"),
         MIO_TPL_KEY(raw_variable, "description", MIO_WANT_TEXT, v.doc),
         MIO_TPL_KEY(raw_variable, "sensitive", MIO_WANT_BOOL, v.sensitive),
         MIO_TPL_KEY(raw_variable, "ephemeral", MIO_WANT_BOOL, v.ephemeral),

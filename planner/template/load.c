@@ -57,13 +57,11 @@ static bool is_auto(struct mio_str name)
 /* Top-level keys */
 
 static const struct mio_tpl_key top_keys[] = {
-    {"mlops_iac", MIO_WANT_IGNORE, 0, false}, {"variables", MIO_WANT_IGNORE, 0, false},
-    {"locals", MIO_WANT_IGNORE, 0, false},    {"providers", MIO_WANT_IGNORE, 0, false},
-    {"resources", MIO_WANT_IGNORE, 0, false}, {"data", MIO_WANT_IGNORE, 0, false},
-    {"outputs", MIO_WANT_IGNORE, 0, false},   {"modules", MIO_WANT_IGNORE, 0, false},
-    {"moved", MIO_WANT_IGNORE, 0, false},     {"import", MIO_WANT_IGNORE, 0, false},
-    {"removed", MIO_WANT_IGNORE, 0, false},   {"checks", MIO_WANT_IGNORE, 0, false},
-    {"policies", MIO_WANT_IGNORE, 0, false},  {"notifications", MIO_WANT_IGNORE, 0, false},
+    MIO_TPL_ALSO("mlops_iac"), MIO_TPL_ALSO("variables"),     MIO_TPL_ALSO("locals"),
+    MIO_TPL_ALSO("providers"), MIO_TPL_ALSO("resources"),     MIO_TPL_ALSO("data"),
+    MIO_TPL_ALSO("outputs"),   MIO_TPL_ALSO("modules"),       MIO_TPL_ALSO("moved"),
+    MIO_TPL_ALSO("import"),    MIO_TPL_ALSO("removed"),       MIO_TPL_ALSO("checks"),
+    MIO_TPL_ALSO("policies"),  MIO_TPL_ALSO("notifications"),
 };
 
 static void read_file(struct mio_scope_load *s, const struct mio_tpl_file *f)

@@ -57,19 +57,23 @@ enum mio_want {
     MIO_WANT_IGNORE, /* known, but read elsewhere */
 };
 struct mio_tpl_key {
-    const char *name;
+    struct mio_str name;
     enum mio_want want;
     size_t offset; /* of the member that takes it */
     bool required;
 };
-#define MIO_TPL_KEY(type, key, want, member)                \
-    {                                                       \
-        (key), (want), offsetof(struct type, member), false \
+#define MIO_TPL_KEY(type, key, want, member)                            \
+    {                                                                   \
+        MIO_STR_INIT(key), (want), offsetof(struct type, member), false \
     }
-#define MIO_TPL_NEED(type, key, want, member)              \
-    {                                                      \
-        (key), (want), offsetof(struct type, member), true \
+#define MIO_TPL_NEED(type, key, want, member)                          \
+    {                                                                  \
+        MIO_STR_INIT(key), (want), offsetof(struct type, member), true \
     }
+#define MIO_TPL_ALSO(key)                            \
+    {                                                \
+        MIO_STR_INIT(key), MIO_WANT_IGNORE, 0, false \
+    } /* known, read elsewhere */
 /* Reads a mapping into *out by table; `what` names it in messages ("variable `nodes`"). False when
  * anything was wrong (and reported). */
 bool mio_tpl_read(struct mio_load *l, const struct mio_node *map, const char *what,
@@ -99,6 +103,9 @@ bool mio_tpl_on_removed(struct mio_load *l, const struct mio_node *map, struct m
                         bool *forget);
 /* block.c */
 void mio_tpl_blocks(struct mio_scope_load *s, const struct mio_entry *top, bool is_data);
+/* "data.KIND.NAME" or "KIND.NAME", NUL-terminated. */
+struct mio_str mio_tpl_address(struct mio_arena *a, bool is_data, struct mio_str kind,
+                               struct mio_str name);
 /* Meta arguments out of the bodies, once `set:` has been applied. */
 void mio_tpl_finish_block(struct mio_load *l, struct mio_block *b);
 /* module.c */

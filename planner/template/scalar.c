@@ -21,7 +21,7 @@ static bool word(struct mio_str s, struct mio_value *out, enum mio_scalar_note *
     static const char *const falses[] = {"false", "False", "FALSE", NULL};
     static const char *const bools[] = {"yes", "Yes", "YES", "no",  "No",  "NO", "on",
                                         "On",  "ON",  "off", "Off", "OFF", NULL};
-    if (s.n > 5)
+    if (s.n > 5 || (s.n && !strchr("nNtTfFyYoO~", s.p[0])))
         return false;
     if (one_of(s, nulls))
         *out = mio_null();

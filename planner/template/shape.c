@@ -163,7 +163,7 @@ static struct mio_str suggestion(struct mio_str word, const struct mio_tpl_key *
     struct mio_str names[40];
     size_t k = 0;
     for (; k < n && k < sizeof names / sizeof *names; k++)
-        names[k] = mio_str_z(keys[k].name);
+        names[k] = keys[k].name;
     for (size_t i = 0; i < sizeof habits / sizeof *habits; i++)
         if (mio_str_is(word, habits[i][0]))
             for (size_t j = 0; j < k; j++)
@@ -181,9 +181,9 @@ void mio_tpl_unknown(struct mio_load *l, const struct mio_entry *e, const char *
         snprintf(hint, sizeof hint, "did you mean `%.*s`?", MIO_FMT(near));
     } else {
         size_t used = (size_t)snprintf(hint, sizeof hint, "known keys:");
-        for (size_t i = 0; i < n && used + strlen(keys[i].name) + 3 < sizeof hint; i++)
-            used += (size_t)snprintf(hint + used, sizeof hint - used, "%s %s", i ? "," : "",
-                                     keys[i].name);
+        for (size_t i = 0; i < n && used + keys[i].name.n + 3 < sizeof hint; i++)
+            used += (size_t)snprintf(hint + used, sizeof hint - used, "%s %.*s", i ? "," : "",
+                                     MIO_FMT(keys[i].name));
     }
     mio_tpl_error(l, e->key_pos, hint, "%s has no key `%.*s`", what, MIO_FMT(e->key));
 }
@@ -283,7 +283,7 @@ bool mio_tpl_read(struct mio_load *l, const struct mio_node *map, const char *wh
     for (size_t i = 0; i < map->n; i++) {
         const struct mio_entry *e = &map->entries[i];
         size_t k = 0;
-        while (k < n && !mio_str_is(e->key, keys[k].name))
+        while (k < n && !mio_str_eq(e->key, keys[k].name))
             k++;
         if (k < n) {
             good = mio_tpl_take(l, e, what, &keys[k], out) && good;
@@ -293,9 +293,9 @@ bool mio_tpl_read(struct mio_load *l, const struct mio_node *map, const char *wh
         }
     }
     for (size_t k = 0; k < n; k++) {
-        if (!keys[k].required || mio_node_get(map, keys[k].name))
+        if (!keys[k].required || mio_node_entry(map, keys[k].name))
             continue;
-        mio_tpl_error(l, at, NULL, "%s needs the key `%s`", what, keys[k].name);
+        mio_tpl_error(l, at, NULL, "%s needs the key `%.*s`", what, MIO_FMT(keys[k].name));
         good = false;
     }
     return good;

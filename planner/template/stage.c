@@ -86,19 +86,14 @@ static struct mio_template *descend(struct mio_template *t, struct mio_str *s)
     return t;
 }
 
-static struct mio_str block_address(struct mio_arena *a, const struct mio_block *b)
-{
-    return mio_arena_printf(a, "%s%.*s.%.*s", b->is_data ? "data." : "", MIO_FMT(b->kind),
-                            MIO_FMT(b->name));
-}
-
 static void no_such_block(struct mio_load *l, const struct mio_template *t,
                           const struct mio_entry *e, struct mio_str wanted)
 {
     size_t n = t ? t->blocks.n : 0;
     struct mio_str *names = MIO_NEW_N(l->arena, struct mio_str, n);
     for (size_t i = 0; i < n; i++)
-        names[i] = block_address(l->arena, &t->blocks.items[i]);
+        names[i] = mio_tpl_address(l->arena, t->blocks.items[i].is_data, t->blocks.items[i].kind,
+                                   t->blocks.items[i].name);
     struct mio_str near = mio_str_nearest(wanted, names, n);
     struct mio_str hint = mio_arena_printf(l->arena, "did you mean `%.*s`?", MIO_FMT(near));
     mio_tpl_error(l, e->key_pos,

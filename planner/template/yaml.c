@@ -110,22 +110,24 @@ static struct mio_pos content_pos(const struct parse *p, const yaml_event_t *e, 
     return pos;
 }
 
-/* `x: ${a #b}`: what YAML takes for a comment cut the expression. */
-static bool cut_by_comment(const struct parse *p, size_t to)
+/* The first byte after the scalar that is no blank, 0 at the end: `#` cut it as a comment, `:` as a
+ * key. */
+static char after(const struct parse *p, size_t to)
 {
     struct mio_str text = p->lines.text;
     while (to < text.n && (text.p[to] == ' ' || text.p[to] == '\t'))
         to++;
-    return to < text.n && text.p[to] == '#';
+    return to < text.n ? text.p[to] : 0;
 }
 
 static void expand(struct parse *p, const yaml_event_t *e, struct mio_node *n, size_t from,
                    size_t to)
 {
-    if (n->plain && mio_yaml_unclosed(n->text) && cut_by_comment(p, to)) {
+    char next = n->plain && mio_yaml_unclosed(n->text) ? after(p, to) : 0;
+    if (next == '#')
         complain(p, n->pos, MIO_YAML_QUOTE_HINT, "this expression is cut short by ` #`");
+    if (next == '#' || next == ':') /* of the colon libyaml complains next */
         return;
-    }
     size_t before = p->diags->errors;
     n->expr = mio_expr_template(p->arena, n->text, content_pos(p, e, n->pos, from, to), p->diags);
     p->said += p->diags->errors - before;
@@ -504,9 +506,6 @@ static void find_lines(struct mio_yaml_lines *l)
         }
         l->starts[l->n++] = (uint32_t)(p - l->text.p);
     }
-    l->ascii = true;
-    for (size_t i = 0; i < l->text.n && l->ascii; i++)
-        l->ascii = !(l->text.p[i] & 0x80);
 }
 
 const struct mio_node *mio_yaml_parse(struct mio_arena *a, const struct mio_sources *sources,
@@ -516,6 +515,7 @@ const struct mio_node *mio_yaml_parse(struct mio_arena *a, const struct mio_sour
     struct parse p = {.arena = a, .diags = diags, .expand = expand};
     p.lines.text = sources->items[file - 1].text;
     p.lines.file = file;
+    p.lines.ascii = true;
     if (p.lines.text.n > MIO_YAML_MAX_BYTES) {
         mio_diags_error(diags, MIO_TEMPLATE, (struct mio_pos){.file = file, .line = 1, .col = 1},
                         "split it into several files", "the file is larger than 4 MiB");

@@ -19,7 +19,7 @@ struct mio_yaml_lines {
     uint32_t file;
     uint32_t *starts; /* byte offsets; owned */
     size_t n;
-    bool ascii;
+    bool ascii;                             /* set by mio_yaml_check_bytes */
     size_t last_line, last_char, last_byte; /* where the previous answer was, for long lines */
 };
 size_t mio_yaml_offset(struct mio_yaml_lines *l, const yaml_mark_t *mark);
@@ -29,7 +29,7 @@ struct mio_str mio_yaml_line(const struct mio_yaml_lines *l, size_t line); /* 0-
 
 /* One look over the bytes before libyaml sees them: encoding, control bytes, line separators,
  * directives. False (with errors in diags) when the file cannot be read at all. */
-bool mio_yaml_check_bytes(const struct mio_yaml_lines *l, struct mio_diags *diags);
+bool mio_yaml_check_bytes(struct mio_yaml_lines *l, struct mio_diags *diags);
 /* libyaml's complaint as people should read it: a place, what is wrong, what to do. */
 void mio_yaml_syntax_error(const yaml_parser_t *yp, struct mio_yaml_lines *l,
                            struct mio_diags *diags);

@@ -116,7 +116,29 @@ static bool check_wide(const struct mio_yaml_lines *l, size_t *i, struct mio_dia
     return true;
 }
 
-bool mio_yaml_check_bytes(const struct mio_yaml_lines *l, struct mio_diags *diags)
+/* The high bit of each byte of x that is zero, exactly. */
+static uint64_t zeros(uint64_t x)
+{
+    const uint64_t m = 0x7f7f7f7f7f7f7f7fu;
+    return ~(((x & m) + m) | x | m);
+}
+
+/* How many bytes from i on need no look, in steps of eight: 0x20 to 0x7e but %, and newlines. */
+static size_t skip_plain(struct mio_str s, size_t i)
+{
+    const uint64_t ones = 0x0101010101010101u;
+    size_t from = i;
+    for (; i + 8 <= s.n; i += 8) {
+        uint64_t w;
+        memcpy(&w, s.p + i, 8);
+        uint64_t control = zeros(w & (ones * 0xe0)) & ~zeros(w ^ (ones * '\n'));
+        if (control | zeros(w ^ (ones * 0x7f)) | zeros(w ^ (ones * '%')) | (w & (ones << 7)))
+            break;
+    }
+    return i - from;
+}
+
+bool mio_yaml_check_bytes(struct mio_yaml_lines *l, struct mio_diags *diags)
 {
     struct mio_str s = l->text;
     if (mio_str_starts(s, "\xff\xfe") || mio_str_starts(s, "\xfe\xff"))
@@ -125,9 +147,11 @@ bool mio_yaml_check_bytes(const struct mio_yaml_lines *l, struct mio_diags *diag
         mio_diags_warn(diags, mio_yaml_pos_at(l, 0, 1), "save the file as UTF-8 without it",
                        "the file begins with a byte order mark");
     unsigned directives = 0;
-    for (size_t i = l->starts[0]; i < s.n; i++) {
+    for (size_t i = l->starts[0] + skip_plain(s, l->starts[0]); i < s.n;
+         i += 1 + skip_plain(s, i + 1)) {
         unsigned char c = (unsigned char)s.p[i];
         if (c >= 0x80) {
+            l->ascii = false;
             if (!check_wide(l, &i, diags))
                 return false;
         } else if ((c < 0x20 && c != '\t' && c != '\n' && c != '\r') || c == 0x7f) {

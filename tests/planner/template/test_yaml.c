@@ -1,10 +1,14 @@
 /* tests/planner/template/test_yaml.c: bytes that case files cannot hold, and budgets. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
 #include "planner/template/node.h"
 #include "providers/sdk/alloc.h"
 #include "providers/sdk/clock.h"
-#include <cmocka.h>
-#include <setjmp.h>
-#include <stdarg.h>
 
 static struct mio_arena arena;
 static struct mio_diags diags;
@@ -50,6 +54,7 @@ static void refuses_bytes(void **state)
         {MIO_STR_INIT("a: \xe2\x82"), "this byte is not UTF-8", 1, 4},
         {MIO_STR_INIT("a: x\0y\n"), "a control character stands here", 1, 5},
         {MIO_STR_INIT("a: \x1b[31m\n"), "a control character stands here", 1, 4},
+        {MIO_STR_INIT("aaaaaaaa: 12345678\n\x0b"), "a control character stands here", 2, 1},
         {MIO_STR_INIT("a: \x7f\n"), "a control character stands here", 1, 4},
         {MIO_STR_INIT("a: 1\rb: 2\n"), "a carriage return without a line feed stands here", 1, 5},
         {MIO_STR_INIT("a: x\xe2\x80\xa8y\n"), "a Unicode line separator stands here", 1, 5},
