@@ -26,10 +26,13 @@ static const struct mlops_kind kinds[] = {
     MIO_CORE_KIND(data, MLOPS_CREATE_A),
     MIO_CORE_KIND(model, MLOPS_CREATE_A),
     MIO_CORE_KIND(job, MLOPS_CREATE_A, .create_timeout_s = 7 * 24 * 3600),
+    MIO_CORE_KIND(endpoint, MLOPS_CREATE_A),
+    MIO_CORE_KIND(deployment, MLOPS_CREATE_A),
     {.size = sizeof(struct mlops_kind)},
 };
 static const struct local_kind *const verbs[] = {
-    &local_workspace, &local_compute, &local_environment, &local_data, &local_model, &local_job,
+    &local_workspace, &local_compute, &local_environment, &local_data,
+    &local_model,     &local_job,     &local_endpoint,    &local_deployment,
 };
 
 /* ---- one call ---- */
@@ -356,7 +359,7 @@ static int data_read(struct mlops_instance *p, const struct mlops_call *c,
 {
     SCOPE s;
     scope_begin(&s, p, c);
-    struct mio_value query;
+    struct mio_value query = mio_null();
     struct local_read r = {.full = true};
     struct local_object o = {.status = MLOPS_OK};
     const struct local_kind *k = find_kind(&s, mio_str_z(a->kind));
@@ -375,7 +378,7 @@ static int preflight(struct mlops_instance *p, const struct mlops_call *c,
 {
     SCOPE s;
     scope_begin(&s, p, c);
-    struct mio_value changes;
+    struct mio_value changes = mio_null();
     if (parse_json(&s, a->changes, &changes))
         return scope_fail(&s);
     struct local_findings f = {.arena = s.l.a};
