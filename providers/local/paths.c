@@ -165,7 +165,7 @@ struct mio_str local_stamp(struct local *l, const char *path)
 {
     struct stat st;
     if (lstat(path, &st) != 0)
-        return (struct mio_str){0};
+        return MIO_STR("");
     return mio_arena_printf(l->a, "%ju.%jd.%jd.%09ld", (uintmax_t)st.st_ino, (intmax_t)st.st_size,
                             (intmax_t)st.st_mtim.tv_sec, st.st_mtim.tv_nsec);
 }
