@@ -1,0 +1,53 @@
+/* cli/cmd_show.c: show: the state, or a saved plan. */
+#include "cli/render_json.h"
+#include "cli/render_plan.h"
+#include "cli/session.h"
+#include "providers/sdk/clock.h"
+
+static enum mio_code show_plan(struct mio_cli *c, const char *path)
+{
+    struct mio_plan plan = {0};
+    struct mio_str digest = {0};
+    enum mio_code code = mio_cli_read_plan(c, path, &plan, &digest);
+    if (code)
+        return code;
+    if (mio_cli_on(c, MIO_OPT_JSON)) {
+        mio_plan_json(&c->out.buf, &c->arena, &plan, digest);
+        mio_buf_char(&c->out.buf, '\n');
+        return MIO_OK;
+    }
+    struct mio_pen pen = mio_out_pen(&c->out);
+    char made[24];
+    mio_render_plan(&pen, &plan, mio_cli_on(c, MIO_OPT_SUMMARY));
+    mio_rfc3339(plan.binding.created, made);
+    mio_buf_printf(pen.b, "Made %s%s%.*s", made, plan.binding.stage.n ? ", stage " : "",
+                   MIO_FMT(plan.binding.stage));
+    if (digest.n)
+        mio_buf_printf(pen.b, ", digest %.*s", MIO_FMT(digest));
+    mio_buf_char(pen.b, '\n');
+    return MIO_OK;
+}
+
+enum mio_code mio_cmd_show(struct mio_cli *c)
+{
+    struct mio_state *state = NULL;
+    struct mio_err err = {0};
+    if (c->nargs)
+        return show_plan(c, c->args[0]);
+    enum mio_code code = mio_cli_open(c, MIO_OPEN_READ);
+    if (!code)
+        code = mio_cli_state(c, &state);
+    if (code)
+        return code;
+    struct mio_pen pen = mio_out_pen(&c->out);
+    bool json = mio_cli_on(c, MIO_OPT_JSON);
+    code = json ? mio_state_json(pen.b, &c->arena, state, &err)
+                : mio_state_text(&pen, &c->arena, state, &err);
+    if (code) {
+        mio_buf_reset(pen.b); /* half a document is none */
+        return mio_cli_fail(c, &err);
+    }
+    if (json)
+        mio_buf_char(pen.b, '\n');
+    return MIO_OK;
+}

@@ -1,0 +1,160 @@
+/* cli/cmd_state_edit.c: state mv and state rm: what changes addresses without touching objects. */
+#include "cli/session.h"
+#include "planner/graph/address.h"
+#include "providers/sdk/map.h"
+
+static enum mio_code open_state(struct mio_cli *c, struct mio_state **out)
+{
+    enum mio_code code = mio_cli_open(c, MIO_OPEN_WRITE);
+    return code ? code : mio_cli_state(c, out);
+}
+
+static enum mio_code not_found(struct mio_cli *c, const char *address)
+{
+    return mio_cli_usage(c, "'mlops-iac state list' shows what is recorded.",
+                         "nothing in the state matches %s", address);
+}
+
+/* ---- rm ---- */
+
+struct victim {
+    struct mio_str address, deposed;
+};
+
+enum mio_code mio_cmd_state_rm(struct mio_cli *c)
+{
+    struct mio_state *s = NULL;
+    struct victim *victims = NULL;
+    size_t n = 0, cap = 0;
+    bool dry = mio_cli_on(c, MIO_OPT_DRY_RUN);
+    enum mio_code code = open_state(c, &s);
+    if (code)
+        return code;
+    for (size_t i = 0; i < c->nargs; i++) {
+        size_t before = n;
+        for (size_t k = 0; k < s->nrows; k++) {
+            const struct mio_row *row = &s->rows[k];
+            if (mio_address_covers(mio_str_z(c->args[i]), row->address))
+                MIO_PUSH(&c->arena, victims, n, cap) = (struct victim){row->address, row->deposed};
+        }
+        if (n == before && !mio_cli_on(c, MIO_OPT_ALLOW_MISSING))
+            return not_found(c, c->args[i]);
+    }
+    size_t removed = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!dry && !mio_state_remove(s, victims[i].address, victims[i].deposed))
+            continue; /* named twice */
+        removed++;
+        mio_ui_note(&c->ui, "%s %.*s", dry ? "Would remove" : "Removed",
+                    MIO_FMT(victims[i].address));
+    }
+    if (dry || !removed)
+        return MIO_OK;
+    code = mio_cli_report(c, mio_engine_state_commit(c->engine));
+    if (!code)
+        mio_ui_note(&c->ui, "Successfully removed %zu resource instance(s).", removed);
+    return code;
+}
+
+/* ---- mv ---- */
+
+struct move {
+    struct mio_str from, to, deposed;
+};
+struct moves {
+    struct move *items;
+    size_t n, cap;
+    struct mio_index by_old; /* address to index of items */
+};
+
+/* Every row below the source gets the destination in the place of the source. */
+static enum mio_code collect(struct mio_cli *c, const struct mio_state *s, struct moves *m)
+{
+    struct mio_err err = {0};
+    struct mio_str from = mio_str_z(c->args[0]), to = mio_str_z(c->args[1]);
+    for (size_t i = 0; i < s->nrows; i++) {
+        const struct mio_row *row = &s->rows[i];
+        if (!mio_address_covers(from, row->address))
+            continue;
+        struct mio_str rest = mio_str_sub(row->address, from.n, row->address.n);
+        struct mio_str moved = mio_arena_printf(&c->arena, "%.*s%.*s", MIO_FMT(to), MIO_FMT(rest));
+        struct mio_address parts;
+        if (mio_address_parse(&c->arena, moved, &parts, &err))
+            return mio_cli_fail(c, &err);
+        if (!mio_str_eq(parts.kind, row->kind))
+            return mio_cli_usage(c, NULL, "a %.*s cannot become a %.*s", MIO_FMT(row->kind),
+                                 MIO_FMT(parts.kind));
+        const struct mio_row *taken = mio_state_find(s, moved, row->deposed);
+        if (taken && !mio_address_covers(from, taken->address))
+            return mio_cli_usage(c, NULL, "%.*s is in the state already", MIO_FMT(moved));
+        mio_index_set(&m->by_old, row->address, m->n);
+        MIO_PUSH(&c->arena, m->items, m->n, m->cap) =
+            (struct move){row->address, moved, row->deposed};
+    }
+    return m->n ? MIO_OK : not_found(c, c->args[0]);
+}
+
+/* The dependencies with moved addresses in them; false when none was. */
+static bool rewrite(struct mio_arena *a, const struct moves *m, struct mio_record *rec)
+{
+    struct mio_value deps = rec->dependencies;
+    struct mio_value *items = MIO_NEW_N(a, struct mio_value, deps.n + 1);
+    bool changed = false;
+    for (uint32_t i = 0; deps.type == MIO_LIST && i < deps.n; i++) {
+        uintptr_t at;
+        bool hit = mio_index_get(&m->by_old, mio_value_str(deps.items[i]), &at);
+        items[i] = hit ? mio_string(m->items[at].to) : deps.items[i];
+        changed |= hit;
+    }
+    if (changed)
+        rec->dependencies = mio_list(items, deps.n);
+    return changed;
+}
+
+static enum mio_code perform(struct mio_cli *c, struct mio_state *s, const struct moves *m)
+{
+    struct mio_err err = {0};
+    struct mio_record *moved = MIO_NEW_N(&c->arena, struct mio_record, m->n);
+    for (size_t i = 0; i < m->n; i++) {
+        const struct mio_row *row = mio_state_find(s, m->items[i].from, m->items[i].deposed);
+        if (mio_row_read(&c->arena, row, &moved[i], &err))
+            return mio_cli_fail(c, &err);
+        moved[i].address = m->items[i].to;
+        rewrite(&c->arena, m, &moved[i]);
+    }
+    for (size_t i = 0; i < m->n; i++)
+        mio_state_remove(s, m->items[i].from, m->items[i].deposed);
+    for (size_t i = 0; i < m->n; i++) {
+        if (mio_state_put(s, &moved[i], &err))
+            return mio_cli_fail(c, &err);
+    }
+    for (size_t i = 0; i < s->nrows; i++) {
+        struct mio_record rec;
+        if (mio_row_read(&c->arena, &s->rows[i], &rec, &err))
+            return mio_cli_fail(c, &err);
+        if (rewrite(&c->arena, m, &rec) && mio_state_put(s, &rec, &err))
+            return mio_cli_fail(c, &err);
+    }
+    return mio_cli_report(c, mio_engine_state_commit(c->engine));
+}
+
+enum mio_code mio_cmd_state_mv(struct mio_cli *c)
+{
+    struct mio_state *s = NULL;
+    struct moves m = {0};
+    bool dry = mio_cli_on(c, MIO_OPT_DRY_RUN);
+    enum mio_code code = open_state(c, &s);
+    if (code)
+        return code;
+    mio_index_init(&m.by_old, &c->arena, 64);
+    code = collect(c, s, &m);
+    for (size_t i = 0; !code && i < m.n; i++)
+        mio_ui_note(&c->ui, "%s \"%.*s\" to \"%.*s\"", dry ? "Would move" : "Move",
+                    MIO_FMT(m.items[i].from), MIO_FMT(m.items[i].to));
+    if (code || dry)
+        return code;
+    code = perform(c, s, &m);
+    if (!code)
+        mio_ui_note(&c->ui, "Successfully moved %zu object(s).", m.n);
+    return code;
+}

@@ -1,0 +1,228 @@
+/* cli/command.c: the command table. */
+#include "cli/command.h"
+
+#define B(name) MIO_OPT_BIT(name)
+#define TEMPLATE_OPTS (B(VAR) | B(VAR_FILE) | B(PLUGIN_DIR) | B(STATE_DIR) | B(COMPACT_WARNINGS))
+#define STATE_OPTS (B(STATE_DIR))
+#define LOCK_OPTS (B(LOCK) | B(LOCK_TIMEOUT))
+#define JSON_OPTS (B(JSON) | B(JSON_INTO))
+#define SCOPE_OPTS (B(TARGET) | B(EXCLUDE) | B(PARALLELISM))
+#define PLAN_OPTS                                                                              \
+    (TEMPLATE_OPTS | LOCK_OPTS | JSON_OPTS | SCOPE_OPTS | B(REPLACE) | B(REFRESH) | B(INPUT) | \
+     B(SUMMARY) | B(DESTROY) | B(REFRESH_ONLY))
+
+const struct mio_command mio_command_table[] = {
+    {.name = "init",
+     .summary = "Find the provider plugins and write the plugin lock file",
+     .text = "Finds every provider plugin that the template needs and records version and SHA-256 "
+             "of each in the lock file of the template directory. Safe to run again: plugins that "
+             "differ from what was recorded are refused unless -upgrade is given.",
+     .options = TEMPLATE_OPTS | B(UPGRADE) | B(LOCKFILE) | B(INPUT),
+     .run = mio_cmd_init},
+    {.name = "validate",
+     .summary = "Check whether the template is valid",
+     .text =
+         "Checks syntax, references, kinds and types of the template. Needs the plugins, but no "
+         "state, no credentials and no network.",
+     .options = TEMPLATE_OPTS | B(JSON),
+     .run = mio_cmd_validate},
+    {.name = "plan",
+     .summary = "Show what an apply would change",
+     .text = "Reads the real objects, compares them with the template and shows the actions that "
+             "would bring them together. Nothing is changed.\n\nWith -out the plan is saved, and "
+             "'apply FILE' performs exactly that plan or nothing.",
+     .options = PLAN_OPTS | B(OUT) | B(DETAILED_EXITCODE),
+     .flags = MIO_CMD_STREAM,
+     .run = mio_cmd_plan},
+    {.name = "apply",
+     .args = "[PLANFILE]",
+     .summary = "Create, update or remove what differs from the template",
+     .text =
+         "Makes a plan, asks, and performs it. With a saved plan it performs that plan without "
+         "asking, and refuses it when template, variables, state or plugins are not those that "
+         "it was made for.\n\nAn apply that was interrupted, even by a power cut, is carried on "
+         "by the next run.",
+     .max_args = 1,
+     .options = PLAN_OPTS | B(AUTO_APPROVE),
+     .flags = MIO_CMD_STREAM,
+     .run = mio_cmd_apply},
+    {.name = "destroy",
+     .summary = "Destroy everything that is managed",
+     .text =
+         "Plans the destruction of every managed object (or of those that -target names), asks, "
+         "and performs it. The same as 'apply -destroy'.",
+     .options = (PLAN_OPTS | B(AUTO_APPROVE)) & ~(B(DESTROY) | B(REFRESH_ONLY) | B(REPLACE)),
+     .flags = MIO_CMD_STREAM,
+     .run = mio_cmd_destroy},
+    {.name = "drift",
+     .summary = "Compare the real objects with what was recorded",
+     .text =
+         "Reads every managed object and names each attribute that differs from the state, with "
+         "both values, and each object that could not be checked. Writes nothing: no state, no "
+         "lock, no object. With -detailed-exitcode it exits with 2 when something differs.",
+     .options =
+         TEMPLATE_OPTS | JSON_OPTS | SCOPE_OPTS | B(SUMMARY) | B(DETAILED_EXITCODE) | B(INPUT),
+     .flags = MIO_CMD_STREAM,
+     .run = mio_cmd_drift},
+    {.name = "refresh",
+     .summary = "Record the real objects in the state",
+     .text =
+         "Reads every managed object and records what it finds. The same as 'apply -refresh-only "
+         "-auto-approve'; 'apply -refresh-only' asks first.",
+     .options = (PLAN_OPTS) & ~(B(DESTROY) | B(REFRESH_ONLY) | B(REPLACE) | B(REFRESH)),
+     .flags = MIO_CMD_STREAM,
+     .run = mio_cmd_refresh},
+    {.name = "show",
+     .args = "[PLANFILE]",
+     .summary = "Show the state or a saved plan",
+     .text = "Shows what is recorded, or a plan that was saved with 'plan -out'. -json writes the "
+             "documents that Terraform's tools read.",
+     .max_args = 1,
+     .options = STATE_OPTS | B(JSON) | B(SUMMARY),
+     .run = mio_cmd_show},
+    {.name = "output",
+     .args = "[NAME]",
+     .summary = "Show the recorded outputs",
+     .text = "Shows every output, or one. -raw prints the bare text of one output, for scripts. "
+             "Sensitive outputs are not kept in the state and are never shown.",
+     .max_args = 1,
+     .options = STATE_OPTS | B(JSON) | B(RAW),
+     .run = mio_cmd_output},
+    {.name = "state list",
+     .args = "[ADDRESS...]",
+     .summary = "List the recorded resources",
+     .text = "Lists the addresses of all recorded resource instances, or of those that the given "
+             "modules, resources or instances cover.",
+     .max_args = 10000,
+     .options = STATE_OPTS | B(ID) | B(JSON),
+     .run = mio_cmd_state_list},
+    {.name = "state show",
+     .args = "ADDRESS",
+     .summary = "Show one recorded resource",
+     .text = "Shows the recorded attributes of one resource instance.",
+     .min_args = 1,
+     .max_args = 1,
+     .options = STATE_OPTS | B(JSON),
+     .run = mio_cmd_state_show},
+    {.name = "state mv",
+     .args = "SOURCE DESTINATION",
+     .summary = "Give a recorded resource another address",
+     .text =
+         "Moves a recorded resource, instance or module to another address of the same kind, and "
+         "every recorded dependency with it. A 'moved' block in the template does the same, "
+         "reviewed and for everybody.",
+     .min_args = 2,
+     .max_args = 2,
+     .options = STATE_OPTS | LOCK_OPTS | B(DRY_RUN),
+     .run = mio_cmd_state_mv},
+    {.name = "state rm",
+     .args = "ADDRESS...",
+     .summary = "Forget recorded resources without destroying them",
+     .text =
+         "Removes resources, instances or modules from the state. The objects stay as they are, "
+         "and are not managed any more.",
+     .min_args = 1,
+     .max_args = 10000,
+     .options = STATE_OPTS | LOCK_OPTS | B(DRY_RUN) | B(ALLOW_MISSING),
+     .run = mio_cmd_state_rm},
+    {.name = "state pull",
+     .summary = "Print the state file",
+     .text = "Writes the recorded state to standard output, as its file holds it.",
+     .options = STATE_OPTS,
+     .run = mio_cmd_state_pull},
+    {.name = "graph",
+     .summary = "Print the dependency graph",
+     .text =
+         "Writes the graph of the resources in the DOT language of Graphviz: 'mlops-iac graph | "
+         "dot -Tsvg > graph.svg'.",
+     .options = TEMPLATE_OPTS | SCOPE_OPTS,
+     .run = mio_cmd_graph},
+    {.name = "import",
+     .args = "ADDRESS ID",
+     .summary = "Take an existing object under management",
+     .text = "Reads the object with the platform's identifier ID and records it as the resource at "
+             "ADDRESS, which the template must have.",
+     .min_args = 2,
+     .max_args = 2,
+     .options = TEMPLATE_OPTS | LOCK_OPTS | B(INPUT),
+     .run = mio_cmd_import},
+    {.name = "explain",
+     .args = "ADDRESS [PLANFILE]",
+     .summary = "Say why a resource would be changed",
+     .text = "Shows the chain of causes behind each attribute of a planned change: the inputs, the "
+             "expression and its place in the template, the attribute, the rule of the kind, the "
+             "action; and what depends on the resource. With a saved plan nothing else is read.",
+     .min_args = 1,
+     .max_args = 2,
+     .options = TEMPLATE_OPTS | SCOPE_OPTS | B(JSON) | B(REFRESH) | B(REPLACE) | B(DESTROY),
+     .run = mio_cmd_explain},
+    {.name = "force-unlock",
+     .args = "LOCK_ID",
+     .summary = "Remove a lock whose holder is gone",
+     .text =
+         "Removes the state lock with this identifier (the error about the lock names it). Only "
+         "for locks whose holder cannot release them any more.",
+     .min_args = 1,
+     .max_args = 1,
+     .options = STATE_OPTS | B(FORCE) | B(INPUT),
+     .run = mio_cmd_force_unlock},
+    {.name = "version",
+     .summary = "Show the version",
+     .text = "Shows the version of the program and of the plugins in the lock file.",
+     .options = B(JSON),
+     .run = mio_cmd_version},
+    {.name = "completion",
+     .args = "SHELL",
+     .summary = "Print a completion script for bash, zsh or fish",
+     .text = "Writes a completion script. For bash: source <(mlops-iac completion bash).",
+     .min_args = 1,
+     .max_args = 1,
+     .run = mio_cmd_completion},
+    {.name = "docs",
+     .args = "FORMAT",
+     .summary = "Print the manual made from the command tables",
+     .text = "FORMAT is man (a manual page) or markdown.",
+     .min_args = 1,
+     .max_args = 1,
+     .flags = MIO_CMD_HIDDEN,
+     .run = mio_cmd_docs},
+};
+const size_t mio_command_count = sizeof mio_command_table / sizeof *mio_command_table;
+
+const struct mio_command *mio_command_find(const char *const *words, size_t n, size_t *used)
+{
+    for (size_t i = 0; n && i < mio_command_count; i++) {
+        struct mio_str name = mio_str_z(mio_command_table[i].name), first = name;
+        ptrdiff_t blank = mio_str_find(name, ' ');
+        if (blank >= 0)
+            first = mio_str_sub(name, 0, (size_t)blank);
+        if (!mio_str_eq(first, mio_str_z(words[0])))
+            continue;
+        *used = blank < 0 ? 1 : 2;
+        if (blank < 0 || (n > 1 && mio_str_is(mio_str_sub(name, first.n + 1, name.n), words[1])))
+            return &mio_command_table[i];
+    }
+    return NULL;
+}
+
+bool mio_command_is_group(struct mio_str word)
+{
+    for (size_t i = 0; i < mio_command_count; i++) {
+        struct mio_str name = mio_str_z(mio_command_table[i].name);
+        ptrdiff_t blank = mio_str_find(name, ' ');
+        if (blank > 0 && mio_str_eq(mio_str_sub(name, 0, (size_t)blank), word))
+            return true;
+    }
+    return false;
+}
+
+struct mio_str mio_command_nearest(struct mio_str word)
+{
+    struct mio_str names[sizeof mio_command_table / sizeof *mio_command_table];
+    size_t n = 0;
+    for (size_t i = 0; i < mio_command_count; i++) {
+        if (!(mio_command_table[i].flags & MIO_CMD_HIDDEN))
+            names[n++] = mio_str_z(mio_command_table[i].name);
+    }
+    return mio_str_nearest(word, names, n);
+}

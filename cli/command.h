@@ -1,0 +1,59 @@
+/* cli/command.h: one row a command: name, arguments, options, help, function. */
+#pragma once
+#include "cli/option.h"
+
+struct mio_cli;
+enum mio_command_flags {
+    MIO_CMD_STREAM =
+        1, /* -json is the JSON stream (else a document that the command itself writes) */
+    MIO_CMD_HIDDEN = 2, /* not in the list of commands */
+};
+struct mio_command {
+    const char *name;    /* "plan", "state list" */
+    const char *args;    /* how the usage line shows them, "" for none */
+    const char *summary; /* one line, no full stop */
+    const char *text;    /* paragraphs, folded by the help */
+    unsigned min_args, max_args;
+    uint64_t options; /* MIO_OPT_BIT of what it takes besides MIO_OPTS_GLOBAL */
+    unsigned flags;
+    enum mio_code (*run)(struct mio_cli *c);
+};
+extern const struct mio_command mio_command_table[];
+extern const size_t mio_command_count;
+
+/* Command whose name is the first one or two words; *used: how many words that were. NULL when
+ * there is none. */
+const struct mio_command *mio_command_find(const char *const *words, size_t n, size_t *used);
+/* Is it the first half of two-word commands ("state")? */
+bool mio_command_is_group(struct mio_str word);
+/* The name nearest to a misspelt one, or "". */
+struct mio_str mio_command_nearest(struct mio_str word);
+
+/* help.c: texts made from the tables. */
+struct mio_buf;
+void mio_help_overview(struct mio_buf *b);
+void mio_help_group(struct mio_buf *b, struct mio_str group);
+void mio_help_command(struct mio_buf *b, const struct mio_command *c);
+
+/* The functions, one file each. */
+enum mio_code mio_cmd_apply(struct mio_cli *c);
+enum mio_code mio_cmd_completion(struct mio_cli *c);
+enum mio_code mio_cmd_destroy(struct mio_cli *c);
+enum mio_code mio_cmd_docs(struct mio_cli *c);
+enum mio_code mio_cmd_drift(struct mio_cli *c);
+enum mio_code mio_cmd_explain(struct mio_cli *c);
+enum mio_code mio_cmd_force_unlock(struct mio_cli *c);
+enum mio_code mio_cmd_graph(struct mio_cli *c);
+enum mio_code mio_cmd_import(struct mio_cli *c);
+enum mio_code mio_cmd_init(struct mio_cli *c);
+enum mio_code mio_cmd_output(struct mio_cli *c);
+enum mio_code mio_cmd_plan(struct mio_cli *c);
+enum mio_code mio_cmd_refresh(struct mio_cli *c);
+enum mio_code mio_cmd_show(struct mio_cli *c);
+enum mio_code mio_cmd_state_list(struct mio_cli *c);
+enum mio_code mio_cmd_state_mv(struct mio_cli *c);
+enum mio_code mio_cmd_state_pull(struct mio_cli *c);
+enum mio_code mio_cmd_state_rm(struct mio_cli *c);
+enum mio_code mio_cmd_state_show(struct mio_cli *c);
+enum mio_code mio_cmd_validate(struct mio_cli *c);
+enum mio_code mio_cmd_version(struct mio_cli *c);

@@ -1,0 +1,71 @@
+/* cli/session.h: one invocation: what was asked, where it writes, and the engine it drives. */
+#pragma once
+#include "cli/command.h"
+#include "cli/ui.h"
+
+struct mio_cli {
+    const struct mio_command *command;
+    struct mio_options opt;
+    const char **args;
+    size_t nargs;
+    struct mio_arena arena;
+    struct mio_out out, err, json_file;
+    struct mio_ui ui;
+    struct mio_engine *engine;     /* NULL until mio_cli_open */
+    struct mio_diags *diags;       /* of the engine */
+    struct mio_sources *sources;   /* of the engine */
+    const char *dir;               /* absolute template directory; NULL until needed */
+    bool automation;               /* no advice about what to type next */
+    bool differs;                  /* -detailed-exitcode: exit with 2 */
+    const bool *interrupt, *abort; /* the signal flags */
+};
+
+static inline bool mio_cli_on(const struct mio_cli *c, enum mio_opt o)
+{
+    return c->opt.v[o].on;
+}
+static inline const char *mio_cli_text(const struct mio_cli *c, enum mio_opt o)
+{
+    return c->opt.v[o].text;
+}
+
+/* Sets up outputs, log and views from the options. Errors: MIO_USAGE, MIO_IO. */
+enum mio_code mio_cli_begin(struct mio_cli *c, struct mio_err *err);
+/* Flushes and closes everything, and gives the exit status that belongs to the code. */
+int mio_cli_end(struct mio_cli *c, enum mio_code code);
+
+/* Shows the error; returns its code. */
+enum mio_code mio_cli_fail(struct mio_cli *c, const struct mio_err *err);
+/* A failure of the command line itself. Returns MIO_USAGE. */
+enum mio_code mio_cli_usage(struct mio_cli *c, const char *hint, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Shows what the engine collected since the last call; returns `code`, or the first new error's
+ * where `code` is MIO_OK. */
+enum mio_code mio_cli_report(struct mio_cli *c, enum mio_code code);
+
+enum mio_open {
+    MIO_OPEN_READ = 0,  /* writes nothing: no lock, no folder, no recovery */
+    MIO_OPEN_PLAN = 1,  /* takes the lock unless -lock=false */
+    MIO_OPEN_WRITE = 2, /* and makes the state folder */
+};
+/* Opens the engine on the template directory; shows what is wrong with the template. */
+enum mio_code mio_cli_open(struct mio_cli *c, enum mio_open how);
+/* The recorded state through the engine. */
+enum mio_code mio_cli_state(struct mio_cli *c, struct mio_state **out);
+/* Absolute template directory by -dir, .cloud, or the working directory. Errors: MIO_USAGE. */
+enum mio_code mio_cli_dir(struct mio_cli *c, const char **out, struct mio_err *err);
+/* Reads a saved plan without engine or template. Errors are shown. */
+enum mio_code mio_cli_read_plan(struct mio_cli *c, const char *path, struct mio_plan *out,
+                                struct mio_str *digest);
+/* Plans with the options of the command line, shows diagnostics. */
+enum mio_code mio_cli_plan(struct mio_cli *c, enum mio_plan_mode mode, const struct mio_plan **out);
+
+/* Asks and accepts "yes" alone. MIO_OK when approved; MIO_CANCELLED when refused or interrupted;
+ * MIO_USAGE without a terminal or with -input=false, naming `instead` (the option that makes the
+ * question unnecessary). */
+enum mio_code mio_cli_confirm(struct mio_cli *c, const char *question, const char *text,
+                              const char *instead);
+/* Exit status of a code: 0, 1, or with `fine` 10 and above. */
+int mio_exit_status(enum mio_code code, bool fine);
+/* The table behind -exit-codes=fine, for the docs. */
+const char *mio_exit_meaning(enum mio_code code);
