@@ -329,6 +329,7 @@ static const struct mio_backend_ops file_ops = {
     .generation_read = file_generation_read,
     .journal_read = mio_file_journal_read,
     .journal_open = mio_file_journal_open,
+    .journal_aside = mio_file_journal_aside,
     .journal_drop = mio_file_journal_drop,
     .history_read = file_history_read,
     .history_add = file_history_add,

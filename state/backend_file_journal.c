@@ -3,6 +3,7 @@
  * Reserving strikes a full disk before the first call of a provider, not in the middle of the
  * apply. */
 #include "providers/sdk/alloc.h"
+#include "providers/sdk/clock.h"
 #include "state/file.h"
 #include "state/io.h"
 #include <errno.h>
@@ -121,6 +122,16 @@ enum mio_code mio_file_journal_open(struct mio_backend *b, uint64_t keep, struct
     }
     *out = &s->base;
     return MIO_OK;
+}
+
+enum mio_code mio_file_journal_aside(struct mio_backend *b, struct mio_err *err)
+{
+    struct mio_file_backend *f = (struct mio_file_backend *)b;
+    char name[64];
+    snprintf(name, sizeof name, "%s.damaged-%ld", journal_name, (long)mio_wall_s());
+    int e = mio_io_rename(f->fd, journal_name, name);
+    e = e ? e : mio_io_sync(f->fd);
+    return e ? mio_file_fail(f, e, "rename", journal_name, err) : MIO_OK;
 }
 
 enum mio_code mio_file_journal_drop(struct mio_backend *b, struct mio_err *err)

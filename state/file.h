@@ -22,6 +22,7 @@ enum mio_code mio_file_journal_read(struct mio_backend *b, struct mio_arena *a,
                                     struct mio_journal_text *out, struct mio_err *err);
 enum mio_code mio_file_journal_open(struct mio_backend *b, uint64_t keep, struct mio_sink **out,
                                     struct mio_err *err);
+enum mio_code mio_file_journal_aside(struct mio_backend *b, struct mio_err *err);
 enum mio_code mio_file_journal_drop(struct mio_backend *b, struct mio_err *err);
 
 /* Reads a file of the folder whole; *found false when absent. Errors: MIO_IO. */

@@ -236,9 +236,9 @@ static enum mio_code rolled_back(struct mio_store *s, const struct mio_jrn_origi
 
 /* Does the journal belong to this state, and is there anything in it that the state does not have?
  */
-static enum mio_code judge(struct mio_store *s, const struct mio_jrn_origin *o,
-                           const struct mio_jrn_replay *r, const struct mio_state *state,
-                           bool *live, struct mio_err *err)
+enum mio_code mio_store_judge(struct mio_store *s, const struct mio_jrn_origin *o,
+                              const struct mio_jrn_replay *r, const struct mio_state *state,
+                              bool *live, struct mio_err *err)
 {
     if (!mio_str_eq(o->begin.lineage, state->lineage)) {
         mio_fail(err, MIO_STATE,
@@ -269,7 +269,7 @@ enum mio_code mio_store_journal(struct mio_store *s, struct mio_arena *a,
         return rc;
     rc = mio_replay(a, t.text, t.rescue, &o, out, &begun, err);
     if (rc == MIO_OK && begun)
-        rc = judge(s, &o, out, state, found, err);
+        rc = mio_store_judge(s, &o, out, state, found, err);
     if (rc)
         return mio_err_wrap(err, "the state in %s", s->b->where);
     if (*found || !s->locked)

@@ -20,3 +20,8 @@ struct mio_store {
 
 /* user and host, as far as the system knows them */
 void mio_store_who(struct mio_arena *a, struct mio_str *who, struct mio_str *host);
+/* Does the journal belong to this state, and is anything in it (*live) that the state does not
+ * have? Errors: MIO_STATE (of another state or stage, or of a later one). */
+enum mio_code mio_store_judge(struct mio_store *s, const struct mio_jrn_origin *o,
+                              const struct mio_jrn_replay *r, const struct mio_state *state,
+                              bool *live, struct mio_err *err);

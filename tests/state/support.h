@@ -1,12 +1,13 @@
 /* tests/state/support.h: a folder of its own, records to put in, and files to damage. */
 #pragma once
-/* clang-format off: cmocka.h wants these before it */
-#include <cmocka.h>
+/* cmocka.h wants these before it. */
+/* clang-format off */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <unistd.h>
+#include <cmocka.h>
 /* clang-format on */
 #include "providers/sdk/buf.h"
 #include "providers/sdk/fault.h"
