@@ -15,7 +15,7 @@
 #include "providers/sdk/clock.h"
 #include "providers/sdk/proc.h"
 
-enum { POLL_FIRST_MS = 10, POLL_MAX_MS = 250, STOP_MS = 10000, BINDS_EXTRA = 4 };
+enum { POLL_FIRST_MS = 10, POLL_MAX_MS = 250, STOP_MS = 10000, BINDS_EXTRA = 4, SHELL_WORDS = 3 };
 
 static const char *in_dir(struct local *l, const char *dir, const char *name)
 {
@@ -123,7 +123,7 @@ static enum mio_code sandbox_of(struct local *l, const struct local_change *ch, 
             binds[n++] = (struct local_bind){ins->items[i].from, ins->items[i].text.p, false};
     binds[n++] = (struct local_bind){in_dir(l, j->dir, "code"), "/job/code", true};
     binds[n++] = (struct local_bind){in_dir(l, j->dir, "outputs"), "/job/outputs", true};
-    const char *line[] = {"/bin/sh", "-c", mio_arena_z(l->a, command), NULL};
+    const char *line[SHELL_WORDS + 1] = {"/bin/sh", "-c", mio_arena_z(l->a, command), NULL};
     struct mio_value vars = local_get(ch->inputs, "environment_variables");
     struct mio_value base = local_map(l->a, "AZUREML_RUN_ID", mio_string(j->id), NULL);
     struct local_sandbox s = {
@@ -154,9 +154,10 @@ static enum mio_code prepare(struct local *l, const struct local_change *ch, con
             return err->code;
         procs = local_cgroup_procs(l, local_compute_group(l, &c, index));
     }
+    struct mio_value words = list_of(l->a, argv);
     struct mio_value spec =
-        local_map(l->a, "argv", list_of(l->a, argv), "cgroup_procs", list_of(l->a, procs), "timeout_s",
-                  mio_number_i64(l->a, timeout), NULL);
+        local_map(l->a, "argv", words, "command_at", mio_number_i64(l->a, words.n - SHELL_WORDS),
+                  "cgroup_procs", list_of(l->a, procs), "timeout_s", mio_number_i64(l->a, timeout), NULL);
     return local_record_write(l, in_dir(l, j->dir, "run.json"), spec, err);
 }
 

@@ -1,11 +1,13 @@
 /* providers/local/runner/main.c: mlops-iac-runner, the process that stays with a job when the engine goes.
  *
- * In: FOLDER with run.json {argv, cgroup_procs, timeout_s}; descriptor 0 is the lock of a compute slot and
+ * In: FOLDER with run.json {argv, command_at, cgroup_procs, timeout_s}, which is removed once read, as variables of the job may be
+ * secrets; for the same reason bubblewrap gets its options through a descriptor. Descriptor 0 is the lock of a compute slot and
  * descriptor 1 the lock of the run, both held until this process ends. Out: std_log.txt and status.json in the
  * folder. Killing it kills the job (bubblewrap dies with its parent). Started by job.c alone. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -21,6 +23,7 @@ struct run {
     struct mio_arena arena;
     const char *const *argv;
     const char *const *procs; /* cgroup.procs files to enter */
+    size_t command_at; /* index in argv of the command inside the sandbox; "--" stands before it */
     int64_t timeout_s;
     char started[24];
 };
@@ -41,10 +44,38 @@ static enum mio_code load(struct run *r, struct mio_err *err)
         mio_json_read(&r->arena, text, NULL, &spec, err))
         return err->code;
     const struct mio_value *argv = mio_get_z(spec, "argv"), *procs = mio_get_z(spec, "cgroup_procs");
+    unlink("run.json");
     r->argv = texts(&r->arena, argv ? *argv : mio_null());
     r->procs = texts(&r->arena, procs ? *procs : mio_null());
     r->timeout_s = mio_get_i64(spec, "timeout_s", 0);
-    return r->argv[0] ? MIO_OK : mio_fail(err, MIO_BUG, "run.json names no program");
+    int64_t at = mio_get_i64(spec, "command_at", 0);
+    if (at < 2 || !argv || argv->type != MIO_LIST || at >= argv->n)
+        return mio_fail(err, MIO_BUG, "run.json names no command");
+    r->command_at = (size_t)at;
+    return MIO_OK;
+}
+
+/* PROGRAM OPTIONS... -- COMMAND... becomes PROGRAM --args FD -- COMMAND..., the options in a memory file. */
+static enum mio_code hide_options(struct run *r, struct mio_err *err)
+{
+    size_t dashes = r->command_at - 1, n = 0;
+    while (r->argv[dashes + n])
+        n++;
+    int fd = memfd_create("options", 0); /* inherited by bubblewrap, which closes it */
+    if (fd < 0)
+        return mio_fail_sys(err, errno, "cannot keep the options of the sandbox");
+    for (size_t i = 1; i < dashes; i++)
+        if (mio_fs_write_all(fd, r->argv[i], strlen(r->argv[i]) + 1, "options", err))
+            return err->code;
+    if (lseek(fd, 0, SEEK_SET) != 0)
+        return mio_fail_sys(err, errno, "cannot keep the options of the sandbox");
+    const char **argv = MIO_NEW_N(&r->arena, const char *, n + 4);
+    argv[0] = r->argv[0];
+    argv[1] = "--args";
+    argv[2] = mio_arena_printf(&r->arena, "%d", fd).p;
+    memcpy(argv + 3, r->argv + dashes, n * sizeof *argv);
+    r->argv = argv;
+    return MIO_OK;
 }
 
 static enum mio_code report(struct run *r, const char *state, int exit_code, int sig,
@@ -119,7 +150,7 @@ int main(int argc, char **argv)
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (slot < 0 || lock < 0 || log < 0 || null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0)
         return 2;
-    if (load(&r, &err) || run(&r, log, &err)) {
+    if (load(&r, &err) || hide_options(&r, &err) || run(&r, log, &err)) {
         dprintf(log, "mlops-iac-runner: %s%s%s\n", err.message, err.cause[0] ? ": " : "", err.cause);
         struct mio_err second = {0};
         report(&r, "Failed", 127, 0, &second);
