@@ -26,13 +26,11 @@ static void put_document(struct mio_cli *c)
 enum mio_code mio_cmd_validate(struct mio_cli *c)
 {
     bool json = mio_cli_on(c, MIO_OPT_JSON);
-    if (json)
-        c->ui.text.err = NULL; /* the document holds the diagnostics */
+    c->collect = json;
     enum mio_code code = mio_cli_open(c, MIO_OPEN_READ);
     if (!code)
         code = mio_cli_report(c, mio_engine_validate(c->engine));
-    c->ui.text.err = &c->err;
-    if (json)
+    if (json && c->diags)
         put_document(c);
     else if (!code)
         mio_ui_note(&c->ui, "Success! The template is valid%s.",

@@ -156,5 +156,5 @@ int main(int argc, char **argv)
         mio_help_command(&c.out.buf, c.command);
         return mio_cli_end(&c, MIO_OK);
     }
-    return mio_cli_end(&c, run(&c));
+    return mio_cli_end(&c, mio_cli_on(&c, MIO_OPT_VERSION) ? mio_cmd_version(&c) : run(&c));
 }

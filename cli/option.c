@@ -264,7 +264,7 @@ static enum mio_code unknown_option(uint64_t allowed, const char *command, struc
     struct mio_str near = exists ? (struct mio_str){0} : mio_str_nearest(name, names, n);
     if (near.n)
         return mio_err_hint(err, "Did you mean -%.*s?", MIO_FMT(near));
-    return mio_err_hint(err, "'%s -help' lists its options.", command);
+    return mio_err_hint(err, "'mlops-iac %s -help' lists its options.", command);
 }
 
 enum mio_code mio_options_parse(struct mio_arena *a, uint64_t allowed, const char *command,

@@ -116,6 +116,8 @@ static enum mio_code check_output(struct mio_cli *c, const struct mio_out *o, co
 int mio_cli_end(struct mio_cli *c, enum mio_code code)
 {
     const char *set = mio_cli_text(c, MIO_OPT_EXIT_CODES);
+    if (!set) /* the command line could not be read to its end */
+        set = getenv(mio_option_table[MIO_OPT_EXIT_CODES].env);
     bool fine = set && mio_str_is(mio_str_z(set), "fine");
     mio_text_end(&c->ui.text);
     mio_engine_close(c->engine);
@@ -161,14 +163,17 @@ enum mio_code mio_cli_report(struct mio_cli *c, enum mio_code code)
 {
     size_t from = c->ui.shown;
     bool said = false;
-    mio_ui_diags(&c->ui, c->diags, c->sources);
+    if (c->collect)
+        c->ui.shown = c->diags ? c->diags->n : 0;
+    else
+        mio_ui_diags(&c->ui, c->diags, c->sources);
     for (size_t i = from; c->diags && i < c->diags->n; i++) {
         if (c->diags->items[i].severity != MIO_ERROR)
             continue;
         said = true;
         code = code ? code : c->diags->items[i].err.code;
     }
-    if (code && !said && c->diags && c->diags->errors == 0) {
+    if (code && !said && !(c->diags && c->diags->errors)) {
         struct mio_err err = {0};
         mio_fail(&err, code, "%s", code == MIO_CANCELLED ? "interrupted" : "the operation failed");
         mio_cli_fail(c, &err);

@@ -11,12 +11,13 @@ struct mio_cli {
     struct mio_arena arena;
     struct mio_out out, err, json_file;
     struct mio_ui ui;
-    struct mio_engine *engine;     /* NULL until mio_cli_open */
-    struct mio_diags *diags;       /* of the engine */
-    struct mio_sources *sources;   /* of the engine */
-    const char *dir;               /* absolute template directory; NULL until needed */
-    bool automation;               /* no advice about what to type next */
-    bool differs;                  /* -detailed-exitcode: exit with 2 */
+    struct mio_engine *engine;   /* NULL until mio_cli_open */
+    struct mio_diags *diags;     /* of the engine */
+    struct mio_sources *sources; /* of the engine */
+    const char *dir;             /* absolute template directory; NULL until needed */
+    bool automation;             /* no advice about what to type next */
+    bool collect; /* diagnostics go into a document of the command, not to the views */
+    bool differs; /* -detailed-exitcode: exit with 2 */
     const bool *interrupt, *abort; /* the signal flags */
 };
 
