@@ -125,15 +125,19 @@ int fixture_open(void **state)
     mio_arena_init(&f->arena);
     char template[] = "/tmp/mlops-local-XXXXXX";
     const char *build = getenv("MIO_BUILD");
-    if (!build || !mkdtemp(template))
+    if (!build)
         return -1;
-    f->dir = text(f, "%s", template);
-    f->root = text(f, "%s/.local-platform", template);
-    f->plugin = dlopen(text(f, "%s/lib/mlops-iac/providers/local.so", build), RTLD_NOW | RTLD_LOCAL);
+    /* Kept mapped, as in the host: what the plugin caches for the life of the process stays reachable. */
+    f->plugin = dlopen(text(f, "%s/lib/mlops-iac/providers/local.so", build),
+                       RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     if (!f->plugin) {
         print_error("%s\n", dlerror());
         return -1;
     }
+    if (!mkdtemp(template))
+        return -1;
+    f->dir = text(f, "%s", template);
+    f->root = text(f, "%s/.local-platform", template);
     union {
         void *object;
         const struct mlops_provider *(*entry)(const struct mlops_host *);
@@ -149,6 +153,9 @@ int fixture_close(void **state)
 {
     struct fixture *f = *state;
     struct mio_err err = {0};
+    struct mio_value jobs = do_list(f, "job").json;
+    for (uint32_t i = 0; i < jobs.n; i++) /* a test that failed half-way leaves nothing running */
+        do_remove(f, "job", mio_arena_z(&f->arena, mio_get_str(jobs.items[i], "id")));
     f->provider->close(f->instance);
     mio_fs_remove_tree(f->dir, &err);
     mio_arena_free(&f->arena);

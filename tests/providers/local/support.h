@@ -34,8 +34,7 @@ struct fixture {
     int64_t deadline_ms; /* of the calls; 0: none */
 };
 
-/* cmocka set-up and tear-down: a configured plugin on a fresh folder. The tear-down fails when the folder of the
- * provider still holds something that `end_empty` was promised. */
+/* cmocka set-up and tear-down: a configured plugin on a fresh folder; nothing is left running. */
 int fixture_open(void **state);
 int fixture_close(void **state);
 /* Configures the plugin anew with these settings (JSON). */
