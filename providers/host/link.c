@@ -17,22 +17,12 @@ enum {
     SEND_TIMEOUT_S = 30, /* a child that takes no bytes for so long is stuck */
 };
 
-struct event {
-    struct event *next;
-    uint8_t type;
-    int percent;
-    struct mio_str text;
-    char bytes[];
-};
-
-struct mio_pending {
-    uint32_t id;
+struct mio_lane {
+    struct mio_lane *next_free;
+    struct mio_rx rx; /* its descriptor is the lane */
+    uint32_t id;      /* of the call in flight; 0: none. Changed under mu */
     uint8_t verb;
-    bool done, cancelled;
-    bool waiting; /* asleep on wake */
-    pthread_cond_t wake;
-    struct event *first, **last;
-    struct mio_answer answer;
+    bool cancelled; /* under mu */
 };
 
 struct mio_link {
@@ -40,58 +30,50 @@ struct mio_link {
     struct mio_link_opts o;
     char *instance, *path; /* what o points to */
     struct mio_process *process;
-    int fd, ctl;
-    pthread_mutex_t send_mu, ctl_mu;
+    int ctl;
+    pthread_mutex_t ctl_mu;
     pthread_mutex_t mu; /* everything below */
-    bool reading;       /* some caller reads for all */
     bool dead;
     struct mio_err death;
-    struct mio_pending **calls; /* by the low bits of the id */
-    uint32_t ncalls, sequence;
-    char *hello; /* payload of the greeting */
-    size_t nhello;
-    bool greeted;
-    struct mio_rx rx; /* belongs to whoever is reading */
+    uint32_t sequence;
+    struct mio_lane *lanes[MIO_WIRE_LANES], *free;
+    size_t nlanes;
 };
-
-enum { SLOT_BITS = 12, SLOT_MASK = (1 << SLOT_BITS) - 1 };
 
 /* ---- death ---- */
 
-/* Under mu. The first reason wins. */
+/* The first reason wins. Takes mu. */
 static void die(struct mio_link *l, enum mio_code code, const char *cause, const char *hint,
                 const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 static void die(struct mio_link *l, enum mio_code code, const char *cause, const char *hint,
                 const char *fmt, ...)
 {
-    if (l->dead)
-        return;
     char text[256];
     va_list ap;
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    l->dead = true;
-    mio_fail(&l->death, code, "provider \"%s\": %s", l->instance, text);
-    mio_err_cause(&l->death, "plugin %s%s%s", l->path, *cause ? ": " : "", cause);
-    if (hint)
-        mio_err_hint(&l->death, "%s", hint);
-    for (uint32_t i = 0; i < l->ncalls; i++)
-        if (l->calls[i])
-            pthread_cond_signal(&l->calls[i]->wake);
+    pthread_mutex_lock(&l->mu);
+    if (!l->dead) {
+        l->dead = true;
+        mio_fail(&l->death, code, "provider \"%s\": %s", l->instance, text);
+        mio_err_cause(&l->death, "plugin %s%s%s", l->path, *cause ? ": " : "", cause);
+        if (hint)
+            mio_err_hint(&l->death, "%s", hint);
+    }
+    pthread_mutex_unlock(&l->mu);
+    mio_process_kill(l->process); /* every lane ends with it, and so does who waits there */
 }
 
 static const char crash_hint[] =
     "run the command again: what was in flight is settled first; report this to the plugin's author";
 
-/* Under mu: the plugin broke the protocol. */
 static void garbage(struct mio_link *l, const char *what)
 {
     die(l, MIO_PROVIDER, "", crash_hint, "the plugin answered garbage: %s", what);
-    mio_process_kill(l->process);
 }
 
-/* The stream ended: find out how. Called without mu. */
+/* A lane ended: find out how the child did. */
 static void lost(struct mio_link *l)
 {
     if (!mio_process_wait(l->process, mio_now_ms() + 1000)) {
@@ -100,17 +82,12 @@ static void lost(struct mio_link *l)
     }
     char how[160], last[256];
     mio_process_epitaph(l->process, how, sizeof how, last, sizeof last);
-    pthread_mutex_lock(&l->mu);
     die(l, MIO_PROVIDER, last, crash_hint, "the plugin %s", how);
-    pthread_mutex_unlock(&l->mu);
 }
 
 void mio_link_kill(struct mio_link *l, enum mio_code code, const char *why, const char *hint)
 {
-    pthread_mutex_lock(&l->mu);
     die(l, code, "", hint, "%s", why);
-    pthread_mutex_unlock(&l->mu);
-    mio_process_kill(l->process);
 }
 
 bool mio_link_dead(struct mio_link *l)
@@ -121,293 +98,218 @@ bool mio_link_dead(struct mio_link *l)
     return dead;
 }
 
-/* ---- what the child sends ---- */
+/* ---- lanes ---- */
 
-static struct mio_pending *find(struct mio_link *l, uint32_t id)
+static int make_pair(int pair[2])
 {
-    uint32_t slot = id & SLOT_MASK;
-    struct mio_pending *c = slot < l->ncalls ? l->calls[slot] : NULL;
-    return c && c->id == id ? c : NULL;
-}
-
-static void take_event(struct mio_link *l, struct mio_pending *c, uint8_t type, struct mio_in *in)
-{
-    int percent = type == MIO_WIRE_PROGRESS ? (int)(int32_t)mio_in_u32(in) : 0;
-    struct mio_str text = mio_in_str(in);
-    if (in->bad || !mio_str_utf8(text)) {
-        garbage(l, "a message that is no text");
-        return;
-    }
-    struct event *e = mio_alloc(sizeof *e + text.n + 1);
-    *e = (struct event){.type = type, .percent = percent};
-    if (text.n > 0)
-        memcpy(e->bytes, text.p, text.n);
-    e->bytes[text.n] = 0;
-    e->text = (struct mio_str){e->bytes, text.n};
-    *c->last = e;
-    c->last = &e->next;
-    pthread_cond_signal(&c->wake);
-}
-
-static void take_result(struct mio_link *l, struct mio_pending *c, uint8_t outcome,
-                        const struct mio_in *in)
-{
-    if (c->done) {
-        garbage(l, "two answers to one call");
-        return;
-    }
-    size_t n = (size_t)(in->end - in->p);
-    c->answer = (struct mio_answer){.outcome = outcome, .payload = mio_alloc(n + 1), .n = n};
-    memcpy(c->answer.payload, in->p, n);
-    c->done = true;
-    pthread_cond_signal(&c->wake);
-}
-
-static void take_log(struct mio_link *l, struct mio_in *in)
-{
-    int level = (int)(int32_t)mio_in_u32(in);
-    struct mio_str text = mio_in_str(in);
-    if (in->bad || !mio_str_utf8(text))
-        garbage(l, "a log line that is no text");
-    else
-        l->o.on_log(l->o.arg, level, text);
+    struct timeval patience = {.tv_sec = SEND_TIMEOUT_S};
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+        return errno;
+    setsockopt(pair[0], SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+    return 0;
 }
 
 /* Under mu. */
-static void dispatch(struct mio_link *l, const struct mio_wire_head *h, struct mio_in *in)
+static struct mio_lane *add_lane(struct mio_link *l, int fd)
 {
-    if (h->type == MIO_WIRE_HELLO && !l->greeted) {
-        l->greeted = true;
-        l->nhello = h->len;
-        l->hello = mio_alloc((size_t)h->len + 1);
-        memcpy(l->hello, in->p, h->len);
-        return;
-    }
-    if (h->type == MIO_WIRE_LOG) {
-        take_log(l, in);
-        return;
-    }
-    struct mio_pending *c = find(l, h->id);
-    if (!c)
-        garbage(l, "an answer to a call that was not made");
-    else if (h->type == MIO_WIRE_PROGRESS || h->type == MIO_WIRE_HANDLE)
-        take_event(l, c, h->type, in);
-    else if (h->type == MIO_WIRE_RESULT && h->verb >= MIO_OUT_OK && h->verb <= MIO_OUT_LARGE)
-        take_result(l, c, h->verb, in);
-    else
-        garbage(l, "a message of an unknown type");
+    struct mio_lane *lane = mio_zalloc(1, sizeof *lane);
+    lane->rx.fd = fd;
+    l->lanes[l->nlanes++] = lane;
+    return lane;
 }
 
-/* Reads what is there, waiting at most `ms`. The caller holds the reading role, not mu. */
-static void pump(struct mio_link *l, int64_t ms)
+static int send_control(struct mio_link *l, uint8_t type, uint32_t id, uint8_t verb, int fd)
 {
-    struct pollfd pfd = {.fd = l->fd, .events = POLLIN};
-    if (poll(&pfd, 1, (int)ms) <= 0)
-        return;
-    ptrdiff_t got = mio_rx_fill(&l->rx, MSG_DONTWAIT);
-    if (got == -EAGAIN || got == -EWOULDBLOCK)
-        return;
-    if (got <= 0) {
-        lost(l);
-        return;
-    }
-    pthread_mutex_lock(&l->mu);
-    struct mio_wire_head h;
-    struct mio_in in;
-    int more = 1;
-    while (!l->dead && (more = mio_rx_next(&l->rx, &h, &in)) > 0)
-        dispatch(l, &h, &in);
-    if (more < 0)
-        garbage(l, "bytes that are no message, or an answer beyond 16 MiB");
-    pthread_mutex_unlock(&l->mu);
-}
-
-/* ---- sending ---- */
-
-static void send_control(struct mio_link *l, uint8_t type, uint32_t id, uint8_t verb)
-{
+    struct mio_wire_head head = {.type = type, .id = id, .verb = verb};
     pthread_mutex_lock(&l->ctl_mu);
-    mio_wire_send(l->ctl, (struct mio_wire_head){.type = type, .id = id, .verb = verb}, NULL, 0);
+    int why = mio_wire_send_control(l->ctl, head, fd);
     pthread_mutex_unlock(&l->ctl_mu);
+    return why;
+}
+
+/* One more lane, its far end given to the child. NULL: too many, or out of descriptors. Under mu. */
+static struct mio_lane *open_lane(struct mio_link *l)
+{
+    int pair[2];
+    if (l->nlanes == MIO_WIRE_LANES || make_pair(pair))
+        return NULL;
+    send_control(l, MIO_WIRE_LANE, 0, 0, pair[1]);
+    close(pair[1]);
+    return add_lane(l, pair[0]);
+}
+
+/* A free lane, marked as taken for a call. */
+static struct mio_lane *take_lane(struct mio_link *l, uint8_t verb)
+{
+    pthread_mutex_lock(&l->mu);
+    struct mio_lane *lane = NULL;
+    if (!l->dead && l->free) {
+        lane = l->free;
+        l->free = lane->next_free;
+    } else if (!l->dead) {
+        lane = open_lane(l);
+    }
+    if (lane) {
+        lane->id = ++l->sequence ? l->sequence : ++l->sequence;
+        lane->verb = verb;
+        lane->cancelled = false;
+    }
+    bool dead = l->dead;
+    pthread_mutex_unlock(&l->mu);
+    if (!lane && !dead)
+        die(l, MIO_IO, "", "raise the limit of open files (ulimit -n) or lower -parallelism",
+            "no socket is left for one more call");
+    return lane;
+}
+
+static void free_lane(struct mio_link *l, struct mio_lane *lane)
+{
+    pthread_mutex_lock(&l->mu);
+    lane->id = 0;
+    lane->next_free = l->free;
+    l->free = lane;
+    pthread_mutex_unlock(&l->mu);
 }
 
 void mio_link_cancel_all(struct mio_link *l)
 {
-    uint32_t ids[SLOT_MASK + 1];
-    uint32_t n = 0;
     pthread_mutex_lock(&l->mu);
-    for (uint32_t i = 0; i < l->ncalls; i++)
-        if (l->calls[i] && !l->calls[i]->done && !l->calls[i]->cancelled) {
-            l->calls[i]->cancelled = true;
-            ids[n++] = l->calls[i]->id;
+    for (size_t i = 0; i < l->nlanes; i++)
+        if (l->lanes[i]->id && !l->lanes[i]->cancelled) {
+            l->lanes[i]->cancelled = true;
+            send_control(l, MIO_WIRE_CANCEL, l->lanes[i]->id, 0, -1);
         }
     pthread_mutex_unlock(&l->mu);
-    for (uint32_t i = 0; i < n; i++)
-        send_control(l, MIO_WIRE_CANCEL, ids[i], 0);
 }
 
-/* Under mu. */
-static void enlist(struct mio_link *l, struct mio_pending *c)
-{
-    uint32_t slot = 0;
-    while (slot < l->ncalls && l->calls[slot])
-        slot++;
-    if (slot > SLOT_MASK)
-        mio_alloc_die(slot); /* four thousand calls at once: the caller bounds them to 256 */
-    if (slot == l->ncalls) {
-        uint32_t room = l->ncalls ? l->ncalls * 2 : 16;
-        l->calls = mio_realloc(l->calls, room, sizeof *l->calls);
-        memset(l->calls + l->ncalls, 0, (room - l->ncalls) * sizeof *l->calls);
-        l->ncalls = room;
-    }
-    c->id = ++l->sequence << SLOT_BITS | slot;
-    l->calls[slot] = c;
-}
+/* ---- a call ---- */
 
-struct mio_pending *mio_link_send(struct mio_link *l, uint8_t verb, const struct mio_call_opts *o,
-                                  const struct mio_out *arguments)
+struct mio_lane *mio_link_send(struct mio_link *l, uint8_t verb, const struct mio_call_opts *o,
+                               const struct mio_out *arguments)
 {
-    struct mio_pending *c = mio_zalloc(1, sizeof *c);
-    c->verb = verb;
-    c->last = &c->first;
-    pthread_condattr_t ca;
-    pthread_condattr_init(&ca);
-    pthread_condattr_setclock(&ca, CLOCK_MONOTONIC);
-    pthread_cond_init(&c->wake, &ca);
-    pthread_condattr_destroy(&ca);
-    pthread_mutex_lock(&l->mu);
-    enlist(l, c);
-    bool dead = l->dead;
-    pthread_mutex_unlock(&l->mu);
-    if (dead)
-        return c;
+    struct mio_lane *lane = take_lane(l, verb);
+    if (!lane)
+        return NULL;
     MIO_AUTO_OUT first = {0};
     mio_out_str(&first, o->key);
     mio_out_i64(&first, o->deadline_ms);
     mio_out_u32(&first, o->attempt);
     const struct iovec parts[] = {{first.p, first.n}, {arguments->p, arguments->n}};
-    struct mio_wire_head head = {.type = MIO_WIRE_CALL, .id = c->id, .verb = verb};
-    pthread_mutex_lock(&l->send_mu);
-    int why = mio_wire_send(l->fd, head, parts, 2);
-    pthread_mutex_unlock(&l->send_mu);
+    struct mio_wire_head head = {.type = MIO_WIRE_CALL, .id = lane->id, .verb = verb};
+    int why = mio_wire_send(lane->rx.fd, head, parts, 2);
     if (why == EMSGSIZE)
-        mio_link_kill(l, MIO_PROVIDER, "a call beyond 16 MiB cannot be sent", NULL);
+        die(l, MIO_PROVIDER, "", NULL, "a call beyond 16 MiB cannot be sent");
     else if (why == EAGAIN)
-        mio_link_kill(l, MIO_PROVIDER, "the plugin's process takes no calls any more", crash_hint);
+        die(l, MIO_PROVIDER, "", crash_hint, "the plugin's process takes no calls any more");
     else if (why)
         lost(l);
-    return c;
+    return lane;
 }
 
-/* ---- waiting ---- */
-
-static void free_events(struct event *e)
+static void take_text(struct mio_link *l, struct mio_lane *lane, const struct mio_call_opts *o,
+                      uint8_t type, struct mio_in *in)
 {
-    while (e) {
-        struct event *next = e->next;
-        free(e);
-        e = next;
+    int number = type == MIO_WIRE_HANDLE ? 0 : (int)(int32_t)mio_in_u32(in);
+    struct mio_str text = mio_in_str(in);
+    if (in->bad || !mio_str_utf8(text)) {
+        garbage(l, "a message that is no text");
+    } else if (type == MIO_WIRE_LOG) {
+        l->o.on_log(l->o.arg, number, text);
+    } else if (type == MIO_WIRE_PROGRESS) {
+        if (o->on_progress)
+            o->on_progress(o->arg, text, number);
+    } else {
+        bool kept = o->on_handle && o->on_handle(o->arg, text);
+        send_control(l, MIO_WIRE_ACK, lane->id, kept, -1);
     }
 }
 
-/* Takes the call off the table; under mu. */
-static void retire(struct mio_link *l, struct mio_pending *c)
+/* One message of the child. True: it was the answer. */
+static bool take_message(struct mio_link *l, struct mio_lane *lane, const struct mio_call_opts *o,
+                         const struct mio_wire_head *h, struct mio_in *in, struct mio_answer *out)
 {
-    l->calls[c->id & SLOT_MASK] = NULL;
-    for (uint32_t i = 0; !l->reading && i < l->ncalls; i++)
-        if (l->calls[i] && l->calls[i]->waiting) {
-            pthread_cond_signal(&l->calls[i]->wake); /* somebody else must read now */
-            break;
-        }
-}
-
-/* Runs the callbacks of what has come in; called without mu. */
-static void deliver(struct mio_link *l, struct mio_pending *c, const struct mio_call_opts *o,
-                    struct event *e)
-{
-    for (struct event *i = e; i; i = i->next) {
-        if (i->type == MIO_WIRE_PROGRESS) {
-            if (o->on_progress)
-                o->on_progress(o->arg, i->text, i->percent);
-        } else {
-            bool kept = o->on_handle && o->on_handle(o->arg, i->text);
-            send_control(l, MIO_WIRE_ACK, c->id, kept);
-        }
+    bool result = h->type == MIO_WIRE_RESULT && h->verb >= MIO_OUT_OK && h->verb <= MIO_OUT_LARGE;
+    bool text = h->type == MIO_WIRE_LOG || h->type == MIO_WIRE_PROGRESS ||
+                h->type == MIO_WIRE_HANDLE;
+    if (h->id != lane->id)
+        garbage(l, "an answer to a call that was not made");
+    else if (!result && !text)
+        garbage(l, "a message of an unknown type");
+    else if (text)
+        take_text(l, lane, o, h->type, in);
+    else if (lane->rx.start != lane->rx.end)
+        garbage(l, "more than one answer to one call");
+    else {
+        size_t n = (size_t)(in->end - in->p);
+        *out = (struct mio_answer){.outcome = h->verb, .payload = mio_alloc(n + 1), .n = n};
+        memcpy(out->payload, in->p, n);
+        return true;
     }
-    free_events(e);
+    return false;
 }
 
-/* At the deadline: a cancel; a moment later: the end of the child. Under mu; gives the next time to look. */
-static int64_t watch_clock(struct mio_link *l, struct mio_pending *c, const struct mio_call_opts *o,
+/* At the deadline: a cancel; a moment later: the end of the child. Gives the next time to look. */
+static int64_t watch_clock(struct mio_link *l, struct mio_lane *lane, const struct mio_call_opts *o,
                            int64_t now)
 {
     bool wanted = o->cancel && __atomic_load_n(o->cancel, __ATOMIC_RELAXED);
     bool late = now >= o->deadline_ms;
-    if ((wanted || late) && !c->cancelled) {
-        c->cancelled = true;
-        pthread_mutex_unlock(&l->mu);
-        send_control(l, MIO_WIRE_CANCEL, c->id, 0);
+    if (wanted || late) {
         pthread_mutex_lock(&l->mu);
+        if (!lane->cancelled)
+            send_control(l, MIO_WIRE_CANCEL, lane->id, 0, -1);
+        lane->cancelled = true;
+        pthread_mutex_unlock(&l->mu);
     }
-    if (now >= o->deadline_ms + GRACE_MS) {
+    if (now >= o->deadline_ms + GRACE_MS)
         die(l, MIO_PROVIDER, "", "raise the timeout of the resource, or see why the platform is slow",
             "the plugin did not finish %s within its deadline and was stopped",
-            mio_wire_verb_name(c->verb));
-        mio_process_kill(l->process);
-    }
+            mio_wire_verb_name(lane->verb));
     int64_t until = late ? o->deadline_ms + GRACE_MS : o->deadline_ms;
+    if (until <= now)
+        until = now + TICK_MS; /* killed: the lane ends any moment */
     return o->cancel && until > now + TICK_MS ? now + TICK_MS : until;
 }
 
-/* Reads for all, or sleeps until the reader has something for this call. Under mu. */
-static void wait_or_read(struct mio_link *l, struct mio_pending *c, int64_t now, int64_t until)
+/* Reads what is there, waiting until `until`. False: the lane has ended. */
+static bool fill(struct mio_lane *lane, int64_t now, int64_t until)
 {
-    if (!l->reading) {
-        l->reading = true;
-        pthread_mutex_unlock(&l->mu);
-        int64_t ms = until > now ? until - now : 0;
-        pump(l, ms < 60000 ? ms : 60000);
-        pthread_mutex_lock(&l->mu);
-        l->reading = false;
-        return;
-    }
-    struct timespec ts = {.tv_sec = until / 1000, .tv_nsec = until % 1000 * 1000000};
-    c->waiting = true;
-    pthread_cond_timedwait(&c->wake, &l->mu, &ts);
-    c->waiting = false;
+    struct pollfd pfd = {.fd = lane->rx.fd, .events = POLLIN};
+    int64_t ms = until - now < 60000 ? until - now : 60000;
+    if (poll(&pfd, 1, (int)ms) <= 0)
+        return true;
+    ptrdiff_t got = mio_rx_fill(&lane->rx, MSG_DONTWAIT);
+    return got > 0 || got == -EAGAIN || got == -EWOULDBLOCK;
 }
 
-enum mio_code mio_link_wait(struct mio_link *l, struct mio_pending *c, const struct mio_call_opts *o,
+enum mio_code mio_link_wait(struct mio_link *l, struct mio_lane *lane, const struct mio_call_opts *o,
                             struct mio_answer *out, struct mio_err *err)
 {
-    pthread_mutex_lock(&l->mu);
-    for (;;) {
-        if (c->first) {
-            struct event *e = c->first;
-            c->first = NULL;
-            c->last = &c->first;
-            pthread_mutex_unlock(&l->mu);
-            deliver(l, c, o, e);
-            pthread_mutex_lock(&l->mu);
+    bool done = false;
+    for (bool open = lane != NULL; open && !done;) {
+        struct mio_wire_head head;
+        struct mio_in in;
+        int got = mio_rx_next(&lane->rx, &head, &in);
+        if (got > 0) {
+            done = take_message(l, lane, o, &head, &in, out);
+            open = done || !mio_link_dead(l);
             continue;
         }
-        if (c->done || l->dead)
-            break;
+        if (got < 0)
+            garbage(l, "bytes that are no message, or an answer beyond 16 MiB");
         int64_t now = mio_now_ms();
-        int64_t until = watch_clock(l, c, o, now);
-        if (!l->dead && !c->done && !c->first)
-            wait_or_read(l, c, now, until);
+        open = got == 0 && fill(lane, now, watch_clock(l, lane, o, now));
+        if (!open && got == 0)
+            lost(l);
     }
-    retire(l, c);
-    bool done = c->done;
-    if (!done && !err->code)
-        *err = l->death;
-    pthread_mutex_unlock(&l->mu);
+    if (lane)
+        free_lane(l, lane);
     if (done)
-        *out = c->answer;
-    pthread_cond_destroy(&c->wake);
-    free(c);
-    return done ? MIO_OK : err->code;
+        return MIO_OK;
+    pthread_mutex_lock(&l->mu);
+    *err = l->death;
+    pthread_mutex_unlock(&l->mu);
+    return err->code;
 }
 
 /* ---- beginning and end ---- */
@@ -422,21 +324,24 @@ static void on_line(void *arg, struct mio_str line)
 static void on_exit_(void *arg)
 {
     struct mio_link *l = arg;
-    shutdown(l->fd, SHUT_RDWR);
-    shutdown(l->ctl, SHUT_RDWR);
+    pthread_mutex_lock(&l->mu);
+    for (size_t i = 0; i < l->nlanes; i++)
+        shutdown(l->lanes[i]->rx.fd, SHUT_RDWR);
+    pthread_mutex_unlock(&l->mu);
 }
 
 static void link_free(struct mio_link *l)
 {
     mio_process_free(l->process);
-    close(l->fd);
-    close(l->ctl);
-    mio_rx_free(&l->rx);
+    for (size_t i = 0; i < l->nlanes; i++) {
+        close(l->lanes[i]->rx.fd);
+        mio_rx_free(&l->lanes[i]->rx);
+        free(l->lanes[i]);
+    }
+    if (l->ctl >= 0)
+        close(l->ctl);
     pthread_mutex_destroy(&l->mu);
-    pthread_mutex_destroy(&l->send_mu);
     pthread_mutex_destroy(&l->ctl_mu);
-    free(l->calls);
-    free(l->hello);
     free(l->instance);
     free(l->path);
     free(l);
@@ -455,10 +360,9 @@ void mio_link_unref(struct mio_link *l)
 
 void mio_link_close(struct mio_link *l, int64_t deadline_ms)
 {
-    if (!mio_link_dead(l)) {
-        pthread_mutex_lock(&l->send_mu);
-        mio_wire_send(l->fd, (struct mio_wire_head){.type = MIO_WIRE_CLOSE}, NULL, 0);
-        pthread_mutex_unlock(&l->send_mu);
+    struct mio_lane *lane = mio_link_dead(l) ? NULL : l->free;
+    if (lane) {
+        mio_wire_send(lane->rx.fd, (struct mio_wire_head){.type = MIO_WIRE_CLOSE}, NULL, 0);
         mio_process_wait(l->process, deadline_ms);
     }
     mio_link_kill(l, MIO_CANCELLED, "the provider was closed", NULL);
@@ -466,60 +370,39 @@ void mio_link_close(struct mio_link *l, int64_t deadline_ms)
 
 static enum mio_code start(struct mio_link *l, const struct mio_link_opts *o, struct mio_err *err)
 {
-    int main_pair[2], ctl_pair[2];
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, main_pair) < 0)
-        return mio_fail_sys(err, errno, "cannot make a socket for a plugin");
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ctl_pair) < 0) {
-        int why = errno;
-        close(main_pair[0]);
-        close(main_pair[1]);
+    int lane[2], ctl[2], why = make_pair(lane);
+    if (why)
+        return mio_fail_sys(err, why, "cannot make a socket for a plugin");
+    add_lane(l, lane[0]);
+    why = make_pair(ctl);
+    if (why) {
+        close(lane[1]);
         return mio_fail_sys(err, why, "cannot make a socket for a plugin");
     }
-    l->fd = l->rx.fd = main_pair[0];
-    l->ctl = ctl_pair[0];
-    struct timeval patience = {.tv_sec = SEND_TIMEOUT_S};
-    setsockopt(l->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
-    setsockopt(l->ctl, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+    l->ctl = ctl[0];
     char sha[65], parent[24];
     snprintf(sha, sizeof sha, "%.*s", MIO_FMT(o->sha256));
     snprintf(parent, sizeof parent, "%ld", (long)getpid());
     const char *argv[] = {o->host_program, l->path, sha, parent, NULL};
     struct mio_process_opts po = {.program = o->host_program,
                                   .argv = argv,
-                                  .fds = {main_pair[1], ctl_pair[1]},
+                                  .fds = {lane[1], ctl[1]},
                                   .on_line = on_line,
                                   .on_exit = on_exit_,
                                   .arg = l};
     enum mio_code code = mio_process_start(&po, &l->process, err);
-    close(main_pair[1]);
-    close(ctl_pair[1]);
-    if (code) {
-        close(l->fd);
-        close(l->ctl);
-    }
+    close(lane[1]);
+    close(ctl[1]);
     return code;
 }
 
-/* Reads until the greeting is there: the schema, or why the plugin was refused. */
-static enum mio_code greet(struct mio_link *l, char **schema, struct mio_err *err)
+static enum mio_code read_greeting(struct mio_link *l, struct mio_in *in, char **schema,
+                                   struct mio_err *err)
 {
-    int64_t deadline = mio_now_ms() + HELLO_MS, now;
-    while (!l->greeted && !l->dead && (now = mio_now_ms()) < deadline)
-        pump(l, deadline - now);
-    if (l->dead) {
-        *err = l->death;
-        return mio_err_wrap(err, "cannot load the plugin");
-    }
-    if (!l->greeted) {
-        mio_fail(err, MIO_PROVIDER, "provider \"%s\": the plugin did not load within %d s",
-                 l->instance, HELLO_MS / 1000);
-        return mio_err_cause(err, "plugin %s", l->path);
-    }
-    struct mio_in in = {.p = (const uint8_t *)l->hello, .end = (const uint8_t *)l->hello + l->nhello};
-    bool loaded = mio_in_u8(&in);
-    struct mio_str text = mio_in_str(&in);
-    struct mio_str hint = loaded ? MIO_STR("") : mio_in_str(&in);
-    if (in.bad)
+    bool loaded = mio_in_u8(in);
+    struct mio_str text = mio_in_str(in);
+    struct mio_str hint = loaded ? MIO_STR("") : mio_in_str(in);
+    if (in->bad)
         return mio_fail(err, MIO_PROVIDER, "provider \"%s\": the plugin's greeting is garbage",
                         l->instance);
     if (!loaded) {
@@ -531,25 +414,47 @@ static enum mio_code greet(struct mio_link *l, char **schema, struct mio_err *er
     return MIO_OK;
 }
 
+/* Waits for the greeting: the schema, or why the plugin was refused. */
+static enum mio_code greet(struct mio_link *l, char **schema, struct mio_err *err)
+{
+    struct mio_lane *lane = l->lanes[0];
+    struct mio_wire_head head;
+    struct mio_in in;
+    int64_t deadline = mio_now_ms() + HELLO_MS, now;
+    int got = 0;
+    while ((got = mio_rx_next(&lane->rx, &head, &in)) == 0 && (now = mio_now_ms()) < deadline)
+        if (!fill(lane, now, deadline)) {
+            lost(l);
+            *err = l->death;
+            return mio_err_wrap(err, "cannot load the plugin");
+        }
+    if (got == 0) {
+        mio_fail(err, MIO_PROVIDER, "provider \"%s\": the plugin did not load within %d s",
+                 l->instance, HELLO_MS / 1000);
+        return mio_err_cause(err, "plugin %s", l->path);
+    }
+    if (got < 0 || head.type != MIO_WIRE_HELLO)
+        return mio_fail(err, MIO_PROVIDER, "provider \"%s\": the plugin's greeting is garbage",
+                        l->instance);
+    if (read_greeting(l, &in, schema, err))
+        return err->code;
+    l->free = lane;
+    return MIO_OK;
+}
+
 enum mio_code mio_link_open(const struct mio_link_opts *o, struct mio_link **out, char **schema,
                             struct mio_err *err)
 {
     struct mio_link *l = mio_zalloc(1, sizeof *l);
     l->refs = 1;
     l->o = *o;
+    l->ctl = -1;
     l->path = mio_strdup(o->plugin_path);
     l->instance = mio_zalloc(1, o->instance.n + 1);
     memcpy(l->instance, o->instance.p, o->instance.n);
     pthread_mutex_init(&l->mu, NULL);
-    pthread_mutex_init(&l->send_mu, NULL);
     pthread_mutex_init(&l->ctl_mu, NULL);
-    if (start(l, o, err)) {
-        free(l->instance);
-        free(l->path);
-        free(l);
-        return err->code;
-    }
-    if (greet(l, schema, err)) {
+    if (start(l, o, err) || greet(l, schema, err)) {
         mio_link_unref(l);
         return err->code;
     }

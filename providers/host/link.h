@@ -1,13 +1,12 @@
-/* providers/host/link.h: one running child, and the calls in flight to it.
+/* providers/host/link.h: one running child, its lanes, and the calls in flight on them.
  *
- * There is no reader thread: a caller who waits reads for all (one at a time), so that an answer wakes the thread
- * that wants it and no other. Callbacks run on the thread that made the call. */
+ * There is no reader thread: each caller reads its own lane. Callbacks run on the thread that made the call. */
 #pragma once
 #include "providers/host/host.h"
 #include "providers/host/wire.h"
 
 struct mio_link;
-struct mio_pending; /* one call in flight */
+struct mio_lane; /* a call in flight */
 
 struct mio_link_opts {
     struct mio_str instance;
@@ -29,16 +28,16 @@ void mio_link_close(struct mio_link *l, int64_t deadline_ms);
 void mio_link_kill(struct mio_link *l, enum mio_code code, const char *why, const char *hint);
 void mio_link_cancel_all(struct mio_link *l);
 
-/* Sends a call: key, deadline and attempt of o, then the verb's arguments. Never NULL: a dead link shows in the
- * wait. */
-struct mio_pending *mio_link_send(struct mio_link *l, uint8_t verb, const struct mio_call_opts *o,
+/* Sends a call: key, deadline and attempt of o, then the verb's arguments. At most MIO_WIRE_LANES at once. NULL:
+ * the link is dead, which the wait tells. */
+struct mio_lane *mio_link_send(struct mio_link *l, uint8_t verb, const struct mio_call_opts *o,
                                   const struct mio_out *arguments);
 /* Waits for the answer, which is the caller's (free() payload). At o->deadline_ms the call is cancelled, a moment
- * later the child is killed. Frees the pending call. Errors: why the child is gone. */
+ * later the child is killed. Errors: why the child is gone. */
 struct mio_answer {
     uint8_t outcome; /* enum mio_wire_outcome */
     uint8_t *payload;
     size_t n;
 };
-enum mio_code mio_link_wait(struct mio_link *l, struct mio_pending *c, const struct mio_call_opts *o,
+enum mio_code mio_link_wait(struct mio_link *l, struct mio_lane *lane, const struct mio_call_opts *o,
                             struct mio_answer *out, struct mio_err *err);

@@ -92,7 +92,7 @@ static enum mio_code read_schema(struct mio_provider *p, char *json, struct mio_
     unsigned limit = p->schema.threads ? p->schema.threads : wanted;
     if (!(p->schema.caps & MLOPS_CAP_CONCURRENT))
         limit = 1;
-    p->limit = limit < MIO_WIRE_THREADS - 1 ? limit : MIO_WIRE_THREADS - 1;
+    p->limit = limit < MIO_WIRE_LANES - 1 ? limit : MIO_WIRE_LANES - 1;
     return MIO_OK;
 }
 
@@ -177,7 +177,7 @@ static enum mio_code send_config(struct mio_provider *p, struct mio_err *err)
         struct mio_answer answer = {0};
         struct mio_objects objects;
         struct mio_err why = {0};
-        struct mio_pending *c = mio_link_send(p->link, MIO_VERB_CONFIGURE, &o, &args);
+        struct mio_lane *c = mio_link_send(p->link, MIO_VERB_CONFIGURE, &o, &args);
         enum mio_code code = mio_link_wait(p->link, c, &o, &answer, &why);
         if (!code)
             code = mio_answer_open(p, MIO_VERB_CONFIGURE, &answer, &objects, &why);
@@ -280,7 +280,7 @@ static enum mio_code ensure_ready(struct mio_provider *p, uint8_t verb, struct m
 
 enum mio_code mio_provider_begin(struct mio_provider *p, uint8_t verb, const struct mio_out *payload,
                                  struct mio_call_opts *o, bool wait, struct mio_link **link,
-                                 struct mio_pending **call, struct mio_err *err)
+                                 struct mio_lane **call, struct mio_err *err)
 {
     bool taken = false;
     *link = NULL;
@@ -305,7 +305,7 @@ bool mio_provider_changes(uint8_t verb)
 }
 
 enum mio_code mio_provider_finish(struct mio_provider *p, struct mio_link *link,
-                                  struct mio_pending *call, uint8_t verb,
+                                  struct mio_lane *call, uint8_t verb,
                                   const struct mio_call_opts *o, struct mio_answer *answer,
                                   struct mio_err *err)
 {
@@ -327,7 +327,7 @@ enum mio_code mio_provider_call(struct mio_provider *p, uint8_t verb, const stru
 {
     struct mio_call_opts mine = *o;
     struct mio_link *link;
-    struct mio_pending *call;
+    struct mio_lane *call;
     if (mio_provider_begin(p, verb, payload, &mine, true, &link, &call, err))
         return err->code;
     return mio_provider_finish(p, link, call, verb, &mine, answer, err);

@@ -39,9 +39,9 @@ enum mio_code mio_provider_call(struct mio_provider *p, uint8_t verb, const stru
  * for the caller; finish gives it and the turn back. */
 enum mio_code mio_provider_begin(struct mio_provider *p, uint8_t verb, const struct mio_out *payload,
                                  struct mio_call_opts *o, bool wait, struct mio_link **link,
-                                 struct mio_pending **call, struct mio_err *err);
+                                 struct mio_lane **call, struct mio_err *err);
 enum mio_code mio_provider_finish(struct mio_provider *p, struct mio_link *link,
-                                  struct mio_pending *call, uint8_t verb,
+                                  struct mio_lane *call, uint8_t verb,
                                   const struct mio_call_opts *o, struct mio_answer *answer,
                                   struct mio_err *err);
 /* Defaults filled in. */

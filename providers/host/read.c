@@ -15,7 +15,7 @@ struct batch {
     struct mio_err err;
     /* while it is on its way */
     struct mio_link *link;
-    struct mio_pending *call;
+    struct mio_lane *call;
     struct mio_call_opts o;
 };
 

@@ -149,6 +149,51 @@ int mio_wire_send(int fd, struct mio_wire_head head, const struct iovec *parts, 
     }
 }
 
+union control_room {
+    struct cmsghdr align;
+    char bytes[CMSG_SPACE(sizeof(int))];
+};
+
+int mio_wire_send_control(int ctl, struct mio_wire_head head, int fd)
+{
+    struct iovec v = {&head, sizeof head};
+    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1};
+    union control_room room = {0};
+    if (fd >= 0) {
+        m.msg_control = room.bytes;
+        m.msg_controllen = sizeof room.bytes;
+        struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+        c->cmsg_level = SOL_SOCKET;
+        c->cmsg_type = SCM_RIGHTS;
+        c->cmsg_len = CMSG_LEN(sizeof fd);
+        memcpy(CMSG_DATA(c), &fd, sizeof fd);
+    }
+    ssize_t sent;
+    do
+        sent = sendmsg(ctl, &m, MSG_NOSIGNAL);
+    while (sent < 0 && errno == EINTR);
+    return sent < 0 ? errno : 0;
+}
+
+bool mio_wire_receive_control(int ctl, struct mio_wire_head *head, int *fd)
+{
+    struct iovec v = {head, sizeof *head};
+    union control_room room = {0};
+    struct msghdr m = {.msg_iov = &v,
+                       .msg_iovlen = 1,
+                       .msg_control = room.bytes,
+                       .msg_controllen = sizeof room.bytes};
+    ssize_t got;
+    do
+        got = recvmsg(ctl, &m, MSG_WAITALL | MSG_CMSG_CLOEXEC);
+    while (got < 0 && errno == EINTR);
+    *fd = -1;
+    struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+    if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
+        memcpy(fd, CMSG_DATA(c), sizeof *fd);
+    return got == (ssize_t)sizeof *head;
+}
+
 void mio_rx_free(struct mio_rx *rx)
 {
     free(rx->buf);

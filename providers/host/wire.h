@@ -1,7 +1,9 @@
 /* providers/host/wire.h: the messages between the host and a plugin's child process.
  *
- * Two stream sockets join them: calls and answers on one (descriptor 3 of the child), cancels and
- * acknowledgements on the other (4), so that a child whose threads are all busy still hears them.
+ * Calls travel on lanes: stream sockets, each with one thread of the child at its end and at most one call in
+ * flight, so that nothing stands between caller and plugin and nobody is woken but the two. The first lane is
+ * descriptor 3 of the child; more are handed over on the control socket (4), which also carries cancels and
+ * acknowledgements: a child whose threads are all busy still hears them.
  * A message is a head and a payload of numbers and counted, NUL-terminated strings in the byte order of the
  * machine: both ends are the same build. What comes from the child is never trusted. */
 #pragma once
@@ -9,7 +11,7 @@
 #include "providers/sdk/alloc.h"
 #include "providers/sdk/str.h"
 
-enum { MIO_WIRE_MAX = 16 << 20, MIO_WIRE_FD = 3, MIO_WIRE_CTL_FD = 4, MIO_WIRE_THREADS = 256 };
+enum { MIO_WIRE_MAX = 16 << 20, MIO_WIRE_FD = 3, MIO_WIRE_CTL_FD = 4, MIO_WIRE_LANES = 256 };
 
 enum mio_wire_type {
     MIO_WIRE_HELLO = 1, /* child: u8 loaded, then schema JSON, or message and hint */
@@ -20,6 +22,7 @@ enum mio_wire_type {
     MIO_WIRE_HANDLE,    /* child: text; waits for an ACK */
     MIO_WIRE_ACK,       /* host, control: verb is 1 when the handle was recorded */
     MIO_WIRE_CANCEL,    /* host, control */
+    MIO_WIRE_LANE,      /* host, control: a socket comes with it */
     MIO_WIRE_CLOSE,     /* host: end in order */
 };
 enum mio_wire_verb {
@@ -92,6 +95,11 @@ const char *mio_in_z(struct mio_in *in);
 /* Sends one message as a whole; the caller holds the lock of the descriptor. len of the head is filled in from
  * the parts. Returns 0 or an errno. */
 int mio_wire_send(int fd, struct mio_wire_head head, const struct iovec *parts, size_t n);
+
+/* A message without payload, and a descriptor with it unless fd is -1. */
+int mio_wire_send_control(int ctl, struct mio_wire_head head, int fd);
+/* Its other end; *fd is the caller's, -1 when none came. False: the stream has ended. */
+bool mio_wire_receive_control(int ctl, struct mio_wire_head *head, int *fd);
 
 /* Receiving end: a buffer that holds at least one whole message. */
 struct mio_rx {

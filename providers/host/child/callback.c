@@ -26,7 +26,7 @@ static void send_text(struct mio_child_call *call, uint8_t type, int number, con
     struct mio_str s = mio_str_z(text);
     mio_out_str(&out, mio_str_sub(s, 0, type == MIO_WIRE_HANDLE ? s.n : 4096));
     struct mio_wire_head head = {.type = type, .id = call->id};
-    mio_child_send(call->child, head, &(struct iovec){out.p, out.n}, 1);
+    mio_child_send(call->lane, head, &(struct iovec){out.p, out.n}, 1);
 }
 
 static void on_log(const struct mlops_call *c, int level, const char *message)

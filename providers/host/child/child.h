@@ -19,20 +19,22 @@ enum mio_code mio_child_load(const char *path, struct mio_str sha256,
 struct mio_child {
     const struct mlops_provider *plugin;
     struct mlops_instance *instance; /* set by configure */
-    pthread_mutex_t send_mu;         /* the main socket, outgoing */
-    pthread_mutex_t receive_mu;      /* the main socket, incoming: whoever holds it is the next to work */
-    struct mio_rx rx;                /* under receive_mu */
-    unsigned idle, workers, limit;   /* atomic, atomic, fixed */
     pthread_mutex_t calls_mu;
     struct mio_child_call *calls; /* in flight */
     uint32_t stray[64];           /* cancelled before their call was seen; under calls_mu */
     unsigned nstray;
 };
+/* A socket with one worker at its end; other threads of the plugin may send on it too. */
+struct mio_child_lane {
+    struct mio_child *child;
+    pthread_mutex_t send_mu;
+    struct mio_rx rx;
+};
 
 /* One call in flight. */
 struct mio_child_call {
     struct mlops_call abi; /* what the plugin sees; abi.host is this struct */
-    struct mio_child *child;
+    struct mio_child_lane *lane;
     struct mio_child_call *next;
     unsigned refs; /* under child->calls_mu: the worker, and a cancel() in progress */
     uint32_t id;
@@ -58,10 +60,10 @@ void mio_child_callbacks(struct mlops_call *abi);
 /* Notes a breach; the first one stays. Under call->mu. */
 void mio_child_breach(struct mio_child_call *call, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
-/* Serves until the host closes or dies; does not return. */
-_Noreturn void mio_child_serve(struct mio_child *c);
+/* Serves on the first lane, and on those the host adds, until the host closes or dies; does not return. */
+_Noreturn void mio_child_serve(struct mio_child_lane *first);
 /* Runs one call and sends its answer (dispatch.c). */
 void mio_child_dispatch(struct mio_child *c, struct mio_child_call *call, struct mio_in *args);
-/* Sends on the main socket; ends the process when the host is gone. */
-void mio_child_send(struct mio_child *c, struct mio_wire_head head, const struct iovec *parts,
-                    size_t n);
+/* Sends on a lane; ends the process when the host is gone. */
+void mio_child_send(struct mio_child_lane *lane, struct mio_wire_head head,
+                    const struct iovec *parts, size_t n);

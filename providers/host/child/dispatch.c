@@ -166,7 +166,7 @@ static void check_complete(struct mio_child_call *call, int status)
         mio_child_breach(call, "it returned without an object");
 }
 
-static void send_result(struct mio_child *c, const struct mio_child_call *call)
+static void send_result(const struct mio_child_call *call)
 {
     struct mio_wire_head head = {.type = MIO_WIRE_RESULT, .id = call->id};
     MIO_AUTO_OUT first = {0}, last = {0};
@@ -196,9 +196,9 @@ static void send_result(struct mio_child *c, const struct mio_child_call *call)
     parts[0] = (struct iovec){first.p, first.n};
     if (first.n + parts[1].iov_len + parts[2].iov_len > MIO_WIRE_MAX) {
         head.verb = MIO_OUT_LARGE;
-        mio_child_send(c, head, NULL, 0);
+        mio_child_send(call->lane, head, NULL, 0);
     } else {
-        mio_child_send(c, head, parts, 3);
+        mio_child_send(call->lane, head, parts, 3);
     }
 }
 
@@ -223,5 +223,5 @@ void mio_child_dispatch(struct mio_child *c, struct mio_child_call *call, struct
         check_complete(call, status);
         pthread_mutex_unlock(&call->mu);
     }
-    send_result(c, call);
+    send_result(call);
 }

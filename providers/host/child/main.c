@@ -30,15 +30,15 @@ static void confine(const char *parent)
     signal(SIGPIPE, SIG_IGN);
 }
 
-static void hello(struct mio_child *c, bool loaded, struct mio_str text, struct mio_str hint)
+static void hello(struct mio_child_lane *lane, bool loaded, struct mio_str text, struct mio_str hint)
 {
     MIO_AUTO_OUT out = {0};
     mio_out_u8(&out, loaded);
     mio_out_str(&out, text);
     if (!loaded)
         mio_out_str(&out, hint);
-    mio_child_send(c, (struct mio_wire_head){.type = MIO_WIRE_HELLO}, &(struct iovec){out.p, out.n},
-                   1);
+    mio_child_send(lane, (struct mio_wire_head){.type = MIO_WIRE_HELLO},
+                   &(struct iovec){out.p, out.n}, 1);
 }
 
 /* A person who starts the program by hand learns what it is. */
@@ -57,18 +57,17 @@ int main(int argc, char **argv)
     if (argc != 4 || getsockopt(MIO_WIRE_FD, SOL_SOCKET, SO_TYPE, &type, &len) < 0)
         return explain();
     confine(argv[3]);
-    static struct mio_child c = {.send_mu = PTHREAD_MUTEX_INITIALIZER,
-                                 .receive_mu = PTHREAD_MUTEX_INITIALIZER,
-                                 .calls_mu = PTHREAD_MUTEX_INITIALIZER,
-                                 .rx = {.fd = MIO_WIRE_FD}};
+    static struct mio_child c = {.calls_mu = PTHREAD_MUTEX_INITIALIZER};
+    static struct mio_child_lane first = {
+        .child = &c, .send_mu = PTHREAD_MUTEX_INITIALIZER, .rx = {.fd = MIO_WIRE_FD}};
     struct mio_err err = {0};
     if (mio_child_load(argv[1], mio_str_z(argv[2]), &c.plugin, &err)) {
-        hello(&c, false, mio_str_z(err.message), mio_str_z(err.hint));
+        hello(&first, false, mio_str_z(err.message), mio_str_z(err.hint));
         return 1;
     }
     MIO_AUTO_BUF schema;
     mio_buf_init(&schema, MIO_WIRE_MAX / 2);
     mio_schema_write(&schema, c.plugin);
-    hello(&c, true, mio_buf_view(&schema), MIO_STR(""));
-    mio_child_serve(&c);
+    hello(&first, true, mio_buf_view(&schema), MIO_STR(""));
+    mio_child_serve(&first);
 }

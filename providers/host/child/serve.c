@@ -1,8 +1,8 @@
 /* providers/host/child/serve.c: the threads of the child.
  *
- * Each worker takes the receiving lock, reads one call, gives the lock to the next and works: no thread stands
- * between the socket and the plugin. A plugin that is not concurrent has one worker, the main thread. The control
- * thread hears cancels and acknowledgements, and ends the process when the host is gone. */
+ * Each lane has a worker that reads a call, runs it, answers, and reads the next. A plugin that is not concurrent
+ * has one lane, and its worker is the main thread. The control thread hears of new lanes, cancels and
+ * acknowledgements, and ends the process when the host is gone. */
 #include <errno.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -12,12 +12,12 @@
 
 enum { CLOSE_WAIT_MS = 1500 };
 
-void mio_child_send(struct mio_child *c, struct mio_wire_head head, const struct iovec *parts,
-                    size_t n)
+void mio_child_send(struct mio_child_lane *lane, struct mio_wire_head head,
+                    const struct iovec *parts, size_t n)
 {
-    pthread_mutex_lock(&c->send_mu);
-    int why = mio_wire_send(MIO_WIRE_FD, head, parts, n);
-    pthread_mutex_unlock(&c->send_mu);
+    pthread_mutex_lock(&lane->send_mu);
+    int why = mio_wire_send(lane->rx.fd, head, parts, n);
+    pthread_mutex_unlock(&lane->send_mu);
     if (why)
         _exit(1); /* nobody is there to tell */
 }
@@ -40,12 +40,13 @@ static void release(struct mio_child *c, struct mio_child_call *call)
     free(call);
 }
 
-static struct mio_child_call *enter(struct mio_child *c, const struct mio_wire_head *head)
+static struct mio_child_call *enter(struct mio_child_lane *lane, const struct mio_wire_head *head)
 {
+    struct mio_child *c = lane->child;
     struct mio_child_call *call = mio_zalloc(1, sizeof *call);
     call->abi = (struct mlops_call){.size = sizeof call->abi, .host = call};
     mio_child_callbacks(&call->abi);
-    call->child = c;
+    call->lane = lane;
     call->refs = 1;
     call->id = head->id;
     call->verb = head->verb;
@@ -114,36 +115,38 @@ static void acknowledge(struct mio_child *c, uint32_t id, bool kept)
     release(c, call);
 }
 
+static void *work(void *arg);
+
+/* A worker for one more lane. */
+static void add_lane(struct mio_child *c, int fd)
+{
+    pthread_t t;
+    struct mio_child_lane *lane = mio_zalloc(1, sizeof *lane);
+    lane->child = c;
+    lane->rx.fd = fd;
+    pthread_mutex_init(&lane->send_mu, NULL);
+    if (pthread_create(&t, NULL, work, lane) != 0)
+        _exit(1); /* the host would wait on this lane for ever */
+    pthread_detach(t);
+}
+
 static void *control(void *arg)
 {
     struct mio_child *c = arg;
-    struct mio_rx rx = {.fd = MIO_WIRE_CTL_FD};
-    for (;;) {
-        struct mio_wire_head head;
-        struct mio_in in;
-        int got = mio_rx_next(&rx, &head, &in);
-        if (got < 0 || (got == 0 && mio_rx_fill(&rx, 0) <= 0))
-            _exit(0); /* the host is gone: so are we, whatever the plugin is doing */
-        if (got == 1 && head.type == MIO_WIRE_CANCEL)
+    struct mio_wire_head head;
+    int fd;
+    while (mio_wire_receive_control(MIO_WIRE_CTL_FD, &head, &fd)) {
+        if (head.type == MIO_WIRE_CANCEL)
             cancel(c, head.id);
-        else if (got == 1 && head.type == MIO_WIRE_ACK)
+        else if (head.type == MIO_WIRE_ACK)
             acknowledge(c, head.id, head.verb == 1);
+        else if (head.type == MIO_WIRE_LANE && fd >= 0)
+            add_lane(c, fd);
     }
+    _exit(0); /* the host is gone: so are we, whatever the plugin is doing */
 }
 
 /* ---- the workers ---- */
-
-static void *work(void *arg);
-
-static void add_worker(struct mio_child *c)
-{
-    pthread_t t;
-    __atomic_add_fetch(&c->workers, 1, __ATOMIC_RELAXED);
-    if (pthread_create(&t, NULL, work, c) == 0)
-        pthread_detach(t);
-    else
-        __atomic_sub_fetch(&c->workers, 1, __ATOMIC_RELAXED);
-}
 
 /* In order: the calls in flight end first, as far as they do in time. */
 static _Noreturn void close_plugin(struct mio_child *c)
@@ -162,53 +165,32 @@ static _Noreturn void close_plugin(struct mio_child *c)
     _exit(0);
 }
 
-/* Reads one message into `buf`; ends the process when there will be none. */
-static struct mio_wire_head receive(struct mio_child *c, struct mio_out *buf)
-{
-    struct mio_wire_head head;
-    struct mio_in in;
-    __atomic_add_fetch(&c->idle, 1, __ATOMIC_RELAXED);
-    pthread_mutex_lock(&c->receive_mu);
-    for (;;) {
-        int got = mio_rx_next(&c->rx, &head, &in);
-        if (got == 1)
-            break;
-        if (got < 0 || mio_rx_fill(&c->rx, 0) <= 0)
-            _exit(0);
-    }
-    buf->n = 0;
-    mio_out_raw(buf, in.p, (size_t)(in.end - in.p));
-    pthread_mutex_unlock(&c->receive_mu);
-    unsigned idle = __atomic_sub_fetch(&c->idle, 1, __ATOMIC_RELAXED);
-    if (idle == 0 && __atomic_load_n(&c->workers, __ATOMIC_RELAXED) < c->limit)
-        add_worker(c); /* somebody must hear the next call while this one works */
-    return head;
-}
-
 static void *work(void *arg)
 {
-    struct mio_child *c = arg;
-    MIO_AUTO_OUT buf = {0};
+    struct mio_child_lane *lane = arg;
     for (;;) {
-        struct mio_wire_head head = receive(c, &buf);
+        struct mio_wire_head head;
+        struct mio_in in;
+        int got = mio_rx_next(&lane->rx, &head, &in);
+        if (got < 0 || (got == 0 && mio_rx_fill(&lane->rx, 0) <= 0))
+            _exit(0);
+        if (got == 0)
+            continue;
         if (head.type == MIO_WIRE_CLOSE)
-            close_plugin(c);
+            close_plugin(lane->child);
         if (head.type != MIO_WIRE_CALL)
             _exit(1);
-        struct mio_child_call *call = enter(c, &head);
-        struct mio_in in = {.p = buf.p, .end = buf.p + buf.n};
-        mio_child_dispatch(c, call, &in);
-        leave(c, call);
+        struct mio_child_call *call = enter(lane, &head);
+        mio_child_dispatch(lane->child, call, &in);
+        leave(lane->child, call);
     }
 }
 
-_Noreturn void mio_child_serve(struct mio_child *c)
+_Noreturn void mio_child_serve(struct mio_child_lane *first)
 {
-    c->limit = c->plugin->caps & MLOPS_CAP_CONCURRENT ? MIO_WIRE_THREADS : 1;
-    c->workers = 1;
     pthread_t t;
-    if (pthread_create(&t, NULL, control, c) != 0)
+    if (pthread_create(&t, NULL, control, first->child) != 0)
         _exit(1);
-    work(c);
+    work(first);
     _exit(0);
 }
