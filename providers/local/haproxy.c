@@ -11,7 +11,8 @@
 #include "providers/sdk/digest.h"
 #include "providers/sdk/proc.h"
 
-enum { ASK_MS = 2000, LOAD_MS = 15000, DRAIN_MS = 205000, CHECK_MS = 10000 };
+/* A question to the master gets lost when it comes while the master starts anew: ask again soon. */
+enum { ASK_MS = 2000, ASK_MASTER_MS = 200, LOAD_MS = 15000, DRAIN_MS = 205000, CHECK_MS = 10000 };
 
 static const char *service_dir(struct local *l, const struct serving *ep)
 {
@@ -22,9 +23,10 @@ static const char *service_dir(struct local *l, const struct serving *ep)
 static bool ask(struct local *l, const struct serving *ep, const char *socket, const char *command,
                 struct mio_str *answer)
 {
+    int wait_ms = mio_str_is(mio_str_z(socket), "master.sock") ? ASK_MASTER_MS : ASK_MS;
     MIO_AUTO_BUF b;
     mio_buf_init(&b, 1 << 20);
-    if (!unix_ask(ep->dir, socket, mio_arena_printf(l->a, "%s\n", command).p, ASK_MS, &b))
+    if (!unix_ask(ep->dir, socket, mio_arena_printf(l->a, "%s\n", command).p, wait_ms, &b))
         return false;
     *answer = mio_arena_str(l->a, mio_buf_view(&b));
     return true;

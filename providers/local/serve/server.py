@@ -268,11 +268,7 @@ class Handler(BaseHTTPRequestHandler):
     def parse_request(self):
         self.busy = True
         self.ids = {}
-        if not super().parse_request():
-            return False
-        if self.server.stopping:
-            self.close_connection = True
-        return True
+        return super().parse_request()
 
     def address_string(self):
         return "-"
@@ -283,6 +279,7 @@ class Handler(BaseHTTPRequestHandler):
     def send_error(self, code, message=None, explain=None):
         """What BaseHTTPRequestHandler itself refuses (bad request line, huge headers), as JSON."""
         self.ids = getattr(self, "ids", {})
+        self.request_version = self.protocol_version  # else a bad request line gets an answer without a head
         self.close_connection = True
         self.reply(code, {"message": message or "Bad request"})
 
@@ -290,6 +287,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def reply(self, status, body, kind="application/json", extra=()):
         data = body.encode() if isinstance(body, str) else json.dumps(body).encode()
+        self.close_connection = self.close_connection or self.server.stopping
         self.send_response_only(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(data)))
@@ -379,11 +377,11 @@ class Handler(BaseHTTPRequestHandler):
     do_GET = do_POST = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = do_HEAD = answer
 
     def route(self):
-        url = urllib.parse.urlsplit(self.path)
-        parts = [urllib.parse.unquote(p) for p in url.path.strip("/").split("/")]
-        query = urllib.parse.parse_qs(url.query, keep_blank_values=True)
-        if url.path in ROUTES:
-            methods, answer = ROUTES[url.path]
+        path, _, query = self.path.partition("?")
+        parts = [urllib.parse.unquote(p) for p in path.strip("/").split("/")]
+        query = urllib.parse.parse_qs(query, keep_blank_values=True)
+        if path in ROUTES:
+            methods, answer = ROUTES[path]
         elif parts[:2] == ["v2", "models"] and len(parts) >= 3:
             methods, answer = self.model_route(parts[2:])
         else:
