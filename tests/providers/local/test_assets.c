@@ -1,6 +1,7 @@
 /* tests/providers/local/test_assets.c: workspaces, data and models: versions, drift, repair, nothing left. */
 #include "tests/providers/local/support.h"
 
+#include <pthread.h>
 #include <unistd.h>
 
 #define TRIPS "{'name':'trips','workspace':'taxi','type':'uri_folder','path':'data/trips'}"
@@ -175,6 +176,67 @@ static void test_tags_keep_version(void **state)
     assert_str(attr2(&a, "tags", "a"), "b");
 }
 
+static void test_import_and_lookup(void **state)
+{
+    struct fixture *f = *state;
+    make_workspace(f);
+    make_data(f);
+    struct answer made = do_create(f, "data", "k1", TRIPS), a = do_import(f, "data", "taxi/trips:1");
+    assert_int_equal(a.status, MLOPS_OK);
+    assert_true(mio_equal(a.attributes, made.attributes));
+    assert_int_equal(do_import(f, "data", "taxi/trips:2").status, MLOPS_NOT_FOUND);
+    assert_str(mio_get_str(do_list(f, "data").json.items[0], "id"), "taxi/trips:1");
+    a = do_data(f, "workspace", "{'name':'taxi'}");
+    assert_str(mio_get_str(a.json, "id"), "taxi");
+    a = do_data(f, "data", "{'workspace':'taxi','name':'trips','version':'9'}");
+    assert_has(a.message, "has no version \"9\"");
+    assert_has(a.hint, "newest version is 1");
+    fixture_configure(f, "{\"workspace\":\"taxi\"}"); /* the default of bodies that name none */
+    assert_done(do_create(f, "data", "k2", "{'name':'more','path':'data/trips/a.csv','type':'uri_file'}"));
+    a = do_data(f, "data", "{'name':'more'}");
+    assert_str(mio_get_str(a.json, "id"), "taxi/more:1");
+}
+
+struct worker {
+    struct fixture f; /* a copy with an arena of its own */
+    char key[8];
+    struct mio_str id;
+};
+
+static void *work(void *arg)
+{
+    struct worker *w = arg;
+    w->id = do_create(&w->f, "data", w->key, TRIPS).id;
+    return NULL;
+}
+
+static void test_threads_share_a_store(void **state)
+{
+    struct fixture *f = *state;
+    enum { N = 8 };
+    struct worker workers[N];
+    pthread_t threads[N];
+    bool seen[N + 1] = {false};
+    make_workspace(f);
+    make_data(f);
+    for (int i = 0; i < N; i++) {
+        workers[i] = (struct worker){.f = *f};
+        mio_arena_init(&workers[i].f.arena);
+        snprintf(workers[i].key, sizeof workers[i].key, "k%d", i);
+        assert_int_equal(pthread_create(&threads[i], NULL, work, &workers[i]), 0);
+    }
+    for (int i = 0; i < N; i++) {
+        uint64_t version = 0;
+        pthread_join(threads[i], NULL);
+        ptrdiff_t colon = mio_str_find(workers[i].id, ':');
+        assert_true(colon > 0);
+        assert_true(mio_str_u64(mio_str_sub(workers[i].id, (size_t)colon + 1, 9), &version));
+        assert_true(version >= 1 && version <= N && !seen[version]); /* one version each */
+        seen[version] = true;
+        mio_arena_free(&workers[i].f.arena);
+    }
+}
+
 static void test_errors_say_what_to_do(void **state)
 {
     struct fixture *f = *state;
@@ -201,6 +263,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(test_workspace_life),   CASE(test_bad_names),         CASE(test_data_versions),
         CASE(test_explicit_version), CASE(test_drift_and_repair),  CASE(test_tags_keep_version),
+        CASE(test_import_and_lookup), CASE(test_threads_share_a_store),
         CASE(test_errors_say_what_to_do),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
