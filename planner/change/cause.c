@@ -48,6 +48,13 @@ static const struct mio_node *node_at(const struct mio_node *n, struct mio_str p
     return n;
 }
 
+static struct mio_str place(struct mio_planner *p, struct mio_pos pos)
+{
+    if (pos.file == 0 || pos.file > p->sources->n)
+        return MIO_STR("");
+    return mio_arena_printf(p->arena, "%.*s:%u:%u", MIO_FMT(p->sources->items[pos.file - 1].path), pos.line, pos.col);
+}
+
 void mio_cause_fill(struct mio_planner *p, struct mio_step *s)
 {
     const struct mio_node *body = s->inst ? s->inst->res->block->body : NULL;
@@ -57,9 +64,11 @@ void mio_cause_fill(struct mio_planner *p, struct mio_step *s)
         struct list refs = {.a = p->arena};
         if (!n || n == body) {
             attr->pos = s->inst->res->block->pos;
+            attr->place = place(p, attr->pos);
             continue;
         }
         attr->pos = n->pos;
+        attr->place = place(p, n->pos);
         attr->source = n->type == MIO_NODE_SCALAR ? n->text : MIO_STR("");
         mio_node_exprs(n, note_all, &refs);
         attr->inputs = refs.items;

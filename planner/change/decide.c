@@ -77,7 +77,7 @@ static enum mio_code ask_plugin(struct mio_planner *p, struct mio_step *s, struc
 {
     const struct mio_res *r = s->inst->res;
     struct mio_prov *prov = mio_provs_find(p->provs, r->provider);
-    if (!prov || !prov->schema || !(prov->schema->caps & MLOPS_CAP_PLAN))
+    if (p->validating || !prov || !prov->schema || !(prov->schema->caps & MLOPS_CAP_PLAN))
         return MIO_OK;
     struct mio_pair *pairs = MIO_NEW_N(p->arena, struct mio_pair, s->inputs.n + 1u);
     size_t n = 0;
@@ -352,7 +352,7 @@ enum mio_code mio_decide_data(struct mio_planner *p, struct mio_inst *inst, stru
         const struct mio_step *d = mio_step_of(inst->deps.items[i]);
         pending |= d && d->action != MIO_NOOP;
     }
-    if (mio_has_unknown(s->inputs) || pending) {
+    if (p->validating || mio_has_unknown(s->inputs) || pending) {
         s->action = MIO_READ;
         s->main_change = true;
         s->reason = pending ? MIO_WHY_DEPENDENCY_PENDING : MIO_WHY_CONFIG_UNKNOWN;

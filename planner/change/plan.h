@@ -46,6 +46,7 @@ struct mio_diff_attr {
     bool repairs;        /* ensured attribute: before is reality, after what was recorded */
     bool late;           /* set after the dependants */
     struct mio_pos pos;  /* of the expression or literal in the template */
+    struct mio_str place; /* the same as text: "main.yaml:12:5", or "" */
     struct mio_str source;  /* the expression's text, or "" */
     const struct mio_str *inputs; /* references it reads: "var.nodes", "workspace.taxi.name" */
     size_t ninputs;

@@ -5,6 +5,7 @@
 #pragma once
 #include "planner/change/diff.h"
 #include "planner/change/refresh.h"
+#include "providers/sdk/buf.h"
 #include "providers/sdk/digest.h"
 
 struct mio_step {
@@ -46,6 +47,7 @@ struct mio_planner {
     const char *const *targets, *const *excludes, *const *replaces;
     size_t ntargets, nexcludes, nreplaces;
     const bool *cancel;
+    bool validating; /* no state, no configuration: computed values, lookups and missing variables are unknown */
 
     struct mio_plan *plan;
     struct mio_step **steps; /* of instances, by inst->number; then of rows that go */

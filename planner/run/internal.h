@@ -1,0 +1,50 @@
+/* planner/run/internal.h: what the files of this folder share: the engine of one run. Nobody else includes it. */
+#pragma once
+#include "planner/change/planfile.h"
+#include "planner/change/planner.h"
+#include "planner/run/engine.h"
+#include "planner/run/ops.h"
+#include "planner/run/step.h"
+#include "providers/sdk/json.h"
+
+struct mio_engine {
+    struct mio_arena arena;
+    struct mio_engine_opts opts;
+    struct mio_diags diags;
+    struct mio_sources sources;
+    struct mio_template *tpl;
+    struct mio_str state_dir;
+    struct mio_var_input *vars;
+    size_t nvars, vars_cap;
+    struct mio_stack stack;
+    struct mio_provs provs;
+    struct mio_store *store;
+    struct mio_state state;
+    bool loaded, locked;
+    struct mio_refresh refresh;
+    struct mio_planner planner;
+    struct mio_plan plan;
+    bool planned;
+    struct mio_str plan_salt;      /* masks of the plan file: the state's, or zeros before the first write */
+    const struct mio_plan *seen;   /* the file that is being applied: its drift stands in for a refresh */
+    struct mio_str planfile; /* digest of the file that is being applied, or "" */
+};
+
+/* Stage and directory to variables in order of precedence: environment, stage, *.auto.yaml, files, -var. */
+enum mio_code mio_engine_variables(struct mio_engine *e);
+/* A fresh stack over the template, providers bound; once a run. */
+enum mio_code mio_engine_stack(struct mio_engine *e, bool planning, bool validating);
+/* Opens, locks and loads the state; recovers what a killed apply left. */
+enum mio_code mio_engine_load(struct mio_engine *e, const char *operation);
+enum mio_code mio_engine_configure(struct mio_engine *e);
+/* planner/run/recover.c */
+enum mio_code mio_engine_recover(struct mio_engine *e, const struct mio_jrn_replay *replay);
+/* planner/run/from_file.c */
+void mio_engine_overlay(struct mio_engine *e);
+/* planner/run/exec.c */
+enum mio_code mio_engine_execute(struct mio_engine *e, struct mio_apply_result *out);
+void mio_engine_event(struct mio_engine *e, const struct mio_event *ev);
+/* Adds to diags and gives the code back. */
+enum mio_code mio_engine_fail(struct mio_engine *e, const struct mio_err *err);
+/* A result of the journal or of an operation into the state: the row, and the deposed one it leaves behind. */
+void mio_engine_record(struct mio_engine *e, const struct mio_jrn_intent *i, const struct mio_record *result);
