@@ -149,6 +149,10 @@ static enum mio_code raw_variable(struct mio_stack *st, struct item *it, struct 
     }
     if (!node)
         node = v->dflt;
+    if (!node && st->validating && !it->m->parent) {
+        *out = mio_unknown(MIO_UNKNOWN);
+        return MIO_OK;
+    }
     if (!node) {
         mio_fail(err, MIO_USAGE, "the variable \"%.*s\" has no value", MIO_FMT(v->name));
         mio_err_hint(err, it->m->parent ? "Give it under `inputs:` of the module call."

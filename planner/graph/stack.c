@@ -120,6 +120,8 @@ static enum mio_code unfold(struct mio_stack *st, const struct mio_scope *scope,
             continue;
         if (mio_node_eval(nodes[k], scope, &v, err))
             return err->code;
+        if (v.type == MIO_UNKNOWN && st->validating)
+            continue; /* one instance stands for however many there will be */
         if (v.type == MIO_UNKNOWN || (k == 1 && mio_has_unknown(v) && v.type == MIO_LIST)) {
             mio_fail(err, MIO_TEMPLATE, "%s depends on values that are known only after apply", names[k]);
             mio_err_hint(err, "Make it depend on variables or names from the template, or apply in two "

@@ -93,6 +93,7 @@ struct mio_stack {
     size_t nvars;
     const char *chdir;      /* what path.cwd says */
     bool planning;
+    bool validating;        /* variables without a value, and counts that depend on them, are unknown */
     int64_t now;
     size_t kept; /* grows whenever an evaluation leaves something in the arena that must stay */
     struct mio_deps *collect; /* where references are noted just now; NULL: nowhere */
