@@ -401,6 +401,8 @@ void local_asset_validate(struct local *l, const struct local_change *ch, struct
                          "provider local cannot read %.*s", MIO_FMT(path));
         return;
     }
+    if (!ch->base_dir.n)
+        return;
     const char *abs = local_abs(l, ch, path);
     if (!mio_fs_exists(abs))
         local_find_error(f, "path", "Paths are relative to the folder of the template.",

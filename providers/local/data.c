@@ -5,7 +5,7 @@ static void validate(struct local *l, const struct local_change *ch, struct loca
 {
     local_asset_validate(l, ch, f);
     struct mio_str type = mio_get_str(ch->inputs, "type"), path = mio_get_str(ch->inputs, "path");
-    if (!mio_str_ieq(type, MIO_STR("mltable")) || !path.n)
+    if (!mio_str_ieq(type, MIO_STR("mltable")) || !path.n || !ch->base_dir.n)
         return;
     const char *abs = local_abs(l, ch, path);
     if (mio_fs_is_dir(abs) && !mio_fs_exists(mio_arena_printf(l->a, "%s/MLTable", abs).p))

@@ -30,6 +30,11 @@ static struct mio_str interpreter_of(struct mio_value inputs)
     return given.n ? given : MIO_STR(HOST_PYTHON);
 }
 
+static bool is_given(struct mio_value v)
+{
+    return v.type != MIO_NULL && v.type != MIO_UNKNOWN;
+}
+
 /* What this provider cannot build or run, said where it stands. */
 static void check_body(struct mio_value in, struct local_findings *f)
 {
@@ -41,7 +46,7 @@ static void check_body(struct mio_value in, struct local_findings *f)
         local_find_error(f, "image", hint, "provider local cannot run the image \"%.*s\"",
                          MIO_FMT(mio_value_str(*image)));
     for (size_t i = 0; i < sizeof later / sizeof *later; i++)
-        if (!mio_is_null(local_get(in, later[i])))
+        if (is_given(local_get(in, later[i])))
             local_find_error(f, later[i], hint, "provider local does not build environments: %s cannot "
                                                 "be used",
                              later[i]);

@@ -126,6 +126,25 @@ static void check_command(struct local *l, const struct local_change *ch, struct
         local_find_error(f, "command", err.hint, "%s", err.message);
 }
 
+static bool is_given(struct mio_value v)
+{
+    return v.type != MIO_NULL && v.type != MIO_UNKNOWN;
+}
+
+/* A folder given as it lies there is read at each run, but nobody looks whether it changed. */
+static void check_watched(struct local *l, const struct local_change *ch, struct local_findings *f)
+{
+    struct mio_value inputs = local_get(ch->inputs, "inputs");
+    for (uint32_t i = 0; inputs.type == MIO_MAP && i < inputs.n; i++) {
+        struct mio_str path = mio_get_str(inputs.pairs[i].value, "path");
+        if (path.n && mio_str_find(path, ':') < 0 && mio_str_find(path, '@') < 0 &&
+            !mio_str_starts(path, l->p->root.p))
+            local_find_warning(f, "inputs", "Make it a data asset, and give ${data.NAME.id} as the path.",
+                               "inputs.%.*s: a changed content of %.*s does not start a new run",
+                               MIO_FMT(inputs.pairs[i].key), MIO_FMT(path));
+    }
+}
+
 static void job_validate(struct local *l, const struct local_change *ch, struct local_findings *f)
 {
     static const char *const refused[] = {"jobs", "component", "distribution"};
@@ -136,13 +155,14 @@ static void job_validate(struct local *l, const struct local_change *ch, struct 
         return;
     }
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
-        if (!mio_is_null(local_get(ch->inputs, refused[i])))
+        if (is_given(local_get(ch->inputs, refused[i])))
             local_find_error(f, refused[i], "Run the command on this machine, without it.",
                              "provider local cannot use %s", refused[i]);
-    if (code.n && !mio_fs_exists(local_abs(l, ch, code)))
+    if (code.n && ch->base_dir.n && !mio_fs_exists(local_abs(l, ch, code)))
         local_find_error(f, "code", "Paths are relative to the folder of the template.",
                          "%s does not exist", local_abs(l, ch, code));
     check_command(l, ch, f);
+    check_watched(l, ch, f);
 }
 
 static void job_preflight(struct local *l, struct mio_value change, struct local_findings *f)
@@ -150,7 +170,7 @@ static void job_preflight(struct local *l, struct mio_value change, struct local
     struct mio_str action = mio_get_str(change, "action");
     const char *path;
     struct mio_err err = {0};
-    if (mio_str_is(action, "delete") || mio_str_is(action, "update"))
+    if (!mio_str_is(action, "create") && !mio_str_is(action, "replace"))
         return;
     if (local_program(l, "bwrap", "bwrap", "bubblewrap", &path, &err))
         local_find_error(f, "", err.hint, "jobs run in a sandbox: %s", err.message);

@@ -39,7 +39,7 @@ struct local {
 /* Arguments of plan, validate, create, update and remove, parsed. Absent JSON is the null value. */
 struct local_change {
     struct mio_str address, id, resume, fingerprint;
-    struct mio_str base_dir;        /* what relative paths in inputs are relative to */
+    struct mio_str base_dir;        /* what relative paths in inputs are relative to; "" in preflight */
     struct mio_str workspace;       /* of the inputs, else of the id, else the default; "" when unknown */
     struct mio_value inputs, prior; /* inputs of plan and validate may hold unknowns */
     struct mio_value changed;       /* list of dotted paths */
@@ -71,6 +71,7 @@ void local_find_warning(struct local_findings *f, const char *path, const char *
 /* One kind: a function a verb. NULL where the kind has nothing to do for it. out is set only on success. */
 struct local_kind {
     const char *name;
+    /* Also run before preflight, with null inputs made unknown and no base_dir. */
     void (*validate)(struct local *l, const struct local_change *ch, struct local_findings *f);
     /* *answer is the JSON object of mlops_provider.h, plan. */
     enum mio_code (*plan)(struct local *l, const struct local_change *ch, struct mio_value *answer,

@@ -115,6 +115,18 @@ static int answer_rows(struct scope *s, const struct local_findings *f)
     return mio_plugin_answer(s->l.c, mio_list(f->items, f->n));
 }
 
+/* The checks that need no platform: the name's rule, and what the kind adds. */
+static void check(struct scope *s, const struct local_kind *k, const struct local_change *ch,
+                  struct local_findings *f)
+{
+    struct mio_str name = mio_get_str(ch->inputs, "name");
+    struct mio_err bad = {0};
+    if (name.n && local_name_check(name, mio_arena_printf(s->l.a, "a %s", k->name).p, &bad))
+        local_find_error(f, "name", bad.hint, "%s", bad.message);
+    if (k->validate)
+        k->validate(&s->l, ch, f);
+}
+
 static int emit(struct scope *s, size_t index, const struct local_object *o)
 {
     return mio_plugin_emit(s->l.a, s->l.c, index, o->id, o->fingerprint, o->attributes);
@@ -181,13 +193,12 @@ static int validate(struct mlops_instance *p, const struct mlops_call *c,
     const struct local_kind *k = find_kind(&s, mio_str_z(a->kind));
     if (!k || parse_change(&s, a, &ch))
         return scope_fail(&s);
-    struct local_findings f = {.arena = s.l.a};
-    struct mio_str name = mio_get_str(ch.inputs, "name");
-    if (name.n && local_name_check(name, mio_arena_printf(s.l.a, "a %s", k->name).p, &s.err))
-        local_find_error(&f, "name", s.err.hint, "%s", s.err.message);
-    if (k->validate)
-        k->validate(&s.l, &ch, &f);
-    return answer_rows(&s, &f);
+    struct local_findings all = {.arena = s.l.a}, errors = {.arena = s.l.a};
+    check(&s, k, &ch, &all);
+    for (size_t i = 0; i < all.n; i++) /* an answer of validate is an error; warnings wait for preflight */
+        if (mio_str_is(mio_get_str(all.items[i], "severity"), "error"))
+            MIO_PUSH(s.l.a, errors.items, errors.n, errors.cap) = all.items[i];
+    return answer_rows(&s, &errors);
 }
 
 static int plan(struct mlops_instance *p, const struct mlops_call *c,
@@ -373,6 +384,33 @@ static int data_read(struct mlops_instance *p, const struct mlops_call *c,
     return scope_fail(&s);
 }
 
+/* What is not known yet comes as null. */
+static struct mio_value null_is_unknown(struct mio_arena *a, struct mio_value v)
+{
+    if (v.type == MIO_NULL)
+        return mio_unknown(MIO_UNKNOWN);
+    if (v.type != MIO_MAP)
+        return v;
+    struct mio_pair *pairs = MIO_NEW_N(a, struct mio_pair, v.n + 1u);
+    for (uint32_t i = 0; i < v.n; i++)
+        pairs[i] = (struct mio_pair){v.pairs[i].key, null_is_unknown(a, v.pairs[i].value)};
+    return mio_map(pairs, v.n);
+}
+
+static void preflight_one(struct scope *s, const struct local_kind *k, struct mio_value one,
+                          struct local_findings *f)
+{
+    struct local_change ch = {.address = f->where, .prior = local_get(one, "prior")};
+    ch.inputs = null_is_unknown(s->l.a, local_get(one, "inputs"));
+    ch.workspace = workspace_of(&s->l, &ch);
+    struct mio_str action = mio_get_str(one, "action");
+    bool writes = !mio_str_is(action, "delete") && !mio_str_is(action, "forget");
+    if (writes && ch.inputs.type == MIO_MAP)
+        check(s, k, &ch, f);
+    if (k->preflight)
+        k->preflight(&s->l, one, f);
+}
+
 static int preflight(struct mlops_instance *p, const struct mlops_call *c,
                      const struct mlops_preflight_args *a)
 {
@@ -386,8 +424,8 @@ static int preflight(struct mlops_instance *p, const struct mlops_call *c,
         struct mio_value one = changes.items[i];
         const struct local_kind *k = find_kind(&s, mio_get_str(one, "kind"));
         f.where = mio_get_str(one, "address");
-        if (k && k->preflight)
-            k->preflight(&s.l, one, &f);
+        if (k)
+            preflight_one(&s, k, one, &f);
     }
     return answer_rows(&s, &f);
 }

@@ -125,6 +125,26 @@ static void test_bad_bodies(void **state)
     assert_int_equal(do_list(f, "job").json.n, 0);
 }
 
+static void test_preflight(void **state)
+{
+    struct fixture *f = *state;
+    /* What is not known yet comes as null, and is no error. */
+    struct answer a = do_preflight(
+        f, "[{'address':'job.t','kind':'job','action':'create','inputs':{'name':'t','workspace':null,"
+           "'command':'echo ${{inputs.x}} ${{outputs.m}}','inputs':{'x':{'type':'uri_folder','path':null}},"
+           "'outputs':{'m':null}}},"
+           "{'address':'data.d','kind':'data','action':'replace','inputs':{'name':'d','path':null}},"
+           "{'address':'environment.e','kind':'environment','action':'create','inputs':{'image':null,'python':null}}]");
+    assert_int_equal(a.json.n, 0);
+    a = do_preflight(f, "[{'address':'job.t','kind':'job','action':'create','inputs':{'name':'t',"
+                        "'command':'echo ${{inputs.y}}','inputs':{'x':{'path':'data/x'}}}},"
+                        "{'address':'job.u','kind':'job','action':'delete','inputs':{'name':'../u'}}]");
+    assert_int_equal(a.json.n, 2);
+    assert_has(mio_get_str(a.json.items[0], "message"), "names no input");
+    assert_str(mio_get_str(a.json.items[1], "severity"), "warning"); /* nobody watches data/x */
+    assert_str(mio_get_str(a.json.items[1], "address"), "job.t");
+}
+
 static void test_missing_bwrap(void **state)
 {
     struct fixture *f = *state;
@@ -267,6 +287,7 @@ int main(void)
         CASE(test_sandbox_walls),
         CASE(test_failure_shows_the_log),
         CASE(test_bad_bodies),
+        CASE(test_preflight),
         CASE(test_missing_bwrap),
         CASE(test_run_outlives_its_caller),
         CASE(test_interrupted_runner_runs_again),
