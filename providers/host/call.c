@@ -28,36 +28,36 @@ static void pass_progress(void *arg, struct mio_str message, int percent)
         t->outer->on_progress(t->outer->arg, message, percent);
 }
 
-static void put_value(struct mio_out *o, struct mio_value v)
+static void put_value(struct mio_msg *o, struct mio_value v)
 {
     MIO_AUTO_BUF text;
     mio_buf_init(&text, 0);
     mio_json_write(&text, v, MIO_JSON_OPEN);
-    mio_out_str(o, mio_buf_view(&text));
+    mio_msg_str(o, mio_buf_view(&text));
 }
 
 /* An empty view travels as NULL. */
-static void put_optional(struct mio_out *o, struct mio_str s)
+static void put_optional(struct mio_msg *o, struct mio_str s)
 {
     if (s.n > 0)
-        mio_out_str(o, s);
+        mio_msg_str(o, s);
     else
-        mio_out_z(o, NULL);
+        mio_msg_z(o, NULL);
 }
 
 /* Everything of a change but the handle, which comes last because it differs from attempt to attempt. */
-static void put_change(struct mio_out *o, uint8_t verb, const struct mio_prov_change *c,
+static void put_change(struct mio_msg *o, uint8_t verb, const struct mio_prov_change *c,
                        struct mio_str base_dir)
 {
     struct mio_value nothing = mio_map(NULL, 0);
-    mio_out_str(o, c->kind);
-    mio_out_str(o, c->address);
+    mio_msg_str(o, c->kind);
+    mio_msg_str(o, c->address);
     put_optional(o, c->id);
     put_value(o, verb == MIO_VERB_REMOVE ? mio_null() : c->inputs);
     put_value(o, c->prior);
     put_value(o, c->changed.type == MIO_LIST ? c->changed : mio_list(NULL, 0));
     put_value(o, c->content.type == MIO_MAP ? c->content : nothing);
-    mio_out_str(o, c->base_dir.n > 0 ? c->base_dir : base_dir);
+    mio_msg_str(o, c->base_dir.n > 0 ? c->base_dir : base_dir);
     put_optional(o, c->fingerprint);
 }
 
@@ -141,8 +141,8 @@ enum mio_code mio_provider_import(struct mio_provider *p, struct mio_arena *a, s
         return err->code;
     }
     MIO_AUTO_OUT args = {0};
-    mio_out_str(&args, kind);
-    mio_out_str(&args, id);
+    mio_msg_str(&args, kind);
+    mio_msg_str(&args, id);
     unsigned cancels = mio_provider_cancels(p);
     for (;; o.attempt++) {
         struct mio_answer answer = {0};
@@ -197,8 +197,8 @@ enum mio_code mio_provider_lookup(struct mio_provider *p, struct mio_arena *a, s
         return mio_fail(err, MIO_PROVIDER, "provider \"%.*s\" cannot look an object up by its key",
                         MIO_FMT(p->o.instance));
     MIO_AUTO_OUT args = {0};
-    mio_out_str(&args, kind);
-    mio_out_str(&args, key);
+    mio_msg_str(&args, kind);
+    mio_msg_str(&args, key);
     put_value(&args, inputs);
     unsigned cancels = mio_provider_cancels(p);
     for (;; o.attempt++) {
@@ -253,7 +253,7 @@ static enum mio_code json_answer(struct mio_provider *p, struct mio_arena *a, ui
 
 /* `cap` 0: validate, which has no capability bit. */
 static enum mio_code json_call(struct mio_provider *p, struct mio_arena *a, uint8_t verb,
-                               uint32_t cap, const struct mio_out *args,
+                               uint32_t cap, const struct mio_msg *args,
                                const struct mio_call_opts *opts, bool *supported,
                                struct mio_value *out, struct mio_err *err)
 {
@@ -315,7 +315,7 @@ enum mio_code mio_provider_data(struct mio_provider *p, struct mio_arena *a, str
                                 struct mio_value *answer, struct mio_err *err)
 {
     MIO_AUTO_OUT args = {0};
-    mio_out_str(&args, kind);
+    mio_msg_str(&args, kind);
     put_value(&args, query);
     bool supported = false;
     if (json_call(p, a, MIO_VERB_DATA, MLOPS_CAP_DATA, &args, o, &supported, answer, err))
@@ -329,7 +329,7 @@ enum mio_code mio_provider_list(struct mio_provider *p, struct mio_arena *a, str
                                 struct mio_value *answer, struct mio_err *err)
 {
     MIO_AUTO_OUT args = {0};
-    mio_out_str(&args, kind);
+    mio_msg_str(&args, kind);
     bool supported = false;
     if (json_call(p, a, MIO_VERB_LIST, MLOPS_CAP_LIST, &args, NULL, &supported, answer, err))
         return err->code;

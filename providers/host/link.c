@@ -185,15 +185,15 @@ void mio_link_cancel_all(struct mio_link *l)
 /* ---- a call ---- */
 
 struct mio_lane *mio_link_send(struct mio_link *l, uint8_t verb, const struct mio_call_opts *o,
-                               const struct mio_out *arguments)
+                               const struct mio_msg *arguments)
 {
     struct mio_lane *lane = take_lane(l, verb);
     if (!lane)
         return NULL;
     MIO_AUTO_OUT first = {0};
-    mio_out_str(&first, o->key);
-    mio_out_i64(&first, o->deadline_ms);
-    mio_out_u32(&first, o->attempt);
+    mio_msg_str(&first, o->key);
+    mio_msg_i64(&first, o->deadline_ms);
+    mio_msg_u32(&first, o->attempt);
     const struct iovec parts[] = {{first.p, first.n}, {arguments->p, arguments->n}};
     struct mio_wire_head head = {.type = MIO_WIRE_CALL, .id = lane->id, .verb = verb};
     int why = mio_wire_send(lane->rx.fd, head, parts, 2);

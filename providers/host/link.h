@@ -31,7 +31,7 @@ void mio_link_cancel_all(struct mio_link *l);
 /* Sends a call: key, deadline and attempt of o, then the verb's arguments. At most MIO_WIRE_LANES at once. NULL:
  * the link is dead, which the wait tells. */
 struct mio_lane *mio_link_send(struct mio_link *l, uint8_t verb, const struct mio_call_opts *o,
-                                  const struct mio_out *arguments);
+                                  const struct mio_msg *arguments);
 /* Waits for the answer, which is the caller's (free() payload). At o->deadline_ms the call is cancelled, a moment
  * later the child is killed. Errors: why the child is gone. */
 struct mio_answer {

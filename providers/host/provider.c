@@ -166,11 +166,11 @@ enum mio_code mio_provider_schema(struct mio_provider *p, const struct mio_schem
 static enum mio_code send_config(struct mio_provider *p, struct mio_err *err)
 {
     MIO_AUTO_OUT args = {0};
-    mio_out_z(&args, p->config);
-    mio_out_str(&args, p->o.instance);
-    mio_out_str(&args, p->o.base_dir);
-    mio_out_str(&args, p->o.stage);
-    mio_out_str(&args, p->lineage);
+    mio_msg_z(&args, p->config);
+    mio_msg_str(&args, p->o.instance);
+    mio_msg_str(&args, p->o.base_dir);
+    mio_msg_str(&args, p->o.stage);
+    mio_msg_str(&args, p->lineage);
     struct mio_call_opts o = mio_call_opts_full(NULL);
     unsigned cancels = mio_provider_cancels(p);
     for (;; o.attempt++) {
@@ -278,7 +278,7 @@ static enum mio_code ensure_ready(struct mio_provider *p, uint8_t verb, struct m
     return send_config(p, err);
 }
 
-enum mio_code mio_provider_begin(struct mio_provider *p, uint8_t verb, const struct mio_out *payload,
+enum mio_code mio_provider_begin(struct mio_provider *p, uint8_t verb, const struct mio_msg *payload,
                                  struct mio_call_opts *o, bool wait, struct mio_link **link,
                                  struct mio_lane **call, struct mio_err *err)
 {
@@ -321,7 +321,7 @@ enum mio_code mio_provider_finish(struct mio_provider *p, struct mio_link *link,
     return code;
 }
 
-enum mio_code mio_provider_call(struct mio_provider *p, uint8_t verb, const struct mio_out *payload,
+enum mio_code mio_provider_call(struct mio_provider *p, uint8_t verb, const struct mio_msg *payload,
                                 const struct mio_call_opts *o, struct mio_answer *answer,
                                 struct mio_err *err)
 {

@@ -32,12 +32,12 @@ struct mio_provider {
 /* One attempt of one call, on a running and configured child (started when needed). o->deadline_ms counts from
  * the moment the plugin is free. answer->payload is the caller's. Errors: MIO_PROVIDER, MIO_CANCELLED with
  * `ambiguous` set when the call may have had an effect. */
-enum mio_code mio_provider_call(struct mio_provider *p, uint8_t verb, const struct mio_out *payload,
+enum mio_code mio_provider_call(struct mio_provider *p, uint8_t verb, const struct mio_msg *payload,
                                 const struct mio_call_opts *o, struct mio_answer *answer,
                                 struct mio_err *err);
 /* The two halves of it, for pipelines: `wait` false gives *link NULL when no turn is free. The link is referenced
  * for the caller; finish gives it and the turn back. */
-enum mio_code mio_provider_begin(struct mio_provider *p, uint8_t verb, const struct mio_out *payload,
+enum mio_code mio_provider_begin(struct mio_provider *p, uint8_t verb, const struct mio_msg *payload,
                                  struct mio_call_opts *o, bool wait, struct mio_link **link,
                                  struct mio_lane **call, struct mio_err *err);
 enum mio_code mio_provider_finish(struct mio_provider *p, struct mio_link *link,

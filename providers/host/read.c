@@ -66,24 +66,24 @@ static void cut(struct mio_read_job *job, size_t most)
         add_batch(job, first, job->n - first);
 }
 
-static void put_optional(struct mio_out *o, struct mio_str s)
+static void put_optional(struct mio_msg *o, struct mio_str s)
 {
     if (s.n > 0)
-        mio_out_str(o, s);
+        mio_msg_str(o, s);
     else
-        mio_out_z(o, NULL);
+        mio_msg_z(o, NULL);
 }
 
-static void encode(struct mio_out *out, const struct mio_read_item *items, size_t n)
+static void encode(struct mio_msg *out, const struct mio_read_item *items, size_t n)
 {
     out->n = 0;
-    mio_out_u32(out, (uint32_t)n);
+    mio_msg_u32(out, (uint32_t)n);
     for (size_t i = 0; i < n; i++) {
-        mio_out_str(out, items[i].kind);
-        mio_out_str(out, items[i].id);
+        mio_msg_str(out, items[i].kind);
+        mio_msg_str(out, items[i].id);
         put_optional(out, items[i].fingerprint);
         put_optional(out, items[i].attributes_json);
-        mio_out_u8(out, items[i].full);
+        mio_msg_u8(out, items[i].full);
     }
 }
 
@@ -105,7 +105,7 @@ static void finish(struct mio_read_job *job, struct batch *b)
 
 /* Sends b; when no turn is free, first finishes what this job has on its way, then waits. */
 static size_t send_batch(struct mio_read_job *job, size_t i, size_t oldest,
-                         const struct mio_out *args)
+                         const struct mio_msg *args)
 {
     struct batch *b = &job->batches[i];
     for (;;) {

@@ -22,13 +22,13 @@ const char *mio_wire_verb_name(uint8_t verb)
 
 /* ---- writing ---- */
 
-void mio_out_free(struct mio_out *o)
+void mio_msg_free(struct mio_msg *o)
 {
     free(o->p);
-    *o = (struct mio_out){0};
+    *o = (struct mio_msg){0};
 }
 
-void mio_out_grow(struct mio_out *o, size_t more)
+void mio_msg_grow(struct mio_msg *o, size_t more)
 {
     size_t room = o->room ? o->room : 256;
     while (room - o->n < more)
@@ -37,11 +37,11 @@ void mio_out_grow(struct mio_out *o, size_t more)
     o->room = room;
 }
 
-void mio_out_str(struct mio_out *o, struct mio_str s)
+void mio_msg_str(struct mio_msg *o, struct mio_str s)
 {
     uint32_t n = (uint32_t)s.n;
     if (o->room - o->n < s.n + sizeof n + 1)
-        mio_out_grow(o, s.n + sizeof n + 1);
+        mio_msg_grow(o, s.n + sizeof n + 1);
     memcpy(o->p + o->n, &n, sizeof n);
     if (s.n > 0)
         memcpy(o->p + o->n + sizeof n, s.p, s.n);
@@ -49,12 +49,12 @@ void mio_out_str(struct mio_out *o, struct mio_str s)
     o->p[o->n++] = 0;
 }
 
-void mio_out_z(struct mio_out *o, const char *z)
+void mio_msg_z(struct mio_msg *o, const char *z)
 {
     if (z)
-        mio_out_str(o, (struct mio_str){z, strlen(z)});
+        mio_msg_str(o, (struct mio_str){z, strlen(z)});
     else
-        mio_out_u32(o, NO_STRING);
+        mio_msg_u32(o, NO_STRING);
 }
 
 /* ---- reading ---- */

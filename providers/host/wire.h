@@ -48,36 +48,36 @@ struct mio_wire_head {
 _Static_assert(sizeof(struct mio_wire_head) == 12, "no padding");
 
 /* Growing payload. */
-struct mio_out {
+struct mio_msg {
     uint8_t *p;
     size_t n, room;
 };
-void mio_out_free(struct mio_out *o);
-#define MIO_AUTO_OUT __attribute__((cleanup(mio_out_free))) struct mio_out
-void mio_out_grow(struct mio_out *o, size_t more);
+void mio_msg_free(struct mio_msg *o);
+#define MIO_AUTO_OUT __attribute__((cleanup(mio_msg_free))) struct mio_msg
+void mio_msg_grow(struct mio_msg *o, size_t more);
 
-static inline void mio_out_raw(struct mio_out *o, const void *p, size_t n)
+static inline void mio_msg_raw(struct mio_msg *o, const void *p, size_t n)
 {
     if (o->room - o->n < n)
-        mio_out_grow(o, n);
+        mio_msg_grow(o, n);
     if (n > 0)
         memcpy(o->p + o->n, p, n);
     o->n += n;
 }
-static inline void mio_out_u8(struct mio_out *o, uint8_t v)
+static inline void mio_msg_u8(struct mio_msg *o, uint8_t v)
 {
-    mio_out_raw(o, &v, sizeof v);
+    mio_msg_raw(o, &v, sizeof v);
 }
-static inline void mio_out_u32(struct mio_out *o, uint32_t v)
+static inline void mio_msg_u32(struct mio_msg *o, uint32_t v)
 {
-    mio_out_raw(o, &v, sizeof v);
+    mio_msg_raw(o, &v, sizeof v);
 }
-static inline void mio_out_i64(struct mio_out *o, int64_t v)
+static inline void mio_msg_i64(struct mio_msg *o, int64_t v)
 {
-    mio_out_raw(o, &v, sizeof v);
+    mio_msg_raw(o, &v, sizeof v);
 }
-void mio_out_str(struct mio_out *o, struct mio_str s);
-void mio_out_z(struct mio_out *o, const char *z); /* NULL stays NULL */
+void mio_msg_str(struct mio_msg *o, struct mio_str s);
+void mio_msg_z(struct mio_msg *o, const char *z); /* NULL stays NULL */
 
 /* Bounded reader: the first step beyond the end makes everything zero and sets `bad`. */
 struct mio_in {

@@ -22,9 +22,9 @@ static void send_text(struct mio_child_call *call, uint8_t type, int number, con
 {
     MIO_AUTO_OUT out = {0};
     if (type != MIO_WIRE_HANDLE)
-        mio_out_u32(&out, (uint32_t)number);
+        mio_msg_u32(&out, (uint32_t)number);
     struct mio_str s = mio_str_z(text);
-    mio_out_str(&out, mio_str_sub(s, 0, type == MIO_WIRE_HANDLE ? s.n : 4096));
+    mio_msg_str(&out, mio_str_sub(s, 0, type == MIO_WIRE_HANDLE ? s.n : 4096));
     struct mio_wire_head head = {.type = type, .id = call->id};
     mio_child_send(call->lane, head, &(struct iovec){out.p, out.n}, 1);
 }
@@ -66,14 +66,14 @@ static bool on_cancelled(const struct mlops_call *c)
          ? (s)->member                                                                             \
          : (__typeof__((s)->member))0)
 
-static void put_error(struct mio_out *o, const struct mlops_error *e)
+static void put_error(struct mio_msg *o, const struct mlops_error *e)
 {
-    mio_out_u32(o, (uint32_t)GET(e, code));
-    mio_out_u32(o, GET(e, retry_after_ms));
-    mio_out_u8(o, GET(e, applied_unknown));
-    mio_out_z(o, GET(e, message));
-    mio_out_z(o, GET(e, hint));
-    mio_out_z(o, GET(e, attribute));
+    mio_msg_u32(o, (uint32_t)GET(e, code));
+    mio_msg_u32(o, GET(e, retry_after_ms));
+    mio_msg_u8(o, GET(e, applied_unknown));
+    mio_msg_z(o, GET(e, message));
+    mio_msg_z(o, GET(e, hint));
+    mio_msg_z(o, GET(e, attribute));
 }
 
 /* Is there room to answer this index? Under call->mu. */
@@ -109,10 +109,10 @@ static void put_object(struct mio_child_call *call, size_t index, const struct m
         call->large = true;
         return;
     }
-    mio_out_u32(&call->objects, (uint32_t)index);
-    mio_out_z(&call->objects, id);
-    mio_out_z(&call->objects, GET(o, fingerprint));
-    mio_out_str(&call->objects, (struct mio_str){attributes, n});
+    mio_msg_u32(&call->objects, (uint32_t)index);
+    mio_msg_z(&call->objects, id);
+    mio_msg_z(&call->objects, GET(o, fingerprint));
+    mio_msg_str(&call->objects, (struct mio_str){attributes, n});
 }
 
 static void on_emit(const struct mlops_call *c, size_t index, const struct mlops_object *o)
@@ -131,7 +131,7 @@ static void on_emit(const struct mlops_call *c, size_t index, const struct mlops
         if (o->status == MLOPS_OK) {
             put_object(call, index, o);
         } else if (o->status == MLOPS_ERROR) {
-            mio_out_u32(&call->objects, (uint32_t)index);
+            mio_msg_u32(&call->objects, (uint32_t)index);
             put_error(&call->objects, o->error);
         }
     }

@@ -47,7 +47,7 @@ struct mio_child_call {
     bool grows;          /* lookup: as many as there are */
     uint8_t *status;     /* per item; 255: not yet */
     size_t room, emitted;
-    struct mio_out objects, error;
+    struct mio_msg objects, error;
     char *answer;
     size_t answer_len;
     bool answered, failed, large;

@@ -173,24 +173,24 @@ static void send_result(const struct mio_child_call *call)
     struct iovec parts[3] = {{0}};
     if (call->breach[0]) {
         head.verb = MIO_OUT_BREACH;
-        mio_out_z(&first, call->breach);
+        mio_msg_z(&first, call->breach);
     } else if (call->failed) {
         head.verb = MIO_OUT_FAIL;
-        mio_out_raw(&first, call->error.p, call->error.n);
+        mio_msg_raw(&first, call->error.p, call->error.n);
     } else if (call->large) {
         head.verb = MIO_OUT_LARGE;
     } else {
         head.verb = MIO_OUT_OK;
         bool none = verbs[call->verb].single && call->emitted == 0;
         uint32_t n = none ? 0 : (uint32_t)call->expected;
-        mio_out_u32(&first, n);
-        mio_out_raw(&first, call->status, n);
-        mio_out_u32(&first, (uint32_t)call->objects.n);
+        mio_msg_u32(&first, n);
+        mio_msg_raw(&first, call->status, n);
+        mio_msg_u32(&first, (uint32_t)call->objects.n);
         parts[1] = (struct iovec){call->objects.p, call->objects.n};
         if (call->answered)
-            mio_out_str(&last, (struct mio_str){call->answer, call->answer_len});
+            mio_msg_str(&last, (struct mio_str){call->answer, call->answer_len});
         else
-            mio_out_z(&last, NULL);
+            mio_msg_z(&last, NULL);
         parts[2] = (struct iovec){last.p, last.n};
     }
     parts[0] = (struct iovec){first.p, first.n};

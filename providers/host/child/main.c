@@ -33,10 +33,10 @@ static void confine(const char *parent)
 static void hello(struct mio_child_lane *lane, bool loaded, struct mio_str text, struct mio_str hint)
 {
     MIO_AUTO_OUT out = {0};
-    mio_out_u8(&out, loaded);
-    mio_out_str(&out, text);
+    mio_msg_u8(&out, loaded);
+    mio_msg_str(&out, text);
     if (!loaded)
-        mio_out_str(&out, hint);
+        mio_msg_str(&out, hint);
     mio_child_send(lane, (struct mio_wire_head){.type = MIO_WIRE_HELLO},
                    &(struct iovec){out.p, out.n}, 1);
 }

@@ -33,8 +33,8 @@ static void release(struct mio_child *c, struct mio_child_call *call)
         return;
     pthread_cond_destroy(&call->acked);
     pthread_mutex_destroy(&call->mu);
-    mio_out_free(&call->objects);
-    mio_out_free(&call->error);
+    mio_msg_free(&call->objects);
+    mio_msg_free(&call->error);
     free(call->status);
     free(call->answer);
     free(call);
