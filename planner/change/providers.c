@@ -48,7 +48,7 @@ enum mio_code mio_prov_open(struct mio_provs *p, struct mio_prov *it, struct mio
         return it->block ? mio_err_at(err, it->block->pos) : err->code;
     struct mio_provider_opts o = {
         .instance = it->name,
-        .plugin_path = path.p,
+        .plugin_path = mio_arena_z(p->arena, path),
         .sha256 = entry ? entry->sha256 : MIO_STR(""),
         .host_program = p->host_program,
         .config = mio_null(),
