@@ -11,19 +11,22 @@ static void put_text(struct mio_buf *b, const char *text)
     mio_put_safe(b, mio_str_z(text));
 }
 
-/* The line in question, and ^~~~ under what is meant; tabs are kept so that the caret stays below.
- */
+/* The line in question, and ^~~~ under what is meant. Tabs are shown as blanks, so that the caret
+ * stays below. */
 static void put_snippet(const struct mio_pen *pen, struct mio_str line, struct mio_pos pos)
 {
     struct mio_buf *b = pen->b;
     mio_buf_printf(b, "  %5u: ", pos.line);
-    mio_put_safe(b, line);
+    MIO_AUTO_BUF blank = {0};
+    for (size_t i = 0; i < line.n; i++)
+        mio_buf_char(&blank, line.p[i] == '\t' ? ' ' : line.p[i]);
+    mio_put_safe(b, mio_buf_view(&blank));
     mio_buf_char(b, '\n');
-    mio_buf_pad(b, ' ', 9);
     size_t col = pos.col ? pos.col - 1 : 0;
+    mio_buf_pad(b, ' ', 9);
     for (size_t i = 0; i < col && i < line.n; i++) {
         if (((unsigned char)line.p[i] & 0xc0) != 0x80) /* one blank a character, not a byte */
-            mio_buf_char(b, line.p[i] == '\t' ? '\t' : ' ');
+            mio_buf_char(b, ' ');
     }
     size_t left = line.n > col ? line.n - col : 0, len = pos.len < left ? pos.len : left;
     mio_style(pen, MIO_RED);

@@ -15,7 +15,8 @@ void mio_put_symbol(const struct mio_pen *pen, size_t depth, const char *symbol)
     static const struct {
         char last;
         enum mio_style style;
-    } styles[] = {{'+', MIO_GREEN}, {'-', MIO_RED}, {'~', MIO_YELLOW}, {'=', MIO_CYAN}, {'.', MIO_DIM}};
+    } styles[] = {
+        {'+', MIO_GREEN}, {'-', MIO_RED}, {'~', MIO_YELLOW}, {'=', MIO_CYAN}, {'.', MIO_DIM}};
     size_t n = strlen(symbol);
     if (!depth) /* at the margin there is no room for one */
         return;
