@@ -103,7 +103,61 @@ void mio_payload_begin(struct mio_buf *b, const struct mio_jrn_origin *o)
     put_str(b, ",\"tool_version\":", o->begin.tool_version);
     put_str(b, ",\"stage\":", o->stage);
     put_str(b, ",\"salt\":", o->salt);
+    if (o->sealed) {
+        char hex[2 * MIO_RECORD_KEY + 1];
+        mio_hex(o->record_key, sizeof o->record_key, hex);
+        put_str(b, ",\"record_key\":", mio_str_z(hex));
+    }
     mio_buf_char(b, '}');
+}
+
+enum mio_code mio_begin_put(struct mio_buf *b, struct mio_sealer *s, struct mio_jrn_origin *o,
+                            struct mio_err *err)
+{
+    if (!s || mio_sealer_opts(s)->write_clear) {
+        mio_payload_begin(b, o);
+        return MIO_OK;
+    }
+    if (!o->sealed)
+        mio_random(o->record_key, sizeof o->record_key);
+    o->sealed = true;
+    MIO_AUTO_BUF plain = {0};
+    mio_payload_begin(&plain, o);
+    struct mio_seal_about about = {.kind = MIO_STR("journal"),
+                                   .lineage = o->begin.lineage,
+                                   .serial = o->begin.base_serial,
+                                   .epoch = o->begin.epoch};
+    enum mio_code rc = mio_seal(s, &about, mio_buf_view(&plain), b, err);
+    explicit_bzero(plain.p, plain.n);
+    return rc;
+}
+
+/* What a record's cipher text is bound to. */
+static void context_of(char type, uint64_t seq, uint8_t out[9])
+{
+    out[0] = (uint8_t)type;
+    put64(out + 1, seq);
+}
+
+void mio_payload_put(struct mio_buf *b, const struct mio_jrn_origin *o, char type, uint64_t seq,
+                     struct mio_str plain)
+{
+    uint8_t context[9];
+    context_of(type, seq, context);
+    if (o->sealed && type != 'B')
+        mio_seal_record(o->record_key, context, sizeof context, plain, b);
+    else
+        mio_buf_str(b, plain);
+}
+
+bool mio_payload_get(struct mio_arena *a, const struct mio_jrn_origin *o, const struct mio_frame *f,
+                     struct mio_str *plain)
+{
+    uint8_t context[9];
+    context_of(f->type, f->seq, context);
+    *plain = f->payload;
+    return !o->sealed || f->type == 'B' ||
+           mio_unseal_record(o->record_key, context, sizeof context, f->payload, a, plain);
 }
 
 /* A record without address is none: null. */
@@ -170,11 +224,26 @@ static enum mio_code misread(struct mio_err *err)
     return mio_err_hint(err, "Finish with the version of mlops-iac that began it.");
 }
 
-enum mio_code mio_payload_read_begin(struct mio_arena *a, struct mio_str payload,
-                                     struct mio_jrn_origin *out, struct mio_err *err)
+static enum mio_code unseal_begin(struct mio_sealer *s, struct mio_arena *a,
+                                  struct mio_str *payload, struct mio_err *err)
+{
+    struct mio_seal_about about;
+    if (mio_is_sealed(*payload))
+        return mio_unseal(s, a, "journal", *payload, payload, &about, err);
+    if (!s || !mio_sealer_opts(s)->enforced || mio_sealer_opts(s)->accept_clear)
+        return MIO_OK;
+    mio_fail(err, MIO_AUTH, "the journal is in clear although sealing is enforced");
+    return mio_err_hint(
+        err, "Find out who wrote it. If it is yours, from before sealing: settle it once "
+             "with `accept_clear`.");
+}
+
+enum mio_code mio_begin_get(struct mio_sealer *s, struct mio_arena *a, struct mio_str payload,
+                            struct mio_jrn_origin *out, struct mio_err *err)
 {
     struct mio_value v;
-    if (mio_json_read(a, payload, NULL, &v, err))
+    bool sealed = mio_is_sealed(payload);
+    if (unseal_begin(s, a, &payload, err) || mio_json_read(a, payload, NULL, &v, err))
         return err->code;
     struct mio_jrn_origin o = {
         .begin = {.apply_id = mio_get_str(v, "apply_id"),
@@ -183,7 +252,10 @@ enum mio_code mio_payload_read_begin(struct mio_arena *a, struct mio_str payload
                   .tool_version = mio_get_str(v, "tool_version")},
         .salt = mio_get_str(v, "salt"),
         .stage = mio_get_str(v, "stage"),
+        .sealed = sealed,
     };
+    if (sealed && !mio_unhex(mio_get_str(v, "record_key"), o.record_key, sizeof o.record_key))
+        return misread(err);
     if (!u64_of(v, "base_serial", &o.begin.base_serial) || !u64_of(v, "epoch", &o.begin.epoch) ||
         o.begin.lineage.n == 0 || o.salt.n != MIO_SHA256_HEX)
         return misread(err);
@@ -228,6 +300,7 @@ static enum mio_code read_intent(struct mio_arena *a, struct mio_value v,
 
 struct replay {
     struct mio_arena *a;
+    struct mio_sealer *sealer;
     struct mio_jrn_replay *out;
     struct mio_jrn_origin *origin;
     size_t cap;
@@ -300,10 +373,13 @@ static enum mio_code apply_frame(struct replay *r, const struct mio_frame *f, st
 {
     if (f->type == 'B') {
         r->begun = true;
-        return mio_payload_read_begin(r->a, f->payload, r->origin, err);
+        return mio_begin_get(r->sealer, r->a, f->payload, r->origin, err);
     }
     struct mio_value v;
-    if (mio_json_read(r->a, f->payload, NULL, &v, err))
+    struct mio_str plain;
+    if (!mio_payload_get(r->a, r->origin, f, &plain))
+        return mio_fail(err, MIO_STATE, "sealed, but altered");
+    if (mio_json_read(r->a, plain, NULL, &v, err))
         return err->code;
     switch (f->type) {
     case 'I':
@@ -373,7 +449,7 @@ static enum mio_code apply_rescue(struct replay *r, struct mio_str rescue, struc
     struct mio_frame f;
     struct mio_jrn_origin o;
     if (!r->begun || !mio_frame_get(rescue, 0, &f) || f.type != 'B' ||
-        mio_payload_read_begin(r->a, f.payload, &o, err) ||
+        mio_begin_get(r->sealer, r->a, f.payload, &o, err) ||
         !mio_str_eq(o.begin.apply_id, r->origin->begin.apply_id) ||
         !mio_str_eq(o.begin.lineage, r->origin->begin.lineage)) {
         mio_err_clear(err);
@@ -384,12 +460,12 @@ static enum mio_code apply_rescue(struct replay *r, struct mio_str rescue, struc
     return apply_all(r, rescue, &valid, &seq, err);
 }
 
-enum mio_code mio_replay(struct mio_arena *a, struct mio_str text, struct mio_str rescue,
-                         struct mio_jrn_origin *origin, struct mio_jrn_replay *out, bool *begun,
-                         struct mio_err *err)
+enum mio_code mio_replay(struct mio_arena *a, struct mio_sealer *s, struct mio_str text,
+                         struct mio_str rescue, struct mio_jrn_origin *origin,
+                         struct mio_jrn_replay *out, bool *begun, struct mio_err *err)
 {
     *out = (struct mio_jrn_replay){0};
-    struct replay r = {.a = a, .out = out, .origin = origin};
+    struct replay r = {.a = a, .sealer = s, .out = out, .origin = origin};
     enum mio_code rc = apply_all(&r, text, &out->valid_bytes, &out->last_seq, err);
     if (rc == MIO_OK && was_durable(text, out->valid_bytes, out->last_seq + 1)) {
         mio_fail(err, MIO_STATE,
@@ -410,9 +486,7 @@ enum mio_code mio_replay(struct mio_arena *a, struct mio_str text, struct mio_st
     if (out->n)
         qsort(out->ops, out->n, sizeof *out->ops, op_cmp);
     *begun = r.begun;
-    if (r.begun) {
+    if (r.begun)
         out->begin = origin->begin;
-        out->salt = origin->salt;
-    }
     return MIO_OK;
 }

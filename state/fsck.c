@@ -43,7 +43,7 @@ static uint64_t journal_base(struct fsck *k)
     struct mio_err ignored = {0};
     if (k->s->b->ops->journal_read(k->s->b, k->a, &t, &ignored) || !t.found ||
         !mio_frame_get(t.text, 0, &f) || f.type != 'B' ||
-        mio_payload_read_begin(k->a, f.payload, &o, &ignored))
+        mio_begin_get(k->s->sealer, k->a, f.payload, &o, &ignored))
         return 0;
     return o.begin.base_serial;
 }
@@ -52,16 +52,13 @@ static uint64_t journal_base(struct fsck *k)
 static enum mio_code restore(struct fsck *k, const struct mio_kept *from)
 {
     struct mio_blob now;
-    struct mio_str tag;
     enum mio_code rc = k->s->b->ops->read(k->s->b, k->a, &now, k->err);
     if (rc || (rc = mio_state_read(k->a, from->text, &k->state, k->err)))
         return rc;
     uint64_t base = journal_base(k);
     if (base > k->state.serial)
         k->state.serial = base;
-    MIO_AUTO_BUF text = {0};
-    mio_state_write(&text, &k->state);
-    rc = k->s->b->ops->swap(k->s->b, k->a, now.tag, mio_buf_view(&text), &tag, k->err);
+    rc = mio_store_swap(k->s, now.tag, &k->state, k->err);
     k->has_state = rc == MIO_OK;
     return rc;
 }
@@ -156,6 +153,7 @@ static enum mio_code check_state(struct fsck *k)
 
 /* Appends a frame of our own making, chained to the one before. */
 struct chain {
+    struct mio_jrn_origin origin; /* how its records are sealed */
     struct mio_buf text;
     uint64_t seq;
     uint8_t prev[32];
@@ -164,7 +162,9 @@ struct chain {
 static void chain_add(struct chain *c, char type, struct mio_str payload)
 {
     size_t from = c->text.n;
-    mio_frame_put(&c->text, type, c->seq + 1, c->seq, c->prev, payload);
+    MIO_AUTO_BUF p = {0};
+    mio_payload_put(&p, &c->origin, type, c->seq + 1, payload);
+    mio_frame_put(&c->text, type, c->seq + 1, c->seq, c->prev, mio_buf_view(&p));
     c->seq++;
     mio_sha256_of(c->text.p + from, c->text.n - from, c->prev);
 }
@@ -197,6 +197,29 @@ static bool op_of(struct mio_arena *a, struct mio_str payload, uint64_t *op)
            mio_str_u64(mio_get_str(v, "op"), op);
 }
 
+/* B as it was, or, when it is lost, as the state knows that it was. False: it is sealed and cannot
+ * be opened. */
+static bool start_chain(struct fsck *k, struct chain *c, const struct mio_frame *first)
+{
+    struct mio_err err = {0};
+    MIO_AUTO_BUF b = {0};
+    if (first->type == 'B') {
+        if (mio_begin_get(k->s->sealer, k->a, first->payload, &c->origin, &err))
+            return false;
+        chain_add(c, 'B', first->payload);
+        return true;
+    }
+    c->origin = (struct mio_jrn_origin){.begin = {.apply_id = MIO_STR("salvaged"),
+                                                  .lineage = k->state.lineage,
+                                                  .base_serial = k->state.serial,
+                                                  .epoch = k->state.epoch},
+                                        .salt = k->state.salt,
+                                        .stage = k->s->stage};
+    mio_payload_begin(&b, &c->origin);
+    chain_add(c, 'B', mio_buf_view(&b));
+    return true;
+}
+
 /* Every whole record of the damaged journal, wherever it lies, in a new chain. `lost`: bytes that
  * are in none. */
 static void salvage(struct fsck *k, struct mio_str text, struct chain *c, size_t *lost)
@@ -212,26 +235,23 @@ static void salvage(struct fsck *k, struct mio_str text, struct chain *c, size_t
         }
         at += f.bytes.n;
         uint64_t op = 0;
-        if (c->seq == 0 && f.type != 'B') { /* B itself is lost: the state knows what it said */
-            struct mio_jrn_origin o = {.begin = {.apply_id = MIO_STR("salvaged"),
-                                                 .lineage = k->state.lineage,
-                                                 .base_serial = k->state.serial,
-                                                 .epoch = k->state.epoch},
-                                       .salt = k->state.salt,
-                                       .stage = k->s->stage};
-            MIO_AUTO_BUF b = {0};
-            mio_payload_begin(&b, &o);
-            chain_add(c, 'B', mio_buf_view(&b));
+        struct mio_str plain;
+        if (c->seq == 0 && !start_chain(k, c, &f))
+            return;
+        if (f.type == 'B')
+            continue;
+        if (!mio_payload_get(k->a, &c->origin, &f, &plain)) {
+            *lost += f.bytes.n;
+            continue;
         }
-        if (f.type != 'B' && f.type != 'E' && op_of(k->a, f.payload, &op)) {
+        if (f.type != 'E' && op_of(k->a, plain, &op)) {
             struct mio_str key = mio_arena_printf(k->a, "%lu", (unsigned long)op);
             uintptr_t seen;
-            bool known = mio_index_get(&intents, key, &seen);
-            if (!known && f.type != 'I')
-                made_up_intent(c, k->a, f.payload);
+            if (!mio_index_get(&intents, key, &seen) && f.type != 'I')
+                made_up_intent(c, k->a, plain);
             mio_index_set(&intents, key, 1);
         }
-        chain_add(c, f.type, f.payload);
+        chain_add(c, f.type, plain);
     }
 }
 
@@ -279,14 +299,14 @@ static enum mio_code damaged_journal(struct fsck *k, struct mio_str text, const 
 static enum mio_code check_journal(struct fsck *k)
 {
     struct mio_journal_text t;
-    struct mio_jrn_origin o;
+    struct mio_jrn_origin o = {0};
     struct mio_jrn_replay r;
     struct mio_err why = {0};
     bool begun;
     enum mio_code rc = k->s->b->ops->journal_read(k->s->b, k->a, &t, k->err);
     if (rc || !t.found)
         return rc;
-    if (mio_replay(k->a, t.text, t.rescue, &o, &r, &begun, &why))
+    if (mio_replay(k->a, k->s->sealer, t.text, t.rescue, &o, &r, &begun, &why))
         return damaged_journal(k, t.text, &why);
     if (begun && k->has_state && mio_store_judge(k->s, &o, &r, &k->state, &begun, &why)) {
         struct mio_finding *f = say(k, MIO_FINDING_DAMAGE, MIO_STR("journal"), "%s", why.message);

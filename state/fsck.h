@@ -10,7 +10,7 @@ struct mio_kept {
     bool good;           /* reads in full; serial and rows are set then */
     uint64_t serial;
     size_t rows;
-    struct mio_str text; /* its bytes */
+    struct mio_str text; /* its bytes, unsealed when good */
     char message[256];   /* what is wrong with it */
 };
 /* Errors: MIO_IO only; damage is said in the entries. */

@@ -19,17 +19,22 @@ struct mio_jrn {
     uint8_t prev[32];
     bool leading; /* somebody is in a sync */
     atomic_bool poisoned;
-    struct mio_err why;      /* it was poisoned */
-    struct mio_buf begin;    /* payload of B: the rescue file starts with it too */
-    struct mio_buf frame;    /* the one being appended */
-    struct mio_buf unsynced; /* frames not known durable, to be rescued when a sync fails */
+    struct mio_err why;           /* it was poisoned */
+    struct mio_jrn_origin cipher; /* of it only how records are sealed */
+    struct mio_buf payload;       /* of the record being appended, sealed */
+    struct mio_buf begin;         /* payload of B: the rescue file starts with it too */
+    struct mio_buf frame;         /* the one being appended */
+    struct mio_buf unsynced;      /* frames not known durable, to be rescued when a sync fails */
     bool rescuing;
     uint64_t rescue_seq;
     uint8_t rescue_prev[32];
 };
 
-struct mio_jrn *mio_jrn_new(struct mio_sink *sink, const struct mio_jrn_origin *o, uint64_t at,
-                            uint64_t seq, const uint8_t *prev, struct mio_jrn **owner)
+static const uint8_t unchained[32];
+
+struct mio_jrn *mio_jrn_new(struct mio_sink *sink, const struct mio_jrn_origin *o,
+                            struct mio_str begin, uint64_t at, uint64_t seq, const uint8_t *prev,
+                            struct mio_jrn **owner)
 {
     struct mio_jrn *j = mio_zalloc(1, sizeof *j);
     pthread_mutex_init(&j->mutex, NULL);
@@ -40,7 +45,9 @@ struct mio_jrn *mio_jrn_new(struct mio_sink *sink, const struct mio_jrn_origin *
     j->seq = j->synced = seq;
     if (prev)
         memcpy(j->prev, prev, sizeof j->prev);
-    mio_payload_begin(&j->begin, o);
+    j->cipher.sealed = o->sealed;
+    memcpy(j->cipher.record_key, o->record_key, sizeof o->record_key);
+    mio_buf_str(&j->begin, begin);
     return j;
 }
 
@@ -58,8 +65,9 @@ static void forget(struct mio_jrn *j, size_t n)
 static enum mio_code rescue_one(struct mio_jrn *j, char type, struct mio_str payload,
                                 struct mio_err *err)
 {
-    MIO_AUTO_BUF b = {0};
-    mio_frame_put(&b, type, j->rescue_seq + 1, j->rescue_seq, j->rescue_prev, payload);
+    MIO_AUTO_BUF b = {0}, p = {0};
+    mio_payload_put(&p, &j->cipher, type, j->rescue_seq + 1, payload);
+    mio_frame_put(&b, type, j->rescue_seq + 1, j->rescue_seq, j->rescue_prev, mio_buf_view(&p));
     enum mio_code rc = j->sink->rescue(j->sink, b.p, b.n, err);
     if (rc)
         return rc;
@@ -91,7 +99,6 @@ static enum mio_code rescue_pending(struct mio_jrn *j, struct mio_err *err)
 static enum mio_code rescue(struct mio_jrn *j, char type, struct mio_str payload,
                             struct mio_err *err)
 {
-    static const uint8_t unchained[32];
     mio_frame_put(&j->unsynced, type, 0, 0, unchained, payload);
     return rescue_pending(j, err);
 }
@@ -129,14 +136,20 @@ static enum mio_code append(struct mio_jrn *j, char type, struct mio_str payload
         return mio_fail(err, MIO_REALITY, "a resource of %zu bytes is too large to be recorded",
                         payload.n);
     mio_buf_reset(&j->frame);
-    mio_frame_put(&j->frame, type, j->seq + 1, j->synced, j->prev, payload);
+    mio_buf_reset(&j->payload);
+    mio_payload_put(&j->payload, &j->cipher, type, j->seq + 1, payload);
+    mio_frame_put(&j->frame, type, j->seq + 1, j->synced, j->prev, mio_buf_view(&j->payload));
     struct mio_err why = {0};
     if (j->sink->write(j->sink, j->frame.p, j->frame.n, j->at, &why)) {
         poison(j, &why);
         return refuse(j, err);
     }
     mio_sha256_of(j->frame.p, j->frame.n, j->prev);
-    mio_buf_str(&j->unsynced, mio_buf_view(&j->frame));
+    if (j->cipher
+            .sealed) /* in memory they wait as they would be sealed again, under another number */
+        mio_frame_put(&j->unsynced, type, j->seq + 1, 0, unchained, payload);
+    else
+        mio_buf_str(&j->unsynced, mio_buf_view(&j->frame));
     j->at += j->frame.n;
     j->records++;
     *seq = ++j->seq;
@@ -303,6 +316,8 @@ void mio_jrn_close(struct mio_jrn *j)
     j->sink->close(j->sink);
     mio_buf_free(&j->begin);
     mio_buf_free(&j->frame);
+    mio_buf_free(&j->payload);
+    explicit_bzero(j->cipher.record_key, sizeof j->cipher.record_key);
     mio_buf_free(&j->unsynced);
     pthread_mutex_destroy(&j->mutex);
     pthread_cond_destroy(&j->synced_more);

@@ -38,7 +38,6 @@ struct mio_jrn_replay {
     size_t n;
     uint64_t last_seq;
     uint8_t last_hash[32]; /* of its last record: the next one chains to it */
-    struct mio_str salt;   /* of the state it belongs to */
     size_t valid_bytes; /* the journal is cut here before anything is appended */
     bool ended;         /* an E record is there: the state was written, the journal is spent */
 };

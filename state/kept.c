@@ -5,13 +5,14 @@
 #include "state/fsck.h"
 #include "state/store_impl.h"
 
-static void look_at(struct mio_kept *k)
+static void look_at(struct mio_store *s, struct mio_arena *a, struct mio_kept *k)
 {
     struct mio_arena scratch;
     struct mio_state state;
     struct mio_err why = {0};
     mio_arena_init(&scratch);
-    k->good = mio_state_read(&scratch, k->text, &state, &why) == MIO_OK;
+    k->good = mio_store_unwrap(s, a, k->text, &k->text, &why) == MIO_OK &&
+              mio_state_read(&scratch, k->text, &state, &why) == MIO_OK;
     if (k->good) {
         k->serial = state.serial;
         k->rows = state.nrows;
@@ -41,7 +42,7 @@ enum mio_code mio_store_kept(struct mio_store *s, struct mio_arena *a, struct mi
         (*out)[(*n)++] = (struct mio_kept){.name = g[i].name, .when = g[i].when, .text = g[i].text};
     }
     for (size_t i = 0; i < *n; i++)
-        look_at(&(*out)[i]);
+        look_at(s, a, &(*out)[i]);
     return MIO_OK;
 }
 

@@ -12,12 +12,17 @@ enum mio_code mio_store_open(const struct mio_store_opts *o, struct mio_store **
                              struct mio_err *err)
 {
     struct mio_backend *b;
-    enum mio_code rc = mio_backend_file(o->dir, o->create, &b, err);
-    if (rc)
+    struct mio_sealer *sealer = NULL;
+    enum mio_code rc = o->seal ? mio_sealer_open(o->seal, &sealer, err) : MIO_OK;
+    rc = rc ? rc : mio_backend_file(o->dir, o->create, &b, err);
+    if (rc) {
+        mio_sealer_close(sealer);
         return rc;
+    }
     struct mio_store *s = mio_zalloc(1, sizeof *s);
     mio_arena_init(&s->arena);
     s->b = b;
+    s->sealer = sealer;
     s->stage = mio_arena_str(&s->arena, o->stage);
     s->tag = s->digest = s->lineage = MIO_STR("");
     *out = s;
@@ -32,11 +37,37 @@ void mio_store_close(struct mio_store *s)
         mio_jrn_disown(s->jrn);
     mio_store_unlock(s);
     s->b->ops->close(s->b);
+    mio_sealer_close(s->sealer);
+    explicit_bzero(s->origin.record_key, sizeof s->origin.record_key);
     mio_arena_free(&s->arena);
     free(s);
 }
 
 /* ---- load ---- */
+
+enum mio_code mio_store_unwrap(struct mio_store *s, struct mio_arena *a, struct mio_str text,
+                               struct mio_str *plain, struct mio_err *err)
+{
+    struct mio_seal_about about;
+    struct mio_state_header h;
+    if (!mio_is_sealed(text)) {
+        *plain = text;
+        if (!s->sealer || !mio_sealer_opts(s->sealer)->enforced ||
+            mio_sealer_opts(s->sealer)->accept_clear)
+            return MIO_OK;
+        mio_fail(err, MIO_AUTH, "it is in clear although sealing is enforced");
+        return mio_err_hint(err, "Find out who wrote it. If it is yours, from before sealing: "
+                                 "`mlops-iac state rekey -accept-clear` seals it.");
+    }
+    enum mio_code rc = mio_unseal(s->sealer, a, "state", text, plain, &about, err);
+    if (rc)
+        return rc == MIO_STATE ? mio_err_hint(err, "%s", mio_state_repair) : rc;
+    rc = mio_state_header(a, *plain, &h, err);
+    if (rc == MIO_OK && (!mio_str_eq(h.lineage, about.lineage) || h.serial != about.serial ||
+                         h.epoch != about.epoch))
+        rc = mio_fail(err, MIO_STATE, "sealed as another state than it holds");
+    return rc;
+}
 
 static enum mio_code check_stage(struct mio_store *s, struct mio_str stage, struct mio_err *err)
 {
@@ -75,7 +106,7 @@ static enum mio_code adopt_journal(struct mio_store *s, struct mio_state *state,
     enum mio_code rc = s->b->ops->journal_read(s->b, state->arena, &j, err);
     if (rc || !j.found || !mio_frame_get(j.text, 0, &f) || f.type != 'B')
         return rc;
-    rc = mio_payload_read_begin(state->arena, f.payload, &o, err);
+    rc = mio_begin_get(s->sealer, state->arena, f.payload, &o, err);
     if (rc)
         return rc;
     if (o.begin.base_serial > 0) {
@@ -98,7 +129,8 @@ enum mio_code mio_store_load(struct mio_store *s, struct mio_arena *a, struct mi
     if (rc)
         return rc;
     if (blob.found) {
-        if (mio_state_read(a, blob.text, &state, err))
+        struct mio_str plain;
+        if (mio_store_unwrap(s, a, blob.text, &plain, err) || mio_state_read(a, plain, &state, err))
             return mio_err_wrap(err, "the state in %s", s->b->where);
         rc = check_stage(s, state.stage, err);
     } else {
@@ -144,25 +176,43 @@ static enum mio_code check_no_pending(struct mio_store *s, const struct mio_stat
     return mio_err_hint(err, "Run `mlops-iac apply` (or plan): it carries on from the journal.");
 }
 
-static enum mio_code swap(struct mio_store *s, struct mio_state *next, struct mio_err *err)
+/* The bytes for the backend: sealed, if that is configured. */
+static enum mio_code encode(struct mio_store *s, struct mio_state *state, struct mio_buf *out,
+                            struct mio_str *digest, struct mio_err *err)
+{
+    MIO_AUTO_BUF plain = {0};
+    bool seal = s->sealer && !mio_sealer_opts(s->sealer)->write_clear;
+    struct mio_buf *text = seal ? &plain : out;
+    struct mio_state_header h;
+    struct mio_arena scratch;
+    mio_arena_init(&scratch);
+    mio_state_write(text, state);
+    enum mio_code rc = mio_state_header(&scratch, mio_buf_view(text), &h, err);
+    if (rc == MIO_OK)
+        *digest = mio_arena_str(state->arena, h.sha256);
+    mio_arena_free(&scratch);
+    if (rc || !seal)
+        return rc;
+    struct mio_seal_about about = {MIO_STR("state"), state->lineage, state->serial, state->epoch};
+    rc = mio_seal(s->sealer, &about, mio_buf_view(&plain), out, err);
+    explicit_bzero(plain.p, plain.n);
+    return rc;
+}
+
+enum mio_code mio_store_swap(struct mio_store *s, struct mio_str tag, struct mio_state *next,
+                             struct mio_err *err)
 {
     MIO_AUTO_BUF text = {0};
-    struct mio_str tag;
-    mio_state_write(&text, next);
-    enum mio_code rc = s->b->ops->swap(s->b, &s->arena, s->tag, mio_buf_view(&text), &tag, err);
+    struct mio_str new_tag, digest;
+    enum mio_code rc = encode(s, next, &text, &digest, err);
+    if (rc == MIO_OK)
+        rc = s->b->ops->swap(s->b, &s->arena, tag, mio_buf_view(&text), &new_tag, err);
     if (rc)
         return rc;
-    struct mio_arena scratch;
-    struct mio_state_header h;
-    mio_arena_init(&scratch);
-    rc = mio_state_header(&scratch, mio_buf_view(&text), &h, err);
-    if (rc == MIO_OK) {
-        next->digest = mio_arena_str(next->arena, h.sha256);
-        s->digest = mio_arena_str(&s->arena, h.sha256);
-        s->tag = tag;
-    }
-    mio_arena_free(&scratch);
-    return rc;
+    next->digest = digest;
+    s->digest = mio_arena_str(&s->arena, digest);
+    s->tag = new_tag;
+    return MIO_OK;
 }
 
 static void spend_journal(struct mio_store *s, uint64_t serial)
@@ -191,7 +241,7 @@ static enum mio_code commit_locked(struct mio_store *s, struct mio_state *state,
     if (next.lineage.n == 0)
         next.lineage =
             s->lineage.n ? mio_arena_str(next.arena, s->lineage) : new_lineage(next.arena);
-    rc = swap(s, &next, err);
+    rc = mio_store_swap(s, s->tag, &next, err);
     if (rc)
         return rc;
     next.dirty = false;
@@ -256,22 +306,35 @@ enum mio_code mio_store_judge(struct mio_store *s, const struct mio_jrn_origin *
     return MIO_OK;
 }
 
+/* Keeps what a reopened journal needs, beyond the arena that it was read into. */
+static void remember(struct mio_store *s, const struct mio_jrn_origin *o)
+{
+    s->origin = *o;
+    struct mio_jrn_begin *b = &s->origin.begin;
+    struct mio_str *texts[] = {&b->apply_id,     &b->lineage,     &b->plan_digest,
+                               &b->tool_version, &s->origin.salt, &s->origin.stage};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        *texts[i] = mio_arena_str(&s->arena, *texts[i]);
+}
+
 enum mio_code mio_store_journal(struct mio_store *s, struct mio_arena *a,
                                 const struct mio_state *state, struct mio_jrn_replay *out,
                                 bool *found, struct mio_err *err)
 {
     struct mio_journal_text t;
-    struct mio_jrn_origin o;
+    struct mio_jrn_origin o = {0};
     bool begun;
     *found = false;
     enum mio_code rc = s->b->ops->journal_read(s->b, a, &t, err);
     if (rc || !t.found)
         return rc;
-    rc = mio_replay(a, t.text, t.rescue, &o, out, &begun, err);
+    rc = mio_replay(a, s->sealer, t.text, t.rescue, &o, out, &begun, err);
     if (rc == MIO_OK && begun)
         rc = mio_store_judge(s, &o, out, state, found, err);
     if (rc)
         return mio_err_wrap(err, "the state in %s", s->b->where);
+    if (*found)
+        remember(s, &o);
     if (*found || !s->locked)
         return MIO_OK;
     return mio_store_drop_journal(s, err); /* nothing was started, or all of it is in the state */
@@ -291,11 +354,13 @@ enum mio_code mio_store_begin(struct mio_store *s, const struct mio_state *state
     o.begin.lineage = state->lineage.n ? state->lineage : s->lineage;
     o.begin.base_serial = state->serial;
     o.begin.epoch = state->epoch;
+    MIO_AUTO_BUF begin = {0};
     struct mio_sink *sink;
-    rc = s->b->ops->journal_open(s->b, 0, &sink, err);
+    rc = mio_begin_put(&begin, s->sealer, &o, err);
+    rc = rc ? rc : s->b->ops->journal_open(s->b, 0, &sink, err);
     if (rc)
         return rc;
-    struct mio_jrn *j = mio_jrn_new(sink, &o, 0, 0, NULL, &s->jrn);
+    struct mio_jrn *j = mio_jrn_new(sink, &o, mio_buf_view(&begin), 0, 0, NULL, &s->jrn);
     rc = mio_jrn_start(j, err);
     if (rc) {
         struct mio_err second = {0};
@@ -312,12 +377,17 @@ enum mio_code mio_store_begin(struct mio_store *s, const struct mio_state *state
 enum mio_code mio_store_reopen(struct mio_store *s, const struct mio_jrn_replay *r,
                                struct mio_jrn **out, struct mio_err *err)
 {
+    if (!mio_str_eq(s->origin.begin.apply_id, r->begin.apply_id))
+        return mio_fail(err, MIO_BUG, "a journal is reopened that this store has not read");
+    MIO_AUTO_BUF begin = {0};
     struct mio_sink *sink;
-    enum mio_code rc = s->b->ops->journal_open(s->b, r->valid_bytes, &sink, err);
+    struct mio_jrn_origin o = s->origin;
+    enum mio_code rc = mio_begin_put(&begin, o.sealed ? s->sealer : NULL, &o, err);
+    rc = rc ? rc : s->b->ops->journal_open(s->b, r->valid_bytes, &sink, err);
     if (rc)
         return rc;
-    struct mio_jrn_origin o = {.begin = r->begin, .salt = r->salt, .stage = s->stage};
-    s->jrn = mio_jrn_new(sink, &o, r->valid_bytes, r->last_seq, r->last_hash, &s->jrn);
+    s->jrn = mio_jrn_new(sink, &o, mio_buf_view(&begin), r->valid_bytes, r->last_seq, r->last_hash,
+                         &s->jrn);
     s->journal_ours = true;
     s->took_over = true;
     if (s->lineage.n == 0)

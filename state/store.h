@@ -10,11 +10,13 @@
 #pragma once
 #include "state/journal.h"
 #include "state/model.h"
+#include "state/seal.h"
 
 struct mio_store;
 struct mio_store_opts {
     const char *dir;      /* absolute folder of the state */
     struct mio_str stage; /* "" : the default stage */
+    const struct mio_seal_opts *seal; /* NULL: nothing is sealed. Keys are copied in */
     bool create;          /* make the folder when it is missing (apply); plan leaves the disk alone */
 };
 enum mio_code mio_store_open(const struct mio_store_opts *o, struct mio_store **out,

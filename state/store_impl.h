@@ -7,7 +7,8 @@
 
 struct mio_store {
     struct mio_backend *b;
-    struct mio_arena arena; /* what lives as long as the store: tags, ids */
+    struct mio_sealer *sealer; /* NULL: nothing is sealed */
+    struct mio_arena arena;    /* what lives as long as the store: tags, ids */
     struct mio_str stage;
     struct mio_str tag, digest; /* of what was loaded last; "" when there was nothing */
     struct mio_str lineage; /* of a state that has never been written: as its journal says, or "" */
@@ -15,6 +16,7 @@ struct mio_store {
     bool locked;
     bool journal_ours; /* begun or reopened by this store: a commit makes it superfluous */
     bool took_over;    /* a killed apply was recovered: the next commit begins a new epoch */
+    struct mio_jrn_origin origin; /* of the journal that was read last, for reopening it */
     struct mio_jrn *jrn;
 };
 
@@ -25,3 +27,11 @@ void mio_store_who(struct mio_arena *a, struct mio_str *who, struct mio_str *hos
 enum mio_code mio_store_judge(struct mio_store *s, const struct mio_jrn_origin *o,
                               const struct mio_jrn_replay *r, const struct mio_state *state,
                               bool *live, struct mio_err *err);
+/* The plain text of a state as the backend holds it: unsealed, or as it is if that is allowed.
+ * Errors: MIO_AUTH, MIO_STATE. */
+enum mio_code mio_store_unwrap(struct mio_store *s, struct mio_arena *a, struct mio_str text,
+                               struct mio_str *plain, struct mio_err *err);
+/* Replaces what bears the tag by the state as it is, sealed if that is configured, and remembers it
+ * as loaded. */
+enum mio_code mio_store_swap(struct mio_store *s, struct mio_str tag, struct mio_state *next,
+                             struct mio_err *err);

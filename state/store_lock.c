@@ -129,7 +129,10 @@ enum mio_code mio_store_lock(struct mio_store *s, const char *operation, int64_t
             rc = say_locked(s, &a, held, err);
             break;
         }
-        nap(wait < left ? wait : left, cancel);
+        uint8_t jitter; /* so that many waiters do not come all at once */
+        mio_random(&jitter, sizeof jitter);
+        int64_t ms = wait / 2 + wait * jitter / 512;
+        nap(ms < left ? ms : left, cancel);
         wait = wait * 2 < LONGEST_MS ? wait * 2 : LONGEST_MS;
     }
     s->locked = rc == MIO_OK;
