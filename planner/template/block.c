@@ -2,8 +2,8 @@
  * inside them. */
 #include "planner/template/load.h"
 
-static const char *const roots[] = {"var",   "local", "stage",  "path", "each",
-                                    "count", "self",  "module", "data"};
+/* Not "data": it is a kind of asset too (data.trips), beside the lookups (data.KIND.NAME). */
+static const char *const roots[] = {"var", "local", "stage", "path", "each", "count", "self", "module"};
 
 static bool is_kind(struct mio_load *l, const struct mio_entry *e)
 {

@@ -128,8 +128,8 @@ bool mio_tpl_is_address(struct mio_str s, bool keyed)
     }
     if (i == n)
         return true; /* a module as a whole */
-    if (mio_str_is(parts[i], "data"))
-        i++;
+    if (n - i == 3 && mio_str_is(parts[i], "data"))
+        i++; /* a lookup; data.NAME is an asset */
     return n - i == 2 && name_chars(parts[i]) && is_step(parts[i + 1], keyed);
 }
 

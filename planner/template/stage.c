@@ -112,7 +112,8 @@ static void set_block(struct mio_load *l, struct mio_template *root, const struc
         return;
     for (size_t i = 0; t && i < t->blocks.n; i++) {
         struct mio_block *b = &t->blocks.items[i];
-        bool data = mio_str_starts(rest, "data.");
+        /* data.KIND.NAME is a lookup, data.NAME an asset. */
+        bool data = mio_str_starts(rest, "data.") && mio_str_find(mio_str_sub(rest, 5, rest.n), '.') >= 0;
         struct mio_str s = data ? mio_str_sub(rest, 5, rest.n) : rest;
         if (data != b->is_data || s.n != b->kind.n + 1 + b->name.n || s.p[b->kind.n] != '.' ||
             !mio_str_eq(mio_str_sub(s, 0, b->kind.n), b->kind) ||
