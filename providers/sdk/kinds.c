@@ -11,7 +11,7 @@
      __VA_ARGS__}
 #define END {.size = sizeof(struct mlops_field)}
 
-enum {
+enum { /* lengths of time are STRING, so that 90, 90s, 5m and PT5M all fit */
     NONE = 0,
     REQ = MLOPS_REQUIRED,
     FIXED = MLOPS_CREATE_ONLY,
@@ -93,8 +93,8 @@ const struct mlops_field mio_compute_fields[] = {
     F("min_instances", INTEGER, NONE, "Fewest machines kept.", .dflt = "0", .minimum = "0"),
     F("max_instances", INTEGER, NONE, "Most machines at once: how many jobs run side by side.",
       .dflt = "1", .minimum = "1"),
-    F("idle_time_before_scale_down", INTEGER, TIME, "Idle time after which a machine goes.",
-      .unit = "seconds", .minimum = "0"),
+    F("idle_time_before_scale_down", STRING, TIME, "Idle time after which a machine goes.",
+      .unit = "seconds"),
     F("resources", OBJECT, NONE, "What one machine gives to a job.", .fields = resources),
     F("ssh_settings", ANY, FIXED, "Access to the machines over ssh."),
     F("ssh_public_access_enabled", BOOL, FIXED, "Whether ssh is open to the public network."),
@@ -193,10 +193,10 @@ const struct mlops_field mio_model_fields[] = {
 };
 
 static const struct mlops_field job_limits[] = {
-    F("timeout", INTEGER, TIME, "Longest run.", .unit = "seconds", .minimum = "1"),
+    F("timeout", STRING, TIME, "Longest run.", .unit = "seconds"),
     F("max_total_trials", INTEGER, NONE, "Trials of a sweep.", .minimum = "1"),
     F("max_concurrent_trials", INTEGER, NONE, "Trials at once.", .minimum = "1"),
-    F("trial_timeout", INTEGER, TIME, "Longest trial.", .unit = "seconds", .minimum = "1"),
+    F("trial_timeout", STRING, TIME, "Longest trial.", .unit = "seconds"),
     END,
 };
 const struct mlops_field mio_job_fields[] = {
@@ -255,9 +255,9 @@ const struct mlops_field mio_endpoint_fields[] = {
 };
 
 static const struct mlops_field probe_fields[] = {
-    F("initial_delay", INTEGER, TIME, "Before the first probe.", .unit = "seconds", .minimum = "0"),
-    F("period", INTEGER, TIME, "Between probes.", .unit = "seconds", .minimum = "1"),
-    F("timeout", INTEGER, TIME, "A probe may take.", .unit = "seconds", .minimum = "1"),
+    F("initial_delay", STRING, TIME, "Before the first probe.", .unit = "seconds"),
+    F("period", STRING, TIME, "Between probes.", .unit = "seconds"),
+    F("timeout", STRING, TIME, "A probe may take.", .unit = "seconds"),
     F("success_threshold", INTEGER, NONE, "Good probes in a row that make it well.",
       .minimum = "1"),
     F("failure_threshold", INTEGER, NONE, "Bad probes in a row that make it ill.", .minimum = "1"),
