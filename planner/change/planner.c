@@ -507,42 +507,65 @@ static void visit_all(struct mio_planner *p)
     }
 }
 
-/* Every change of the plan, told to the plugins that want to look before the first write. */
+/* ---- preflight ---- */
+
+enum { PREFLIGHT_PART = 20000 };
+
+static struct mio_value told_change(struct mio_planner *p, const struct mio_step *s)
+{
+    struct mio_pair *pairs = MIO_NEW_N(p->arena, struct mio_pair, 4);
+    pairs[0] = (struct mio_pair){MIO_STR("address"), mio_string(s->change->address)};
+    pairs[1] = (struct mio_pair){MIO_STR("kind"), mio_string(s->change->kind)};
+    pairs[2] = (struct mio_pair){MIO_STR("action"), mio_string_z(mio_action_name(s->change->action))};
+    pairs[3] = (struct mio_pair){MIO_STR("inputs"), s->inputs};
+    return mio_map(pairs, 4);
+}
+
+static void answer_to_diags(struct mio_planner *p, struct mio_value answer)
+{
+    for (uint32_t i = 0; answer.type == MIO_LIST && i < answer.n; i++) {
+        struct mio_value a = answer.items[i];
+        struct mio_err one = {.code = MIO_REALITY};
+        snprintf(one.message, sizeof one.message, "%.*s", MIO_FMT(mio_get_str(a, "message")));
+        snprintf(one.hint, sizeof one.hint, "%.*s", MIO_FMT(mio_get_str(a, "hint")));
+        mio_err_address(&one, mio_get_str(a, "address"));
+        const struct mio_change *c = mio_plan_find(p->plan, mio_get_str(a, "address"));
+        if (c)
+            mio_err_at(&one, c->pos);
+        mio_diags_add(p->diags, mio_str_is(mio_get_str(a, "severity"), "warning") ? MIO_WARNING : MIO_ERROR, &one);
+    }
+}
+
+/* Every change of one provider, told to its plugin before the first write; a very large plan comes in parts. */
+static void preflight_one(struct mio_planner *p, struct mio_prov *prov)
+{
+    struct mio_value *items = MIO_NEW_N(p->arena, struct mio_value, PREFLIGHT_PART);
+    size_t n = 0;
+    for (size_t i = 0; i <= p->nsteps; i++) {
+        struct mio_step *s = i < p->nsteps ? p->steps[i] : NULL;
+        if (s && s->change && s->change->action != MIO_NOOP && !s->change->is_data &&
+            mio_str_eq(s->change->provider, prov->name))
+            items[n++] = told_change(p, s);
+        if (n == 0 || (n < PREFLIGHT_PART && i < p->nsteps))
+            continue;
+        struct mio_value answer = mio_null();
+        struct mio_err err = {0};
+        bool supported;
+        if (mio_provider_preflight(prov->plugin, p->arena, mio_list(items, n), &supported, &answer, &err)) {
+            mio_diags_add(p->diags, MIO_ERROR, &err);
+            return;
+        }
+        answer_to_diags(p, answer);
+        n = 0;
+    }
+}
+
 static void preflight(struct mio_planner *p)
 {
     for (size_t k = 0; k < p->provs->n; k++) {
         struct mio_prov *prov = &p->provs->items[k];
-        struct mio_value *items = NULL, answer = mio_null();
-        size_t n = 0, cap = 0;
-        bool supported;
-        struct mio_err err = {0};
-        if (!prov->configured || !prov->schema || !(prov->schema->caps & MLOPS_CAP_PREFLIGHT))
-            continue;
-        for (size_t i = 0; i < p->nsteps; i++) {
-            struct mio_step *s = p->steps[i];
-            if (!s || !s->change || s->change->action == MIO_NOOP || s->change->is_data ||
-                !mio_str_eq(s->change->provider, prov->name))
-                continue;
-            struct mio_pair *pairs = MIO_NEW_N(p->arena, struct mio_pair, 5);
-            pairs[0] = (struct mio_pair){MIO_STR("address"), mio_string(s->change->address)};
-            pairs[1] = (struct mio_pair){MIO_STR("kind"), mio_string(s->change->kind)};
-            pairs[2] = (struct mio_pair){MIO_STR("action"), mio_string_z(mio_action_name(s->change->action))};
-            pairs[3] = (struct mio_pair){MIO_STR("inputs"), s->inputs};
-            pairs[4] = (struct mio_pair){MIO_STR("prior"), s->row ? s->observed : mio_null()};
-            MIO_PUSH(p->arena, items, n, cap) = mio_map(pairs, 5);
-        }
-        if (n && mio_provider_preflight(prov->plugin, p->arena, mio_list(items, n), &supported, &answer, &err)) {
-            mio_diags_add(p->diags, MIO_ERROR, &err);
-            continue;
-        }
-        for (uint32_t i = 0; answer.type == MIO_LIST && i < answer.n; i++) {
-            struct mio_err one = {.code = MIO_REALITY};
-            snprintf(one.message, sizeof one.message, "%.*s", MIO_FMT(mio_get_str(answer.items[i], "message")));
-            snprintf(one.hint, sizeof one.hint, "%.*s", MIO_FMT(mio_get_str(answer.items[i], "hint")));
-            mio_err_address(&one, mio_get_str(answer.items[i], "address"));
-            mio_diags_add(p->diags, mio_str_is(mio_get_str(answer.items[i], "severity"), "warning")
-                                        ? MIO_WARNING : MIO_ERROR, &one);
-        }
+        if (prov->configured && prov->schema && (prov->schema->caps & MLOPS_CAP_PREFLIGHT))
+            preflight_one(p, prov);
     }
 }
 
@@ -589,7 +612,8 @@ enum mio_code mio_planner_run(struct mio_planner *p)
         outputs(p);
     if (p->mode == MIO_PLAN_NORMAL) {
         mio_checks_run(p->st, p->plan);
-        preflight(p);
+        if (!p->validating)
+            preflight(p);
     }
     return p->diags->errors > before ? MIO_TEMPLATE : MIO_OK;
 }
