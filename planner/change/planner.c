@@ -509,16 +509,17 @@ static void visit_all(struct mio_planner *p)
 
 /* ---- preflight ---- */
 
-enum { PREFLIGHT_PART = 20000 };
+enum { PREFLIGHT_PART = 10000 };
 
 static struct mio_value told_change(struct mio_planner *p, const struct mio_step *s)
 {
-    struct mio_pair *pairs = MIO_NEW_N(p->arena, struct mio_pair, 4);
+    struct mio_pair *pairs = MIO_NEW_N(p->arena, struct mio_pair, 5);
     pairs[0] = (struct mio_pair){MIO_STR("address"), mio_string(s->change->address)};
     pairs[1] = (struct mio_pair){MIO_STR("kind"), mio_string(s->change->kind)};
     pairs[2] = (struct mio_pair){MIO_STR("action"), mio_string_z(mio_action_name(s->change->action))};
     pairs[3] = (struct mio_pair){MIO_STR("inputs"), s->inputs};
-    return mio_map(pairs, 4);
+    pairs[4] = (struct mio_pair){MIO_STR("prior"), s->row && !s->gone ? s->observed : mio_null()};
+    return mio_map(pairs, 5);
 }
 
 static void answer_to_diags(struct mio_planner *p, struct mio_value answer)

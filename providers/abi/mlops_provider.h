@@ -221,8 +221,8 @@ struct mlops_list_args {
     uint32_t size;
     const char *kind;
 };
-/* The changes of a plan, before the first write, in parts of at most 20,000. changes: JSON list of {address, kind,
- * action, inputs}. answer(): JSON list of {address, severity: error|warning, message, hint}. */
+/* The changes of a plan, before the first write, in parts of at most 10,000. changes: JSON list of {address, kind,
+ * action, inputs, prior}. answer(): JSON list of {address, severity: error|warning, message, hint}. */
 struct mlops_preflight_args {
     uint32_t size;
     const char *changes;
