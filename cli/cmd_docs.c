@@ -90,7 +90,7 @@ static void put_man_command(struct mio_buf *b, const struct mio_command *c)
     put_man_options(b, c->options);
 }
 
-static void put_man(struct mio_buf *b)
+void mio_docs_man(struct mio_buf *b)
 {
     mio_buf_z(b,
               ".TH MLOPS\\-IAC 1 \"\" \"mlops\\-iac " MIO_VERSION "\"\n"
@@ -151,7 +151,7 @@ static void put_option_links(struct mio_buf *b, uint64_t set)
         mio_buf_z(b, ".\n\n");
 }
 
-static void put_markdown(struct mio_buf *b)
+void mio_docs_markdown(struct mio_buf *b)
 {
     mio_buf_z(
         b,
@@ -199,9 +199,9 @@ static void put_markdown(struct mio_buf *b)
 enum mio_code mio_cmd_docs(struct mio_cli *c)
 {
     if (mio_str_is(mio_str_z(c->args[0]), "man"))
-        put_man(&c->out.buf);
+        mio_docs_man(&c->out.buf);
     else if (mio_str_is(mio_str_z(c->args[0]), "markdown"))
-        put_markdown(&c->out.buf);
+        mio_docs_markdown(&c->out.buf);
     else
         return mio_cli_usage(c, "There are man and markdown.", "no manual as \"%s\"", c->args[0]);
     return MIO_OK;

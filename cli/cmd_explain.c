@@ -164,7 +164,7 @@ static void put_cause(struct mio_cli *c, const struct mio_change *ch, const stru
 {
     enum { BRIEF = 200 };
     struct mio_buf *b = &c->out.buf;
-    struct mio_str place = place_of(c, d->pos);
+    struct mio_str place = d->place.n ? d->place : place_of(c, d->pos);
     mio_buf_z(b, "  ");
     mio_put_safe(b, d->path);
     mio_buf_z(b, ": ");
@@ -239,7 +239,7 @@ static void put_json_cause(struct mio_cli *c, struct mio_jout *j, const struct m
     mio_jout_kvalue(j, "before", value_at(ch->before, d->path));
     mio_jout_kvalue(j, "after", value_at(ch->after, d->path));
     mio_jout_kstr(j, "expression", d->source);
-    mio_jout_kstr(j, "at", place_of(c, d->pos));
+    mio_jout_kstr(j, "at", d->place.n ? d->place : place_of(c, d->pos));
     mio_jout_key(j, "inputs");
     mio_jout_open(j, '[');
     for (size_t i = 0; i < d->ninputs; i++) {

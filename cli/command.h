@@ -35,6 +35,10 @@ void mio_help_overview(struct mio_buf *b);
 void mio_help_group(struct mio_buf *b, struct mio_str group);
 void mio_help_command(struct mio_buf *b, const struct mio_command *c);
 
+/* cmd_docs.c: the manual page (roff) and docs/cli.md. */
+void mio_docs_man(struct mio_buf *b);
+void mio_docs_markdown(struct mio_buf *b);
+
 /* The functions, one file each. */
 enum mio_code mio_cmd_apply(struct mio_cli *c);
 enum mio_code mio_cmd_completion(struct mio_cli *c);
