@@ -93,23 +93,36 @@ static char param(const struct mio_func *f, size_t i, bool *nullable)
     return letter;
 }
 
+static const struct mio_typespec ANY = {.kind = T_ANY}, BOOL = {.kind = T_BOOL},
+                                 NUMBER = {.kind = T_NUMBER}, STRING = {.kind = T_STRING},
+                                 LIST = {.kind = T_LIST, .elem = &ANY},
+                                 BOOLS = {.kind = T_LIST, .elem = &BOOL},
+                                 STRINGS = {.kind = T_LIST, .elem = &STRING},
+                                 SET = {.kind = T_SET, .elem = &ANY},
+                                 GROUPS = {.kind = T_MAP, .elem = &STRINGS};
+
+static const struct {
+    char letter;
+    enum mio_type type;
+    const struct mio_typespec *spec; /* what a value is converted to */
+} LETTERS[] = {
+    {'s', MIO_STRING, &STRING}, {'n', MIO_NUMBER, &NUMBER}, {'b', MIO_BOOL, &BOOL},
+    {'l', MIO_LIST, &LIST},     {'L', MIO_LIST, &STRINGS},  {'B', MIO_LIST, &BOOLS},
+    {'t', MIO_LIST, &SET},      {'q', MIO_LIST, NULL},      {'m', MIO_MAP, NULL},
+    {'M', MIO_MAP, &GROUPS},    {'.', MIO_UNKNOWN, NULL},
+};
+
+static size_t letter_row(char letter)
+{
+    size_t i = 0;
+    while (LETTERS[i].letter != letter && LETTERS[i].letter != '.')
+        i++;
+    return i;
+}
+
 enum mio_type mio_func_type(char letter)
 {
-    switch (letter) {
-    case 's':
-        return MIO_STRING;
-    case 'n':
-        return MIO_NUMBER;
-    case 'b':
-        return MIO_BOOL;
-    case 'l':
-    case 't':
-        return MIO_LIST;
-    case 'm':
-        return MIO_MAP;
-    default:
-        return MIO_UNKNOWN;
-    }
+    return LETTERS[letter_row(letter)].type;
 }
 
 /* ---- errors ---- */
@@ -134,30 +147,27 @@ enum mio_code mio_call_fail(const struct mio_call *c, size_t arg, const char *hi
 
 static enum mio_code convert(struct mio_call *c, size_t i, char letter, struct mio_value *v)
 {
-    struct mio_err err = {0};
-    enum mio_code code = MIO_OK;
-    const char *wanted = NULL;
+    size_t row = letter_row(letter);
+    enum mio_type type = LETTERS[row].type;
+    const struct mio_typespec *spec = LETTERS[row].spec;
+    if (type == MIO_UNKNOWN || (v->type == (uint8_t)type && type <= MIO_STRING))
+        return MIO_OK;
     if (v->type == MIO_UNKNOWN) {
-        enum mio_type t = mio_func_type(letter);
-        if ((letter == 'l' && v->hint >= MIO_BOOL && v->hint <= MIO_STRING))
-            wanted = "a list";
-        else if (t != MIO_UNKNOWN && v->hint == MIO_UNKNOWN)
-            v->hint = (uint8_t)t;
-    } else if (letter == 's') {
-        code = mio_to_string(c->a, *v, v, &err);
-    } else if (letter == 'n') {
-        code = mio_to_number(c->a, *v, v, &err);
-    } else if (letter == 'b') {
-        code = mio_to_bool(*v, v, &err);
-    } else if ((letter == 'l' || letter == 't') && v->type != MIO_LIST && v->type != MIO_NULL) {
-        wanted = "a list";
-    } else if (letter == 'm' && v->type != MIO_MAP && v->type != MIO_NULL) {
-        wanted = "a map";
+        bool scalar = v->hint >= MIO_BOOL && v->hint <= MIO_STRING;
+        if (scalar && type >= MIO_LIST)
+            return mio_call_fail(c, i, NULL, "a %s is required, this will be a %s",
+                                 mio_type_name(type), mio_type_name((enum mio_type)v->hint));
+        if (v->hint == MIO_UNKNOWN)
+            v->hint = (uint8_t)type;
+        return MIO_OK;
     }
-    if (wanted)
-        return mio_call_fail(c, i, NULL, "%s is required, this is a %s", wanted,
+    if (!spec && v->type != (uint8_t)type && v->type != MIO_NULL)
+        return mio_call_fail(c, i, NULL, "a %s is required, this is a %s", mio_type_name(type),
                              mio_type_name((enum mio_type)v->type));
-    return code ? mio_call_fail(c, i, *err.hint ? err.hint : NULL, "%s", err.message) : MIO_OK;
+    struct mio_err err = {0};
+    if (!spec || !mio_typespec_convert(c->a, spec, *v, v, &err))
+        return MIO_OK;
+    return mio_call_fail(c, i, *err.hint ? err.hint : NULL, "%s", err.message);
 }
 
 enum mio_code mio_func_call(struct mio_call *c, struct mio_value *args, struct mio_value *out)
@@ -176,7 +186,7 @@ enum mio_code mio_func_call(struct mio_call *c, struct mio_value *args, struct m
         if (args[i].type == MIO_NULL && !nullable)
             return mio_call_fail(c, i, "guard it with coalesce() or a condition",
                                  "the value is null");
-        enum mio_code code = letter == '.' ? MIO_OK : convert(c, i, letter, &args[i]);
+        enum mio_code code = convert(c, i, letter, &args[i]);
         if (code)
             return code;
         unknown |= args[i].type == MIO_UNKNOWN || (!(f->flags & FN_NESTED) && mio_has_unknown(args[i]));

@@ -20,7 +20,8 @@ enum {
 struct mio_func {
     const char *name;
     mio_func_impl *impl;
-    /* One letter a parameter: s string, n number, b bool, l list, t list or set, m map, . anything; behind it
+    /* One letter a parameter: s string, n number, b bool, . anything; l list and t set, elements made of one
+     * type, L of strings, B of bools; q list or set as it is; m map, M map of lists of strings; behind it
      * ? may be null, * none or more of it (last only), + one or more, 0 may be left out (last only). */
     const char *params;
     char returns; /* the same letters */
@@ -52,6 +53,13 @@ enum mio_type mio_func_type(char letter);
 struct mio_buf;
 /* The value as jsonencode() writes it; unknown values as null. */
 void mio_put_json(struct mio_arena *a, struct mio_buf *b, struct mio_value v);
+/* replace() with a regular expression: argument 0 with its matches replaced, into b. */
+enum mio_code mio_regex_replace(struct mio_call *c, struct mio_str pattern, struct mio_buf *b);
+/* The file below scope->dir that argument `arg` names, read whole. */
+enum mio_code mio_call_file(struct mio_call *c, size_t arg, struct mio_str *text);
+/* A template (file or text) evaluated with the names of a map alone. */
+enum mio_code mio_call_template(struct mio_call *c, struct mio_str text, struct mio_value names,
+                                struct mio_value *out);
 
 #define FUNCTION(name, params, returns, flags, signature, help, example, result)                   \
     mio_func_impl mio_fn_##name;

@@ -1,10 +1,9 @@
-/* planner/expr/func_collection.c: lists and maps. */
+/* planner/expr/func_collection.c: lists and maps alike, and maps. */
 #include "planner/expr/convert.h"
 #include "planner/expr/eval.h"
 #include "planner/expr/func.h"
 #include "planner/expr/text.h"
-
-enum { MAX_ELEMENTS = 1000000 };
+#include "providers/sdk/map.h"
 
 enum mio_code mio_fn_length(struct mio_call *c, struct mio_value *out)
 {
@@ -16,20 +15,6 @@ enum mio_code mio_fn_length(struct mio_call *c, struct mio_value *out)
     else
         return mio_call_fail(c, 0, NULL, "a %s has no length",
                              mio_type_name((enum mio_type)v.type));
-    return MIO_OK;
-}
-
-enum mio_code mio_fn_concat(struct mio_call *c, struct mio_value *out)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < c->n; i++)
-        n += c->args[i].n;
-    struct mio_value *items = mio_arena_alloc(c->a, n * sizeof *items), *to = items;
-    for (size_t i = 0; i < c->n; i++) {
-        memcpy(to, c->args[i].items, c->args[i].n * sizeof *items);
-        to += c->args[i].n;
-    }
-    *out = mio_list(items, n);
     return MIO_OK;
 }
 
@@ -78,45 +63,94 @@ enum mio_code mio_fn_lookup(struct mio_call *c, struct mio_value *out)
     return MIO_OK;
 }
 
-enum mio_code mio_fn_contains(struct mio_call *c, struct mio_value *out)
+enum mio_code mio_fn_zipmap(struct mio_call *c, struct mio_value *out)
 {
-    struct mio_value list = c->args[0];
-    bool found = false;
-    for (uint32_t i = 0; !found && i < list.n; i++)
-        found = mio_equal(list.items[i], c->args[1]);
-    *out = mio_bool(found);
+    struct mio_value keys = c->args[0], values = c->args[1];
+    if (keys.n != values.n)
+        return mio_call_fail(c, 1, NULL, "there are %u keys and %u values", keys.n, values.n);
+    struct mio_pair *pairs = mio_arena_alloc(c->a, keys.n * sizeof *pairs);
+    for (uint32_t i = 0; i < keys.n; i++) {
+        if (keys.items[i].type == MIO_NULL)
+            return mio_call_fail(c, 0, NULL, "key %u is null", i);
+        pairs[i] = (struct mio_pair){mio_value_str(keys.items[i]), values.items[i]};
+    }
+    *out = mio_map(pairs, keys.n);
     return MIO_OK;
 }
 
+/* {a = [1, 2]} becomes {1 = [a], 2 = [a]}; the keys arrive in order, so the lists are sorted. */
+enum mio_code mio_fn_transpose(struct mio_call *c, struct mio_value *out)
+{
+    struct mio_value map = c->args[0];
+    struct group {
+        struct mio_value *items;
+        size_t n, cap;
+    } *groups = NULL;
+    struct mio_index seen;
+    struct mio_pair *pairs = NULL;
+    size_t n = 0, cap = 0, group_cap = 0;
+    mio_index_init(&seen, c->a, map.n);
+    for (uint32_t i = 0; i < map.n; i++) {
+        struct mio_value list = map.pairs[i].value;
+        for (uint32_t k = 0; k < list.n; k++) {
+            uintptr_t at = n;
+            struct mio_str key = mio_value_str(list.items[k]);
+            if (list.items[k].type != MIO_STRING)
+                return mio_call_fail(c, 0, NULL, "an element of a list is null");
+            if (!mio_index_get(&seen, key, &at)) {
+                mio_index_add(&seen, key, n);
+                groups = mio_arena_grow(c->a, groups, n, &group_cap, sizeof *groups);
+                groups[n] = (struct group){0};
+                MIO_PUSH(c->a, pairs, n, cap).key = key;
+            }
+            struct group *g = &groups[at];
+            MIO_PUSH(c->a, g->items, g->n, g->cap) = mio_string(map.pairs[i].key);
+        }
+    }
+    for (size_t i = 0; i < n; i++)
+        pairs[i].value = mio_list(groups[i].items, groups[i].n);
+    *out = mio_map(pairs, n);
+    return MIO_OK;
+}
+
+enum mio_code mio_fn_one(struct mio_call *c, struct mio_value *out)
+{
+    struct mio_value list = c->args[0];
+    if (list.n > 1)
+        return mio_call_fail(c, 0, NULL, "it has %u elements, at most one is allowed", list.n);
+    *out = list.n ? list.items[0] : mio_null();
+    return MIO_OK;
+}
+
+/* The first argument that counts, in the type all of them have in common. */
 enum mio_code mio_fn_coalesce(struct mio_call *c, struct mio_value *out)
 {
+    struct mio_value *all = mio_arena_alloc(c->a, c->n * sizeof *all);
+    memcpy(all, c->args, c->n * sizeof *all);
+    if (!mio_unify_values(c->a, all, c->n))
+        return mio_call_fail(c, 0, NULL, "the values have no type in common");
     for (size_t i = 0; i < c->n; i++) {
-        struct mio_value v = c->args[i];
-        if (v.type == MIO_NULL || (v.type == MIO_STRING && !v.n))
+        if (all[i].type == MIO_NULL || (all[i].type == MIO_STRING && !all[i].n))
             continue;
-        *out = v;
+        *out = all[i];
         return MIO_OK;
     }
     return mio_call_fail(c, 0, NULL, "every value is null or empty");
 }
 
-enum mio_code mio_fn_range(struct mio_call *c, struct mio_value *out)
+enum mio_code mio_fn_coalescelist(struct mio_call *c, struct mio_value *out)
 {
-    int64_t v[3];
-    for (size_t i = 0; i < c->n; i++)
-        if (!mio_value_i64(c->args[i], &v[i]))
-            return mio_call_fail(c, i, NULL, "a whole number is required");
-    int64_t from = c->n > 1 ? v[0] : 0, to = c->n > 1 ? v[1] : v[0];
-    int64_t step = c->n > 2 ? v[2] : from <= to ? 1 : -1;
-    if (!step || (step > 0) != (from <= to))
-        return mio_call_fail(c, 2, NULL, "the step never reaches the limit");
-    struct mio_value *items = NULL;
-    size_t n = 0, cap = 0;
-    for (int64_t i = from; step > 0 ? i < to : i > to; i += step) {
-        if (n == MAX_ELEMENTS)
-            return mio_call_fail(c, 0, NULL, "more than %d elements", MAX_ELEMENTS);
-        MIO_PUSH(c->a, items, n, cap) = mio_number_i64(c->a, i);
+    for (size_t i = 0; i < c->n; i++) {
+        struct mio_value v = c->args[i];
+        if (v.type == MIO_UNKNOWN)
+            return MIO_OK; /* *out is unknown already */
+        if (v.type != MIO_LIST && v.type != MIO_NULL)
+            return mio_call_fail(c, i, NULL, "a list is required, this is a %s",
+                                 mio_type_name((enum mio_type)v.type));
+        if (!v.n)
+            continue;
+        *out = v;
+        return MIO_OK;
     }
-    *out = mio_list(items, n);
-    return MIO_OK;
+    return mio_call_fail(c, 0, NULL, "every list is null or empty");
 }

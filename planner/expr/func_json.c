@@ -2,6 +2,7 @@
 #include "planner/expr/convert.h"
 #include "planner/expr/func.h"
 #include "planner/expr/number.h"
+#include "planner/expr/text.h"
 #include "providers/sdk/json.h"
 
 /* < > & and the two line separators are escaped, so that the text may stand in HTML and JavaScript. */
@@ -69,5 +70,37 @@ enum mio_code mio_fn_jsonencode(struct mio_call *c, struct mio_value *out)
     mio_buf_init(&b, 0);
     mio_put_json(c->a, &b, c->args[0]);
     *out = mio_string(mio_arena_str(c->a, mio_buf_view(&b)));
+    return MIO_OK;
+}
+
+/* Numbers in Terraform's form, text in normal form. */
+static struct mio_value normal(struct mio_arena *a, struct mio_value v)
+{
+    if (v.type == MIO_STRING)
+        return mio_string(mio_text_nfc(a, mio_value_str(v)));
+    if (v.type == MIO_NUMBER)
+        mio_num_literal(a, mio_value_str(v), &v);
+    if (v.type == MIO_LIST) {
+        struct mio_value *items = mio_arena_alloc(a, v.n * sizeof *items);
+        for (uint32_t i = 0; i < v.n; i++)
+            items[i] = normal(a, v.items[i]);
+        return mio_list(items, v.n);
+    }
+    if (v.type == MIO_MAP) {
+        struct mio_pair *pairs = mio_arena_alloc(a, v.n * sizeof *pairs);
+        for (uint32_t i = 0; i < v.n; i++)
+            pairs[i] = (struct mio_pair){mio_text_nfc(a, v.pairs[i].key), normal(a, v.pairs[i].value)};
+        return mio_map(pairs, v.n);
+    }
+    return v;
+}
+
+enum mio_code mio_fn_jsondecode(struct mio_call *c, struct mio_value *out)
+{
+    struct mio_err err = {0};
+    struct mio_value v;
+    if (mio_json_read(c->a, mio_value_str(c->args[0]), NULL, &v, &err))
+        return mio_call_fail(c, 0, *err.hint ? err.hint : NULL, "%s", err.message);
+    *out = normal(c->a, v);
     return MIO_OK;
 }

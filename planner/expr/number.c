@@ -210,3 +210,52 @@ bool mio_num_double(struct mio_arena *a, double d, struct mio_value *out)
     }
     return mio_num_parse(a, mio_str_z(text), out) && (out->s = mio_arena_z(a, mio_value_str(*out)));
 }
+
+enum mio_code mio_num_round(struct mio_arena *a, struct mio_value x, bool down,
+                            struct mio_value *out, struct mio_err *err)
+{
+    int64_t ignored;
+    if (small(x, &ignored)) {
+        *out = x;
+        return MIO_OK;
+    }
+    MPFR_DECL_INIT(p, PRECISION);
+    if (!load(p, mio_value_str(x)))
+        return range(err);
+    if (down)
+        mpfr_floor(p, p);
+    else
+        mpfr_ceil(p, p);
+    return store(a, p, out) ? MIO_OK : range(err);
+}
+
+/* GMP takes A-Z before a-z in bases above 36, people write it the other way round. */
+static char swap_case(char c)
+{
+    return (char)(isupper((unsigned char)c) ? tolower(c) : toupper(c));
+}
+
+bool mio_num_base(struct mio_arena *a, struct mio_str text, int base, struct mio_value *out)
+{
+    size_t sign = text.n && (*text.p == '-' || *text.p == '+');
+    if (text.n == sign || text.n > MAX_EXPONENT)
+        return false;
+    char *z = mio_arena_alloc(a, text.n + 1);
+    for (size_t i = sign; i < text.n; i++) {
+        if (!isalnum((unsigned char)text.p[i]))
+            return false;
+        z[i - sign] = base > 36 ? swap_case(text.p[i]) : text.p[i];
+    }
+    z[text.n - sign] = 0;
+    mpz_t n;
+    bool ok = !mpz_init_set_str(n, z, base);
+    if (ok) {
+        char *digits = mio_arena_alloc(a, mpz_sizeinbase(n, 10) + 3);
+        *digits = '-';
+        mpz_get_str(digits + 1, 10, n);
+        bool neg = mpz_sgn(n) && *text.p == '-';
+        *out = mio_number(mio_str_z(neg ? digits : digits + 1));
+    }
+    mpz_clear(n);
+    return ok;
+}
