@@ -577,10 +577,11 @@ enum mio_code mio_planner_run(struct mio_planner *p)
     p->sha = mio_sha256_new();
     mio_buf_init(&p->scratch, 0);
     p->claimed = mio_arena_zalloc(p->arena, p->state->nrows + 1);
-    mio_stack_expand(p->st);
-    if (mio_refresh_collect(p->refresh, &err))
+    mio_stack_expand(p->st); /* what is wrong here does not keep the rest from being looked at */
+    bool readable = mio_refresh_collect(p->refresh, &err) == MIO_OK;
+    if (!readable)
         mio_diags_add(p->diags, MIO_ERROR, &err);
-    if (p->diags->errors == before && p->mode != MIO_PLAN_REFRESH_ONLY) {
+    if (readable && p->mode != MIO_PLAN_REFRESH_ONLY) {
         if (p->mode == MIO_PLAN_DESTROY)
             destroy_all(p);
         else

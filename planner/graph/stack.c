@@ -290,9 +290,11 @@ enum mio_code mio_stack_expand_res(struct mio_stack *st, struct mio_res *r, stru
                  MIO_FMT(r->block->kind), MIO_FMT(r->block->name));
         return mio_err_at(err, r->block->pos);
     }
-    if (r->visit == MIO_VISIT_FAILED)
+    if (r->visit == MIO_VISIT_FAILED) {
+        err->reported = true;
         return mio_fail(err, MIO_TEMPLATE, "%.*s.%.*s could not be unfolded", MIO_FMT(r->block->kind),
                         MIO_FMT(r->block->name));
+    }
     struct mio_deps *outer = st->collect;
     r->visit = MIO_VISIT_BUSY;
     st->kept++;
@@ -304,6 +306,7 @@ enum mio_code mio_stack_expand_res(struct mio_stack *st, struct mio_res *r, stru
     if (rc) {
         mio_err_at(err, r->block->pos);
         mio_diags_add(st->diags, MIO_ERROR, err);
+        err->reported = true;
     }
     return rc;
 }

@@ -302,10 +302,11 @@ static enum mio_code check_targets(struct mio_engine *e, const char *const *list
 enum mio_code mio_engine_plan(struct mio_engine *e, const struct mio_plan_opts *o, const struct mio_plan **out)
 {
     enum mio_code rc;
-    if ((rc = check_targets(e, o->targets, o->ntargets, "-target")) ||
+    if ((rc = mio_engine_stack(e, true, false)) == MIO_TEMPLATE)
+        mio_engine_find_more(e);
+    if (rc || (rc = check_targets(e, o->targets, o->ntargets, "-target")) ||
         (rc = check_targets(e, o->excludes, o->nexcludes, "-exclude")) ||
         (rc = check_targets(e, o->replaces, o->nreplaces, "-replace")) ||
-        (rc = mio_engine_stack(e, true, false)) ||
         (rc = mio_engine_load(e, o->mode == MIO_PLAN_DESTROY ? "destroy" : "plan")) ||
         (rc = refuse_unconfirmed(e)) || (rc = mio_engine_configure(e)))
         return rc;

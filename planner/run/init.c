@@ -99,11 +99,9 @@ static enum mio_code ask(struct mio_engine *e, struct mio_step *s)
 }
 
 /* The planner over an empty state, with everything that only apply can know left unknown. */
-enum mio_code mio_engine_validate(struct mio_engine *e)
+static enum mio_code look_through(struct mio_engine *e)
 {
-    enum mio_code rc = mio_engine_stack(e, true, true);
-    if (rc)
-        return rc;
+    enum mio_code rc;
     mio_state_init(&e->state, &e->arena, e->tpl->stage);
     e->plan = (struct mio_plan){.mode = MIO_PLAN_NORMAL};
     e->refresh = (struct mio_refresh){.arena = &e->arena, .state = &e->state, .provs = &e->provs};
@@ -118,4 +116,19 @@ enum mio_code mio_engine_validate(struct mio_engine *e)
         if (e->planner.steps[i] && e->planner.steps[i]->inst && !e->planner.steps[i]->inst->res->block->is_data)
             ask(e, e->planner.steps[i]);
     return e->diags.errors ? MIO_TEMPLATE : rc;
+}
+
+enum mio_code mio_engine_validate(struct mio_engine *e)
+{
+    enum mio_code rc = mio_engine_stack(e, true, true);
+    if (rc && rc != MIO_TEMPLATE)
+        return rc;
+    enum mio_code more = look_through(e);
+    return rc ? rc : more;
+}
+
+void mio_engine_find_more(struct mio_engine *e)
+{
+    e->stack.validating = true;
+    look_through(e);
 }

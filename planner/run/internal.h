@@ -37,6 +37,8 @@ enum mio_code mio_engine_stack(struct mio_engine *e, bool planning, bool validat
 /* Opens, locks and loads the state; recovers what a killed apply left. */
 enum mio_code mio_engine_load(struct mio_engine *e, const char *operation);
 enum mio_code mio_engine_configure(struct mio_engine *e);
+/* The template is wrong already: whatever else is wrong with it is told in the same run. planner/run/init.c */
+void mio_engine_find_more(struct mio_engine *e);
 /* planner/run/recover.c */
 enum mio_code mio_engine_recover(struct mio_engine *e, const struct mio_jrn_replay *replay);
 /* planner/run/from_file.c */
