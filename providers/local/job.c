@@ -138,7 +138,7 @@ static void check_watched(struct local *l, const struct local_change *ch, struct
     for (uint32_t i = 0; inputs.type == MIO_MAP && i < inputs.n; i++) {
         struct mio_str path = mio_get_str(inputs.pairs[i].value, "path");
         if (path.n && mio_str_find(path, ':') < 0 && mio_str_find(path, '@') < 0 &&
-            !mio_str_starts(path, l->p->root.p))
+            !(l->p->root.n && mio_str_starts(path, l->p->root.p)))
             local_find_warning(f, "inputs", "Make it a data asset, and give ${data.NAME.id} as the path.",
                                "inputs.%.*s: a changed content of %.*s does not start a new run",
                                MIO_FMT(inputs.pairs[i].key), MIO_FMT(path));

@@ -1,8 +1,6 @@
 /* providers/local/provider.c: the plugin's face: settings, the table of kinds, and one dispatcher a verb.
  *
  * In: the calls of mlops_provider.h. Out: calls of struct local_kind with parsed arguments. Owns: the instance. */
-#include <dlfcn.h>
-
 #include "providers/local/local.h"
 #include "providers/sdk/alloc.h"
 #include "providers/sdk/kinds.h"
@@ -51,9 +49,10 @@ static void scope_end(struct scope *s)
 
 static void scope_begin(struct scope *s, struct mlops_instance *p, const struct mlops_call *c)
 {
+    static const struct mlops_instance unconfigured; /* validate may come before configure */
     *s = (struct scope){0};
     mio_arena_init(&s->arena);
-    s->l = (struct local){.p = p, .c = c, .a = &s->arena};
+    s->l = (struct local){.p = p ? p : &unconfigured, .c = c, .a = &s->arena};
 }
 
 static int scope_fail(struct scope *s)
@@ -134,14 +133,30 @@ static int emit(struct scope *s, size_t index, const struct local_object *o)
 
 /* ---- settings ---- */
 
+/* The file that holds this plugin's code. The host may have opened it by descriptor, so the dynamic linker's name for
+ * it says nothing; the kernel's map of this process does. */
+static struct mio_str plugin_file(struct mio_arena *a)
+{
+    char line[4352];
+    uintptr_t here = (uintptr_t)&settings;
+    struct mio_str path = {0};
+    FILE *maps = fopen("/proc/self/maps", "re");
+    while (maps && !path.n && fgets(line, sizeof line, maps)) {
+        char *end, *slash = strchr(line, '/');
+        uintptr_t from = strtoul(line, &end, 16);
+        uintptr_t to = *end == '-' ? strtoul(end + 1, NULL, 16) : 0;
+        if (slash && from <= here && here < to)
+            path = mio_arena_str(a, (struct mio_str){slash, strcspn(slash, "\n")});
+    }
+    if (maps)
+        fclose(maps);
+    return path;
+}
+
 /* The folder lib/mlops-iac that this plugin was loaded from: its helper programs lie there. */
 static struct mio_str support_folder(struct mio_arena *a)
 {
-    Dl_info where;
-    if (!dladdr(settings, &where) || !where.dli_fname)
-        return MIO_STR(".");
-    struct mio_str plugin = mio_str_z(where.dli_fname);
-    return mio_path_join(a, mio_path_dir(plugin), MIO_STR(".."));
+    return mio_path_join(a, mio_path_dir(plugin_file(a)), MIO_STR(".."));
 }
 
 static struct mio_str setting(const struct mlops_instance *p, const char *key, const char *otherwise)

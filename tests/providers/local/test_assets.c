@@ -176,6 +176,20 @@ static void test_tags_keep_version(void **state)
     assert_str(attr2(&a, "tags", "a"), "b");
 }
 
+/* validate comes before configure: `mlops-iac validate` knows no settings. */
+static void test_validate_unconfigured(void **state)
+{
+    struct fixture *f = *state;
+    struct mlops_instance *kept = f->instance;
+    static const char *const kinds[] = {"workspace", "compute",  "environment", "data",
+                                        "model",     "job",      "endpoint",    "deployment"};
+    f->instance = NULL;
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        assert_done(do_validate(f, kinds[i],
+                                "{'name':'x','path':'y','command':'z','inputs':{'a':{'path':'b'}}}"));
+    f->instance = kept;
+}
+
 static void test_import_and_lookup(void **state)
 {
     struct fixture *f = *state;
@@ -263,7 +277,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(test_workspace_life),   CASE(test_bad_names),         CASE(test_data_versions),
         CASE(test_explicit_version), CASE(test_drift_and_repair),  CASE(test_tags_keep_version),
-        CASE(test_import_and_lookup), CASE(test_threads_share_a_store),
+        CASE(test_validate_unconfigured), CASE(test_import_and_lookup), CASE(test_threads_share_a_store),
         CASE(test_errors_say_what_to_do),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
