@@ -320,10 +320,9 @@ static bool node_object(struct body *b, const struct mio_field *f, const struct 
         }
         if (top && ((child->flags & MLOPS_LATE) != 0) != (b->part == MIO_BODY_LATE))
             continue;
-        struct mio_value v;
-        if (!node_field(b, child, e->value, &v))
-            ok = false;
-        else if (v.type != MIO_NULL)
+        struct mio_value v = mio_unknown(MIO_UNKNOWN); /* stands in for what is wrong: it is not missing too */
+        ok &= node_field(b, child, e->value, &v);
+        if (v.type != MIO_NULL)
             pairs[count++] = (struct mio_pair){child->name, v};
     }
     b->top = top;
@@ -375,8 +374,8 @@ static bool complete(struct body *b, const struct mio_field *f, struct mio_value
                 continue;
             }
             MIO_AUTO_BUF hint = {0};
-            mio_buf_printf(&hint, "Add `%.*s:`, %s%s%.*s.", MIO_FMT(child->name), type_name(child->type),
-                           child->doc.n ? ": " : "", MIO_FMT(child->doc));
+            mio_buf_printf(&hint, "Add `%.*s:`, %s%s%.*s", MIO_FMT(child->name), type_name(child->type),
+                           child->doc.n ? ": " : ".", MIO_FMT(child->doc));
             fault(b, pos, hint.p, "the key \"%.*s\" is missing", MIO_FMT(child->name));
             ok = false;
         }
