@@ -5,7 +5,7 @@ option(MIO_COVERAGE "gcov instrumentation" OFF)
 
 add_compile_options(
   -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow -Wstrict-prototypes
-  -Wmissing-prototypes -Wundef -Wvla -Wformat=2 -Wwrite-strings -Wcast-qual -Wswitch-enum -Werror
+  -Wmissing-prototypes -Wundef -Wvla -Wformat=2 -Wwrite-strings -Wcast-qual -Wswitch-enum -Wno-format-truncation -Werror
   -fvisibility=hidden -fstack-protector-strong -fno-omit-frame-pointer
   -include ${CMAKE_SOURCE_DIR}/providers/sdk/banned.h)
 add_compile_definitions(_GNU_SOURCE MIO_VERSION="${PROJECT_VERSION}")
