@@ -69,8 +69,10 @@ struct mio_backend_ops {
     /* keep 0: a new one, which must not exist yet; else the journal there, cut to `keep` bytes. */
     enum mio_code (*journal_open)(struct mio_backend *b, uint64_t keep, struct mio_sink **out,
                                   struct mio_err *err);
-    /* Keeps the journal under another name, where nothing looks for it. */
-    enum mio_code (*journal_aside)(struct mio_backend *b, struct mio_err *err);
+    /* Puts `text` in the journal's place, atomically, and keeps the old one (and the rescue file)
+     * under another name, where nothing looks for it. */
+    enum mio_code (*journal_replace)(struct mio_backend *b, struct mio_str text,
+                                     struct mio_err *err);
     enum mio_code (*journal_drop)(struct mio_backend *b, struct mio_err *err);
     enum mio_code (*history_read)(struct mio_backend *b, struct mio_arena *a, struct mio_str *out,
                                   struct mio_err *err);

@@ -180,23 +180,24 @@ static int same_bytes(int fd, struct mio_str text)
     return 0;
 }
 
-static enum mio_code write_new(struct mio_file_backend *f, struct mio_str text, struct mio_err *err)
+enum mio_code mio_file_write_new(struct mio_file_backend *f, const char *name, struct mio_str text,
+                                 struct mio_err *err)
 {
-    int e = mio_io_unlink(f->fd, tmp_name); /* of a killed run; the lock is ours */
+    int e = mio_io_unlink(f->fd, name); /* of a killed run; the lock is ours */
     if (e)
-        return mio_file_fail(f, e, "remove", tmp_name, err);
+        return mio_file_fail(f, e, "remove", name, err);
     MIO_AUTO_CLOSE int fd = -1;
-    e = mio_io_open(f->fd, tmp_name, O_RDWR | O_CREAT | O_EXCL, &fd);
+    e = mio_io_open(f->fd, name, O_RDWR | O_CREAT | O_EXCL, &fd);
     if (e)
-        return mio_file_fail(f, e, "create", tmp_name, err);
+        return mio_file_fail(f, e, "create", name, err);
     e = mio_io_pwrite(fd, text.p, text.n, 0);
     if (e)
-        return mio_file_fail(f, e, "write", tmp_name, err);
+        return mio_file_fail(f, e, "write", name, err);
     e = mio_io_sync(fd);
     if (e)
-        return mio_file_fail(f, e, "sync", tmp_name, err);
+        return mio_file_fail(f, e, "sync", name, err);
     e = same_bytes(fd, text);
-    return e ? mio_file_fail(f, e, "verify", tmp_name, err) : MIO_OK;
+    return e ? mio_file_fail(f, e, "verify", name, err) : MIO_OK;
 }
 
 static void generation_name(char out[32], int i)
@@ -245,7 +246,7 @@ static enum mio_code file_swap(struct mio_backend *b, struct mio_arena *a, struc
         return rc;
     int e = 0;
     const char *verb = "rename";
-    rc = write_new(f, text, err);
+    rc = mio_file_write_new(f, tmp_name, text, err);
     if (rc == MIO_OK)
         rc = keep_generations(f, err);
     if (rc == MIO_OK)
@@ -329,7 +330,7 @@ static const struct mio_backend_ops file_ops = {
     .generation_read = file_generation_read,
     .journal_read = mio_file_journal_read,
     .journal_open = mio_file_journal_open,
-    .journal_aside = mio_file_journal_aside,
+    .journal_replace = mio_file_journal_replace,
     .journal_drop = mio_file_journal_drop,
     .history_read = file_history_read,
     .history_add = file_history_add,

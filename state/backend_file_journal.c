@@ -124,14 +124,27 @@ enum mio_code mio_file_journal_open(struct mio_backend *b, uint64_t keep, struct
     return MIO_OK;
 }
 
-enum mio_code mio_file_journal_aside(struct mio_backend *b, struct mio_err *err)
+enum mio_code mio_file_journal_replace(struct mio_backend *b, struct mio_str text,
+                                       struct mio_err *err)
 {
+    static const char tmp[] = "journal.tmp";
     struct mio_file_backend *f = (struct mio_file_backend *)b;
-    char name[64];
-    snprintf(name, sizeof name, "%s.damaged-%ld", journal_name, (long)mio_wall_s());
-    int e = mio_io_rename(f->fd, journal_name, name);
+    char aside[64], rescue_aside[64];
+    snprintf(aside, sizeof aside, "%s.damaged-%ld", journal_name, (long)mio_wall_s());
+    snprintf(rescue_aside, sizeof rescue_aside, "%s.damaged-%ld", rescue_name, (long)mio_wall_s());
+    enum mio_code rc = mio_file_write_new(f, tmp, text, err);
+    if (rc)
+        return rc;
+    if (linkat(f->fd, journal_name, f->fd, aside, 0) != 0 && errno != EEXIST)
+        return mio_file_fail(f, errno, "link", aside, err);
+    int e = mio_io_rename(f->fd, tmp, journal_name);
+    if (e ==
+        0) { /* what it held is in the new journal; should it stay, its results are applied twice */
+        e = mio_io_rename(f->fd, rescue_name, rescue_aside);
+        e = e == ENOENT ? 0 : e;
+    }
     e = e ? e : mio_io_sync(f->fd);
-    return e ? mio_file_fail(f, e, "rename", journal_name, err) : MIO_OK;
+    return e ? mio_file_fail(f, e, "replace", journal_name, err) : MIO_OK;
 }
 
 enum mio_code mio_file_journal_drop(struct mio_backend *b, struct mio_err *err)

@@ -22,9 +22,14 @@ enum mio_code mio_file_journal_read(struct mio_backend *b, struct mio_arena *a,
                                     struct mio_journal_text *out, struct mio_err *err);
 enum mio_code mio_file_journal_open(struct mio_backend *b, uint64_t keep, struct mio_sink **out,
                                     struct mio_err *err);
-enum mio_code mio_file_journal_aside(struct mio_backend *b, struct mio_err *err);
+enum mio_code mio_file_journal_replace(struct mio_backend *b, struct mio_str text,
+                                       struct mio_err *err);
 enum mio_code mio_file_journal_drop(struct mio_backend *b, struct mio_err *err);
 
+/* Writes a new file of the folder, synced and read back; a leftover of that name is removed first.
+ */
+enum mio_code mio_file_write_new(struct mio_file_backend *f, const char *name, struct mio_str text,
+                                 struct mio_err *err);
 /* Reads a file of the folder whole; *found false when absent. Errors: MIO_IO. */
 enum mio_code mio_file_slurp(struct mio_file_backend *f, struct mio_arena *a, const char *name,
                              struct mio_str *out, bool *found, struct mio_err *err);

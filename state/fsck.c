@@ -154,6 +154,8 @@ static enum mio_code check_state(struct fsck *k)
 /* Appends a frame of our own making, chained to the one before. */
 struct chain {
     struct mio_jrn_origin origin; /* how its records are sealed */
+    struct mio_index intents;     /* numbers of operations that the new chain knows */
+    size_t lost;
     struct mio_buf text;
     uint64_t seq;
     uint8_t prev[32];
@@ -220,64 +222,59 @@ static bool start_chain(struct fsck *k, struct chain *c, const struct mio_frame 
     return true;
 }
 
-/* Every whole record of the damaged journal, wherever it lies, in a new chain. `lost`: bytes that
+/* Every whole record of a damaged journal, wherever it lies, in a new chain. Counts the bytes that
  * are in none. */
-static void salvage(struct fsck *k, struct mio_str text, struct chain *c, size_t *lost)
+static void salvage(struct fsck *k, struct mio_str text, struct chain *c)
 {
-    struct mio_index intents;
-    mio_index_init(&intents, k->a, 64);
-    *lost = 0;
     struct mio_frame f;
     for (size_t at = 0; at < text.n;) {
+        uint64_t op = 0;
+        struct mio_str plain;
         if (!mio_frame_get(text, at, &f)) {
-            *lost += text.p[at++] != '\0';
+            c->lost += text.p[at++] != '\0';
             continue;
         }
         at += f.bytes.n;
-        uint64_t op = 0;
-        struct mio_str plain;
         if (c->seq == 0 && !start_chain(k, c, &f))
             return;
         if (f.type == 'B')
             continue;
         if (!mio_payload_get(k->a, &c->origin, &f, &plain)) {
-            *lost += f.bytes.n;
+            c->lost += f.bytes.n;
             continue;
         }
         if (f.type != 'E' && op_of(k->a, plain, &op)) {
             struct mio_str key = mio_arena_printf(k->a, "%lu", (unsigned long)op);
             uintptr_t seen;
-            if (!mio_index_get(&intents, key, &seen) && f.type != 'I')
+            if (!mio_index_get(&c->intents, key, &seen) && f.type != 'I')
                 made_up_intent(c, k->a, plain);
-            mio_index_set(&intents, key, 1);
+            mio_index_set(&c->intents, key, 1);
         }
         chain_add(c, f.type, plain);
     }
 }
 
-static enum mio_code rebuild_journal(struct fsck *k, struct mio_str text, size_t *lost)
+static enum mio_code rebuild_journal(struct fsck *k, const struct mio_journal_text *t, size_t *lost)
 {
     struct chain c = {0};
-    struct mio_sink *sink = NULL;
-    salvage(k, text, &c, lost);
-    enum mio_code rc = k->s->b->ops->journal_aside(k->s->b, k->err);
-    if (rc == MIO_OK && c.seq > 0)
-        rc = k->s->b->ops->journal_open(k->s->b, 0, &sink, k->err);
-    if (sink) {
-        rc = sink->write(sink, c.text.p, c.text.n, 0, k->err);
-        rc = rc ? rc : sink->sync(sink, k->err);
-        sink->close(sink);
-    }
+    mio_index_init(&c.intents, k->a, 64);
+    salvage(k, t->text, &c);
+    salvage(k, t->rescue, &c);
+    enum mio_code rc = k->s->b->ops->journal_replace(k->s->b, mio_buf_view(&c.text), k->err);
+    *lost = c.lost;
     mio_buf_free(&c.text);
     return rc;
 }
 
-static enum mio_code damaged_journal(struct fsck *k, struct mio_str text, const struct mio_err *why)
+static enum mio_code damaged_journal(struct fsck *k, const struct mio_journal_text *t,
+                                     const struct mio_err *why)
 {
     struct mio_finding *f = say(k, MIO_FINDING_DAMAGE, MIO_STR("journal"), "%s", why->message);
-    f->mendable = k->has_state || mio_frame_get(text, 0, &(struct mio_frame){0});
+    f->mendable = why->code != MIO_AUTH &&
+                  (k->has_state || mio_frame_get(t->text, 0, &(struct mio_frame){0}));
     if (!f->mendable) {
-        f->remedy = MIO_STR("restore the state first");
+        f->remedy = mio_arena_str(
+            k->a, mio_str_z(why->code == MIO_AUTH ? why->hint : "restore the state first"));
         return MIO_OK;
     }
     f->remedy =
@@ -285,7 +282,7 @@ static enum mio_code damaged_journal(struct fsck *k, struct mio_str text, const 
     if (!k->repair)
         return MIO_OK;
     size_t lost;
-    enum mio_code rc = rebuild_journal(k, text, &lost);
+    enum mio_code rc = rebuild_journal(k, t, &lost);
     f = &k->found[k->n - 1];
     f->mended = rc == MIO_OK;
     f->remedy =
@@ -307,7 +304,7 @@ static enum mio_code check_journal(struct fsck *k)
     if (rc || !t.found)
         return rc;
     if (mio_replay(k->a, k->s->sealer, t.text, t.rescue, &o, &r, &begun, &why))
-        return damaged_journal(k, t.text, &why);
+        return damaged_journal(k, &t, &why);
     if (begun && k->has_state && mio_store_judge(k->s, &o, &r, &k->state, &begun, &why)) {
         struct mio_finding *f = say(k, MIO_FINDING_DAMAGE, MIO_STR("journal"), "%s", why.message);
         f->remedy = mio_arena_str(k->a, mio_str_z(why.hint));

@@ -23,6 +23,8 @@ enum mio_code mio_store_open(const struct mio_store_opts *o, struct mio_store **
     mio_arena_init(&s->arena);
     s->b = b;
     s->sealer = sealer;
+    s->seen_dir = o->seen_dir ? mio_arena_z(&s->arena, mio_str_z(o->seen_dir)) : NULL;
+    s->accept_rollback = o->accept_rollback;
     s->stage = mio_arena_str(&s->arena, o->stage);
     s->tag = s->digest = s->lineage = MIO_STR("");
     *out = s;
@@ -133,6 +135,8 @@ enum mio_code mio_store_load(struct mio_store *s, struct mio_arena *a, struct mi
         if (mio_store_unwrap(s, a, blob.text, &plain, err) || mio_state_read(a, plain, &state, err))
             return mio_err_wrap(err, "the state in %s", s->b->where);
         rc = check_stage(s, state.stage, err);
+        if (rc == MIO_OK && !s->accept_rollback && mio_store_check_seen(s, &state, err))
+            return mio_err_wrap(err, "the state in %s", s->b->where);
     } else {
         mio_state_init(&state, a, s->stage);
         state.lineage = state.digest = MIO_STR("");
@@ -144,6 +148,8 @@ enum mio_code mio_store_load(struct mio_store *s, struct mio_arena *a, struct mi
         return rc;
     s->tag = mio_arena_str(&s->arena, blob.tag);
     s->digest = mio_arena_str(&s->arena, state.digest);
+    if (state.serial)
+        mio_store_note_seen(s, &state);
     *out = state;
     return MIO_OK;
 }
@@ -212,6 +218,7 @@ enum mio_code mio_store_swap(struct mio_store *s, struct mio_str tag, struct mio
     next->digest = digest;
     s->digest = mio_arena_str(&s->arena, digest);
     s->tag = new_tag;
+    mio_store_note_seen(s, next);
     return MIO_OK;
 }
 

@@ -17,6 +17,8 @@ struct mio_store_opts {
     const char *dir;      /* absolute folder of the state */
     struct mio_str stage; /* "" : the default stage */
     const struct mio_seal_opts *seal; /* NULL: nothing is sealed. Keys are copied in */
+    const char *seen_dir; /* absolute folder of this machine's notes on states it has seen; NULL: none */
+    bool accept_rollback; /* a state older than the last seen one is fine, this once */
     bool create;          /* make the folder when it is missing (apply); plan leaves the disk alone */
 };
 enum mio_code mio_store_open(const struct mio_store_opts *o, struct mio_store **out,

@@ -13,6 +13,8 @@ struct mio_store {
     struct mio_str tag, digest; /* of what was loaded last; "" when there was nothing */
     struct mio_str lineage; /* of a state that has never been written: as its journal says, or "" */
     char lock_id[33];
+    const char *seen_dir; /* in the arena, or NULL */
+    bool accept_rollback;
     bool locked;
     bool journal_ours; /* begun or reopened by this store: a commit makes it superfluous */
     bool took_over;    /* a killed apply was recovered: the next commit begins a new epoch */
@@ -35,3 +37,8 @@ enum mio_code mio_store_unwrap(struct mio_store *s, struct mio_arena *a, struct 
  * as loaded. */
 enum mio_code mio_store_swap(struct mio_store *s, struct mio_str tag, struct mio_state *next,
                              struct mio_err *err);
+/* Errors: MIO_STATE when an older state than the last seen one was put back. No-ops without
+ * seen_dir. */
+enum mio_code mio_store_check_seen(struct mio_store *s, const struct mio_state *state,
+                                   struct mio_err *err);
+void mio_store_note_seen(struct mio_store *s, const struct mio_state *state);
