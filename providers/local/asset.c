@@ -194,22 +194,15 @@ static enum mio_code fingerprint(struct local *l, const struct local_version *v,
     return MIO_OK;
 }
 
-/* Fills a staging folder and renames it to the version's place. */
-static enum mio_code make_version(struct local *l, const struct local_change *ch, const struct wish *w,
+static enum mio_code fill_staging(struct local *l, const struct local_change *ch, const struct wish *w,
                                   const struct local_version *v, struct mio_str supersedes,
-                                  struct mio_err *err)
+                                  const char *staging, struct mio_err *err)
 {
-    const char *staging = local_path(l, "workspaces/%.*s/assets/%.*s/%.*s/.new-%.*s", MIO_FMT(v->ws),
-                                     MIO_FMT(v->kind), MIO_FMT(v->name), MIO_FMT(v->version));
+    const char *content = mio_arena_printf(l->a, "%s/content", staging).p;
     struct mio_str digest;
-    if (mio_fs_remove_tree(staging, err) ||
-        local_store_ingest(l, v->ws, w->source, mio_arena_printf(l->a, "%s/content", staging).p,
-                           &digest, err))
+    if (local_store_ingest(l, v->ws, w->source, content, &digest, err))
         return err->code;
     if (!mio_str_eq(digest, w->digest)) {
-        struct mio_err ignored = {0};
-        local_store_drop(l, v->ws, mio_arena_printf(l->a, "%s/content", staging).p, &ignored);
-        mio_fs_remove_tree(staging, &ignored);
         mio_fail(err, MIO_REALITY, "%s changed since it was planned", w->source);
         return mio_err_hint(err, "Plan again.");
     }
@@ -218,12 +211,26 @@ static enum mio_code make_version(struct local *l, const struct local_change *ch
         mio_string(v->version), "key", mio_string_z(l->c->idempotency_key), "supersedes",
         mio_string(supersedes), "content_digest", mio_string(digest), "entry",
         mio_string(entry_of(l, w->source)), "inputs", ch->inputs, NULL);
-    if (local_record_write(l, mio_arena_printf(l->a, "%s/asset.json", staging).p, record, err))
+    return local_record_write(l, mio_arena_printf(l->a, "%s/asset.json", staging).p, record, err);
+}
+
+/* Fills a staging folder and renames it to the version's place. A failure leaves nothing. */
+static enum mio_code make_version(struct local *l, const struct local_change *ch, const struct wish *w,
+                                  const struct local_version *v, struct mio_str supersedes,
+                                  struct mio_err *err)
+{
+    struct local_version staged = *v;
+    staged.version = mio_arena_printf(l->a, ".new-%.*s", MIO_FMT(v->version));
+    const char *staging = local_version_dir(l, &staged), *dir = local_version_dir(l, v);
+    if (mio_fs_remove_tree(staging, err))
         return err->code;
-    const char *dir = local_version_dir(l, v);
-    if (rename(staging, dir) != 0)
-        return mio_fail_sys(err, errno, "cannot create %s", dir);
-    return mio_fs_sync_dir(mio_arena_z(l->a, mio_path_dir(mio_str_z(dir))), err);
+    if (!fill_staging(l, ch, w, v, supersedes, staging, err) && rename(staging, dir) != 0)
+        mio_fail_sys(err, errno, "cannot create %s", dir);
+    if (!err->code)
+        return mio_fs_sync_dir(mio_arena_z(l->a, mio_path_dir(mio_str_z(dir))), err);
+    struct mio_err ignored = {0};
+    local_version_abandon(l, &staged, &ignored);
+    return err->code;
 }
 
 static enum mio_code read_back(struct local *l, const struct local_version *v,

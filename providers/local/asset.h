@@ -88,6 +88,9 @@ enum mio_code local_version_by_key(struct local *l, struct local_version *v, boo
                                    struct mio_err *err);
 /* Lock that guards versions and store of a workspace. */
 enum mio_code local_version_lock(struct local *l, struct mio_str ws, int *fd, struct mio_err *err);
+/* Removes this version alone: one that never came to be. */
+enum mio_code local_version_abandon(struct local *l, const struct local_version *v,
+                                    struct mio_err *err);
 /* Removes the version and everything it supersedes, and what of the store nobody uses any more. */
 enum mio_code local_version_remove(struct local *l, const struct local_version *v,
                                    struct mio_err *err);
@@ -95,7 +98,8 @@ enum mio_code local_version_remove(struct local *l, const struct local_version *
 /* ---- the store (store.c) ---- */
 
 /* Copies a file or folder into the store of `ws` and links it below `content` under its base name. An altered
- * blob found on the way is replaced by the good content. *digest is as mio_digest_path gives it. */
+ * blob found on the way is replaced by the good content. *digest is as mio_digest_path gives it. The caller holds
+ * local_version_lock. A failure leaves a partial `content` and its list of blobs: local_store_drop clears both. */
 enum mio_code local_store_ingest(struct local *l, struct mio_str ws, const char *source,
                                  const char *content, struct mio_str *digest, struct mio_err *err);
 /* Removes a content folder and every blob that no other asset links to. */

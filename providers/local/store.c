@@ -149,6 +149,20 @@ static enum mio_code ingest_tree(struct ingest *in, const char *from, const char
     return mio_fail(err, MIO_TEMPLATE, "%s is neither a file nor a folder", from);
 }
 
+/* What an ingest that was killed left half-written; the caller holds the lock of the workspace. */
+static void drop_unfinished(struct local *l, struct mio_str ws)
+{
+    const char *store = local_path(l, "workspaces/%.*s/store", MIO_FMT(ws));
+    struct mio_err ignored = {0};
+    struct mio_str *names;
+    size_t n;
+    if (!mio_fs_is_dir(store) || mio_fs_list(l->a, store, &names, &n, &ignored))
+        return;
+    for (size_t i = 0; i < n; i++)
+        if (mio_str_starts(names[i], "new-"))
+            unlink(mio_arena_printf(l->a, "%s/%.*s", store, MIO_FMT(names[i])).p);
+}
+
 enum mio_code local_store_ingest(struct local *l, struct mio_str ws, const char *source,
                                  const char *content, struct mio_str *digest, struct mio_err *err)
 {
@@ -158,6 +172,7 @@ enum mio_code local_store_ingest(struct local *l, struct mio_str ws, const char 
         return mio_fail_sys(err, errno, "cannot read %s", source);
     struct mio_str base = mio_path_base(mio_path_join(l->a, MIO_STR("/"), mio_str_z(source)));
     const char *to = mio_arena_printf(l->a, "%s/%.*s", content, MIO_FMT(base)).p;
+    drop_unfinished(l, ws);
     mio_buf_init(&in.blobs, BLOBS_MAX);
     struct mio_str dir = mio_path_dir(mio_str_z(content));
     const char *list = mio_arena_printf(l->a, "%.*s/blobs", MIO_FMT(dir)).p;

@@ -123,6 +123,23 @@ static enum mio_code remove_one(struct local *l, const struct local_version *v, 
     return mio_fs_remove_tree(dir, err);
 }
 
+/* Removes the folders above the versions when no version is in them any more. */
+static enum mio_code prune(struct local *l, const struct local_version *v, struct mio_err *err)
+{
+    struct mio_str *left;
+    size_t n;
+    if (local_version_all(l, v, &left, &n, err) || (!n && mio_fs_remove_tree(name_dir(l, v), err)))
+        return err->code;
+    rmdir(local_path(l, "workspaces/%.*s/assets/%.*s", MIO_FMT(v->ws), MIO_FMT(v->kind)));
+    return MIO_OK;
+}
+
+enum mio_code local_version_abandon(struct local *l, const struct local_version *v,
+                                    struct mio_err *err)
+{
+    return remove_one(l, v, err) ? err->code : prune(l, v, err);
+}
+
 enum mio_code local_version_remove(struct local *l, const struct local_version *v,
                                    struct mio_err *err)
 {
@@ -135,12 +152,7 @@ enum mio_code local_version_remove(struct local *l, const struct local_version *
             return err->code;
         one.version = found ? mio_get_str(record, "supersedes") : (struct mio_str){0};
     }
-    struct mio_str *left;
-    size_t n;
-    if (local_version_all(l, v, &left, &n, err) || (!n && mio_fs_remove_tree(name_dir(l, v), err)))
-        return err->code;
-    rmdir(local_path(l, "workspaces/%.*s/assets/%.*s", MIO_FMT(v->ws), MIO_FMT(v->kind)));
-    return MIO_OK;
+    return prune(l, v, err);
 }
 
 /* ---- references ---- */

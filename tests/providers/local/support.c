@@ -184,14 +184,15 @@ typedef int (*change_fn)(struct mlops_instance *, const struct mlops_call *,
                          const struct mlops_change_args *);
 
 static struct answer change(struct fixture *f, change_fn fn, const char *kind, const char *key,
-                            const char *id, const char *inputs, const char *changed)
+                            const char *id, const char *inputs, const char *changed,
+                            const char *content)
 {
     struct one_call o;
     begin(&o, f, key26(f, key));
     struct mlops_change_args a = {
         .size = sizeof a, .kind = kind, .address = text(f, "%s.x", kind), .id = id,
         .inputs = inputs ? json_of(f, inputs) : "null", .prior = "null",
-        .changed = changed ? json_of(f, changed) : "[]", .content = "{}", .base_dir = f->dir,
+        .changed = changed ? json_of(f, changed) : "[]", .content = json_of(f, content), .base_dir = f->dir,
     };
     o.a.rc = fn(f->instance, &o.call, &a);
     return o.a;
@@ -199,28 +200,34 @@ static struct answer change(struct fixture *f, change_fn fn, const char *kind, c
 
 struct answer do_create(struct fixture *f, const char *kind, const char *key, const char *inputs)
 {
-    return change(f, f->provider->create, kind, key, NULL, inputs, NULL);
+    return change(f, f->provider->create, kind, key, NULL, inputs, NULL, "{}");
+}
+
+struct answer do_create_planned(struct fixture *f, const char *kind, const char *key, const char *inputs,
+                                const char *content)
+{
+    return change(f, f->provider->create, kind, key, NULL, inputs, NULL, content);
 }
 
 struct answer do_update(struct fixture *f, const char *kind, const char *key, const char *id,
                         const char *inputs, const char *changed)
 {
-    return change(f, f->provider->update, kind, key, id, inputs, changed);
+    return change(f, f->provider->update, kind, key, id, inputs, changed, "{}");
 }
 
 struct answer do_remove(struct fixture *f, const char *kind, const char *id)
 {
-    return change(f, f->provider->remove, kind, "remove", id, NULL, NULL);
+    return change(f, f->provider->remove, kind, "remove", id, NULL, NULL, "{}");
 }
 
 struct answer do_plan(struct fixture *f, const char *kind, const char *id, const char *inputs)
 {
-    return change(f, f->provider->plan, kind, "", id, inputs, NULL);
+    return change(f, f->provider->plan, kind, "", id, inputs, NULL, "{}");
 }
 
 struct answer do_validate(struct fixture *f, const char *kind, const char *inputs)
 {
-    return change(f, f->provider->validate, kind, "", NULL, inputs, NULL);
+    return change(f, f->provider->validate, kind, "", NULL, inputs, NULL, "{}");
 }
 
 struct answer do_read(struct fixture *f, const char *kind, const char *id, const char *fingerprint)

@@ -42,6 +42,9 @@ void fixture_configure(struct fixture *f, const char *config);
 
 /* One verb each; key is padded to 26 characters. JSON in double quotes or, easier to write, in single ones. */
 struct answer do_create(struct fixture *f, const char *kind, const char *key, const char *inputs);
+/* content: the digests that the plan saw. */
+struct answer do_create_planned(struct fixture *f, const char *kind, const char *key, const char *inputs,
+                                const char *content);
 struct answer do_update(struct fixture *f, const char *kind, const char *key, const char *id,
                         const char *inputs, const char *changed);
 struct answer do_remove(struct fixture *f, const char *kind, const char *id);

@@ -162,6 +162,26 @@ static void test_drift_and_repair(void **state)
     assert_int_equal(n, 0); /* nobody uses any blob any more */
 }
 
+static void test_failed_create_leaves_nothing(void **state)
+{
+    struct fixture *f = *state;
+    make_workspace(f);
+    make_data(f);
+    /* Another content than the one that was planned. */
+    put_file(f, text(f, "%s/workspaces/taxi/store/new-dead", f->root), "half");
+    struct mio_str *names;
+    size_t n;
+    struct mio_err err = {0};
+    struct answer a = do_create_planned(f, "data", "k1", TRIPS, "{'path':'sha256:00'}");
+    assert_has(a.message, "changed since it was planned");
+    assert_int_equal(mio_fs_list(&f->arena, text(f, "%s/workspaces/taxi/store/sha256", f->root), &names, &n, &err),
+                     MIO_OK);
+    assert_int_equal(n, 0);
+    assert_false(mio_fs_exists(text(f, "%s/workspaces/taxi/store/new-dead", f->root)));
+    assert_done(do_remove(f, "workspace", "taxi"));
+    assert_false(mio_fs_exists(f->root));
+}
+
 static void test_tags_keep_version(void **state)
 {
     struct fixture *f = *state;
@@ -277,6 +297,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(test_workspace_life),   CASE(test_bad_names),         CASE(test_data_versions),
         CASE(test_explicit_version), CASE(test_drift_and_repair),  CASE(test_tags_keep_version),
+        CASE(test_failed_create_leaves_nothing),
         CASE(test_validate_unconfigured), CASE(test_import_and_lookup), CASE(test_threads_share_a_store),
         CASE(test_errors_say_what_to_do),
     };
