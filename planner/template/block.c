@@ -3,7 +3,8 @@
 #include "planner/template/load.h"
 
 /* Not "data": it is a kind of asset too (data.trips), beside the lookups (data.KIND.NAME). */
-static const char *const roots[] = {"var", "local", "stage", "path", "each", "count", "self", "module"};
+static const char *const roots[] = {"var",  "local", "stage", "path",
+                                    "each", "count", "self",  "module"};
 
 static bool is_kind(struct mio_load *l, const struct mio_entry *e)
 {

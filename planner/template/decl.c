@@ -67,23 +67,6 @@ static void local(struct mio_scope_load *s, const struct mio_entry *e)
         ADD(s, locals) = (struct mio_local){e->key, e->key_pos, e->value};
 }
 
-/* A copy of the mapping without some keys. */
-static const struct mio_node *without(struct mio_arena *a, const struct mio_node *map,
-                                      const char *key)
-{
-    if (map->type != MIO_NODE_MAP || !mio_node_get(map, key))
-        return map;
-    struct mio_node *n = MIO_NEW(a, struct mio_node);
-    struct mio_entry *entries = MIO_NEW_N(a, struct mio_entry, map->n);
-    *n = *map;
-    n->n = 0;
-    for (size_t i = 0; i < map->n; i++)
-        if (!mio_str_is(map->entries[i].key, key))
-            entries[n->n++] = map->entries[i];
-    n->entries = entries;
-    return n;
-}
-
 static void provider(struct mio_scope_load *s, const struct mio_entry *e)
 {
     if (!define(s, "provider", e, "provider") ||
@@ -96,7 +79,7 @@ static void provider(struct mio_scope_load *s, const struct mio_entry *e)
     if (t)
         mio_tpl_take(s->load, t, called(s, "provider", e->key), &type, &p);
     if (e->value->type == MIO_NODE_MAP)
-        p.config = without(s->load->arena, e->value, "type");
+        p.config = mio_tpl_without(s->load->arena, e->value, "type");
     ADD(s, providers) = p;
 }
 

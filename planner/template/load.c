@@ -3,6 +3,7 @@
  * In: *.yaml and *.yml of the folder, of modules it calls, of the stage. Owns: nothing; all lives
  * in the arena. */
 #include "planner/template/load.h"
+#include "planner/template/azureml.h"
 #include "planner/template/yaml.h"
 #include "providers/sdk/fs.h"
 
@@ -16,7 +17,8 @@ static struct mio_str shown_path(const struct mio_load *l, struct mio_str path)
     return path;
 }
 
-struct mio_tpl_file *mio_tpl_file(struct mio_load *l, struct mio_str path, struct mio_pos from)
+struct mio_tpl_file *mio_tpl_file(struct mio_load *l, struct mio_str path, struct mio_pos from,
+                                  bool expand)
 {
     uintptr_t known;
     if (mio_index_get(&l->files, path, &known))
@@ -39,7 +41,8 @@ struct mio_tpl_file *mio_tpl_file(struct mio_load *l, struct mio_str path, struc
     MIO_PUSH(l->arena, l->sources->items, l->sources->n, l->sources->cap) =
         (struct mio_source){shown_path(l, path), text};
     f->source = (uint32_t)l->sources->n;
-    f->root = mio_yaml_parse(l->arena, l->sources, f->source, true, l->diags);
+    f->azureml = mio_azureml_text(text);
+    f->root = mio_yaml_parse(l->arena, l->sources, f->source, expand || !f->azureml, l->diags);
     return f;
 }
 
@@ -61,11 +64,19 @@ static const struct mio_tpl_key top_keys[] = {
     MIO_TPL_ALSO("providers"), MIO_TPL_ALSO("resources"),     MIO_TPL_ALSO("data"),
     MIO_TPL_ALSO("outputs"),   MIO_TPL_ALSO("modules"),       MIO_TPL_ALSO("moved"),
     MIO_TPL_ALSO("import"),    MIO_TPL_ALSO("removed"),       MIO_TPL_ALSO("checks"),
-    MIO_TPL_ALSO("policies"),  MIO_TPL_ALSO("notifications"),
+    MIO_TPL_ALSO("policies"),  MIO_TPL_ALSO("notifications"), MIO_TPL_ALSO("include"),
+    MIO_TPL_ALSO("set"),
 };
+
+static void add_set(struct mio_scope_load *s, const struct mio_entry *e)
+{
+    if (mio_tpl_is_map(s->load, e->value, MIO_STR("`set`")))
+        MIO_PUSH(s->load->arena, s->sets.items, s->sets.n, s->sets.cap) = e->value;
+}
 
 static void read_file(struct mio_scope_load *s, const struct mio_tpl_file *f)
 {
+    struct mio_str outer = s->base_dir;
     s->base_dir = mio_path_dir(f->path);
     if (!mio_tpl_is_map(s->load, f->root, MIO_STR("a template file")))
         return;
@@ -77,9 +88,26 @@ static void read_file(struct mio_scope_load *s, const struct mio_tpl_file *f)
             mio_tpl_blocks(s, e, mio_str_is(e->key, "data"));
         else if (mio_str_is(e->key, "modules"))
             mio_tpl_modules(s, e);
+        else if (mio_str_is(e->key, "include"))
+            mio_tpl_include(s, e);
+        else if (mio_str_is(e->key, "set"))
+            add_set(s, e);
         else
             mio_tpl_unknown(s->load, e, "a template", top_keys, sizeof top_keys / sizeof *top_keys);
     }
+    s->base_dir = outer;
+}
+
+void mio_tpl_add_file(struct mio_scope_load *s, struct mio_tpl_file *f, struct mio_str stem,
+                      struct mio_str prefix)
+{
+    if (!f->root || f->user == s->t)
+        return;
+    f->user = s->t;
+    if (f->azureml)
+        mio_tpl_document(s, f, stem, prefix);
+    else
+        read_file(s, f);
 }
 
 static void read_auto_variables(struct mio_scope_load *s, const struct mio_tpl_file *f)
@@ -104,14 +132,12 @@ static size_t read_files(struct mio_scope_load *s, const struct mio_str *names, 
         bool variables = is_auto(names[i]);
         if (variables && s->prefix.n)
             continue; /* of the directory as a root template */
-        const struct mio_tpl_file *f = mio_tpl_file(s->load, path, (struct mio_pos){0});
+        struct mio_tpl_file *f = mio_tpl_file(s->load, path, (struct mio_pos){0}, false);
         seen++;
-        if (!f->root)
-            continue;
-        if (variables)
+        if (f->root && variables)
             read_auto_variables(s, f);
         else
-            read_file(s, f);
+            mio_tpl_add_file(s, f, names[i], (struct mio_str){0});
     }
     return seen;
 }
@@ -146,6 +172,8 @@ struct mio_template *mio_tpl_dir(struct mio_load *l, struct mio_str dir, struct 
     size_t files = read_files(&s, names, n);
     l->open_dirs = outer;
     l->nopen--;
+    for (size_t i = 0; i < s.sets.n; i++)
+        mio_tpl_set(l, t, s.sets.items[i]);
     if (!files)
         mio_tpl_error(l, from, "a template is one or more *.yaml files",
                       "the folder %.*s holds no template", MIO_FMT(dir));
@@ -155,7 +183,10 @@ struct mio_template *mio_tpl_dir(struct mio_load *l, struct mio_str dir, struct 
 static void finish_blocks(struct mio_load *l, struct mio_template *t)
 {
     for (size_t i = 0; i < t->blocks.n; i++)
-        mio_tpl_finish_block(l, &t->blocks.items[i]);
+        if (t->blocks.items[i].azureml)
+            mio_tpl_finish_document(l, &t->blocks.items[i]);
+        else
+            mio_tpl_finish_block(l, &t->blocks.items[i]);
     for (size_t i = 0; i < t->modules.n; i++)
         finish_blocks(l, t->modules.items[i].tpl);
 }
@@ -197,7 +228,8 @@ enum mio_code mio_template_load(struct mio_arena *a, const struct mio_template_o
 {
     size_t errors = diags->errors, first = diags->n;
     struct mio_str dir = mio_arena_str(a, mio_str_z(o->dir)), stage = mio_str_z(o->stage);
-    struct mio_load l = {.arena = a, .diags = diags, .sources = o->sources};
+    struct mio_load l = {
+        .arena = a, .diags = diags, .sources = o->sources, .no_paths = o->no_paths};
     l.shown_from = mio_path_dir(dir);
     mio_index_init(&l.files, a, 16);
     if (!mio_fs_is_dir(dir.p))
@@ -227,7 +259,7 @@ enum mio_code mio_varfile_load(struct mio_arena *a, const char *path, struct mio
     size_t errors = diags->errors;
     mio_index_init(&l.files, a, 4);
     const struct mio_tpl_file *f =
-        mio_tpl_file(&l, mio_arena_str(a, mio_str_z(path)), (struct mio_pos){0});
+        mio_tpl_file(&l, mio_arena_str(a, mio_str_z(path)), (struct mio_pos){0}, true);
     if (!f->source)
         return MIO_IO;
     if (!f->root || !mio_tpl_is_map(&l, f->root, MIO_STR("a variable file")))

@@ -16,7 +16,9 @@ struct mio_tpl_file {
     struct mio_str path;         /* absolute */
     uint32_t source;             /* index into sources plus 1 */
     const struct mio_node *root; /* NULL: broken, already reported */
-    bool azureml;
+    bool azureml;                /* looks like a document of Azure ML */
+    bool expand; /* wanted by who includes it: ${...} is ours, even in such a document */
+    const struct mio_template *user; /* the template that has it already */
 };
 /* One whole load: shared by the root template and its modules. */
 struct mio_load {
@@ -28,7 +30,7 @@ struct mio_load {
     MIO_BLOCKS(struct mio_tpl_file *) read; /* in the order read: the digest covers them */
     const struct mio_str *open_dirs;        /* template directories being loaded, outermost first */
     size_t nopen, nmodules;
-    bool full;
+    bool full, no_paths;
 };
 /* One template directory. */
 struct mio_scope_load {
@@ -37,8 +39,9 @@ struct mio_scope_load {
     struct mio_str prefix;      /* "module.a." or "" */
     struct mio_index addresses; /* "KIND.NAME", "var.NAME" ... to an index into `defined` plus 1 */
     MIO_BLOCKS(struct mio_pos) defined;
-    struct mio_str base_dir; /* of the file being read */
-    struct mio_pos settings; /* where mlops_iac stands */
+    struct mio_str base_dir;                  /* of the file being read */
+    MIO_BLOCKS(const struct mio_node *) sets; /* `set:` of the files */
+    unsigned including;                       /* files that include the one being read */
 };
 
 /* Adds an error unless there are too many already. hint may be NULL. */
@@ -108,15 +111,34 @@ struct mio_str mio_tpl_address(struct mio_arena *a, bool is_data, struct mio_str
                                struct mio_str name);
 /* Meta arguments out of the bodies, once `set:` has been applied. */
 void mio_tpl_finish_block(struct mio_load *l, struct mio_block *b);
+/* A copy of the mapping without one key. */
+const struct mio_node *mio_tpl_without(struct mio_arena *a, const struct mio_node *map,
+                                       const char *key);
+
 /* module.c */
 void mio_tpl_modules(struct mio_scope_load *s, const struct mio_entry *top);
+/* document.c */
+/* A file that is an Azure ML document becomes a resource. `stem` names it if it does not name
+ * itself. */
+void mio_tpl_document(struct mio_scope_load *s, const struct mio_tpl_file *f, struct mio_str stem,
+                      struct mio_str prefix);
+/* The same for a block that came from one: checked again with what `set:` gave it. */
+void mio_tpl_finish_document(struct mio_load *l, struct mio_block *b);
+/* include.c */
+void mio_tpl_include(struct mio_scope_load *s, const struct mio_entry *top);
 /* stage.c: stages/NAME.yaml of the root template, and its overrides on blocks, modules and
  * providers. */
 void mio_tpl_stage(struct mio_load *l, struct mio_template *t, struct mio_str stage);
+/* One `set:` mapping, of addresses to fields. */
+void mio_tpl_set(struct mio_load *l, struct mio_template *t, const struct mio_node *set);
 
 /* load.c */
 /* Reads and parses one file once. NULL when it cannot be read (reported at `from`, or nowhere). */
-struct mio_tpl_file *mio_tpl_file(struct mio_load *l, struct mio_str path, struct mio_pos from);
+struct mio_tpl_file *mio_tpl_file(struct mio_load *l, struct mio_str path, struct mio_pos from,
+                                  bool expand);
+/* What a file of the directory, or an included one, adds to the template. */
+void mio_tpl_add_file(struct mio_scope_load *s, struct mio_tpl_file *f, struct mio_str stem,
+                      struct mio_str prefix);
 /* One directory as a template; `from` is the call that wants it. */
 struct mio_template *mio_tpl_dir(struct mio_load *l, struct mio_str dir, struct mio_str prefix,
                                  struct mio_pos from);

@@ -149,6 +149,22 @@ bool mio_tpl_define(struct mio_scope_load *s, struct mio_str address, struct mio
     return true;
 }
 
+const struct mio_node *mio_tpl_without(struct mio_arena *a, const struct mio_node *map,
+                                       const char *key)
+{
+    if (!mio_node_get(map, key))
+        return map;
+    struct mio_node *n = MIO_NEW(a, struct mio_node);
+    struct mio_entry *entries = MIO_NEW_N(a, struct mio_entry, map->n);
+    *n = *map;
+    n->n = 0;
+    for (size_t i = 0; i < map->n; i++)
+        if (!mio_str_is(map->entries[i].key, key))
+            entries[n->n++] = map->entries[i];
+    n->entries = entries;
+    return n;
+}
+
 /* Words that other tools use for our keys. */
 static const char *const habits[][2] = {
     {"error_message", "error"},   {"terraform", "mlops_iac"},  {"variable", "variables"},

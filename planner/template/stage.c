@@ -113,7 +113,8 @@ static void set_block(struct mio_load *l, struct mio_template *root, const struc
     for (size_t i = 0; t && i < t->blocks.n; i++) {
         struct mio_block *b = &t->blocks.items[i];
         /* data.KIND.NAME is a lookup, data.NAME an asset. */
-        bool data = mio_str_starts(rest, "data.") && mio_str_find(mio_str_sub(rest, 5, rest.n), '.') >= 0;
+        bool data =
+            mio_str_starts(rest, "data.") && mio_str_find(mio_str_sub(rest, 5, rest.n), '.') >= 0;
         struct mio_str s = data ? mio_str_sub(rest, 5, rest.n) : rest;
         if (data != b->is_data || s.n != b->kind.n + 1 + b->name.n || s.p[b->kind.n] != '.' ||
             !mio_str_eq(mio_str_sub(s, 0, b->kind.n), b->kind) ||
@@ -124,6 +125,12 @@ static void set_block(struct mio_load *l, struct mio_template *root, const struc
         return;
     }
     no_such_block(l, t, e, rest);
+}
+
+void mio_tpl_set(struct mio_load *l, struct mio_template *t, const struct mio_node *set)
+{
+    for (size_t i = 0; i < set->n; i++)
+        set_block(l, t, &set->entries[i]);
 }
 
 static void check_variable(struct mio_load *l, const struct mio_template *t,
@@ -170,7 +177,7 @@ static struct mio_tpl_file *stage_file(struct mio_load *l, struct mio_str dir, s
         struct mio_str path = mio_arena_printf(l->arena, "%.*s/stages/%.*s.%s", MIO_FMT(dir),
                                                MIO_FMT(stage), yml ? "yml" : "yaml");
         if (mio_fs_exists(path.p))
-            return mio_tpl_file(l, path, (struct mio_pos){0});
+            return mio_tpl_file(l, path, (struct mio_pos){0}, true);
     }
     struct mio_str *names, folder = mio_arena_printf(l->arena, "%.*s/stages", MIO_FMT(dir));
     struct mio_err err = {0};
@@ -215,8 +222,8 @@ void mio_tpl_stage(struct mio_load *l, struct mio_template *t, struct mio_str st
         check_variable(l, t, &r.variables->entries[i]);
     for (size_t i = 0; r.providers && i < r.providers->n; i++)
         set_provider(l, t, &r.providers->entries[i]);
-    for (size_t i = 0; r.set && i < r.set->n; i++)
-        set_block(l, t, &r.set->entries[i]);
+    if (r.set)
+        mio_tpl_set(l, t, r.set);
     if (r.after)
         check_after(l, r.after, stage);
     if (r.approvals)

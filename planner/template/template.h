@@ -6,6 +6,8 @@
 #pragma once
 #include "planner/template/node.h"
 
+struct mio_azureml_doc;
+
 struct mio_variable {
     struct mio_str name;
     struct mio_pos pos;
@@ -45,8 +47,10 @@ struct mio_block {
     const struct mio_node *provider;                   /* NULL: chosen by kind */
     const struct mio_node *timeouts;                   /* map create/update/delete/read, or NULL */
     struct mio_lifecycle lifecycle;
-    bool azureml;            /* an Azure ML document */
-    struct mio_str base_dir; /* absolute folder of the file, for relative paths */
+    bool azureml;                      /* an Azure ML document */
+    const struct mio_node *document;   /* azureml: as it was written, $schema included */
+    const struct mio_azureml_doc *doc; /* azureml: entity, edges between steps (azureml.h) */
+    struct mio_str base_dir;           /* absolute folder of the file, for relative paths */
 };
 struct mio_module_call {
     struct mio_str name, source;
@@ -114,6 +118,7 @@ struct mio_template_opts {
     const char *stage;           /* "" : none; else stages/NAME.yaml must exist */
     struct mio_sources *sources; /* filled; paths as shown to people */
     size_t count_budget;
+    bool no_paths; /* do not look whether the local paths in Azure ML documents exist */
 };
 /* Everything wrong goes to diags; returns MIO_TEMPLATE when anything did, MIO_IO when the folder
  * cannot be read. */

@@ -3,6 +3,7 @@
  *
  * Files lie below the case's folder; the template is its .cloud/. Sections: `--- stage NAME`; `---
  * yaml TEXT` parses one text alone and prints the tree. */
+#include "planner/template/azureml.h"
 #include "planner/template/diagtext.h"
 #include "planner/template/template.h"
 #include "providers/sdk/json.h"
@@ -62,6 +63,9 @@ static void put_blocks(struct mio_buf *b, const struct mio_template *t)
         put(b, "triggers", l->replace_triggered_by);
         put(b, "pre", l->precondition);
         put(b, "post", l->postcondition);
+        for (size_t j = 0; k->doc && j < k->doc->nedges; j++)
+            mio_buf_printf(b, " %.*s>%.*s", MIO_FMT(k->doc->edges[j].from),
+                           MIO_FMT(k->doc->edges[j].to));
         mio_buf_char(b, ' ');
         put_node(b, k->body);
         mio_buf_char(b, '\n');
@@ -185,7 +189,10 @@ static void run(struct mio_case *c, struct mio_buf *out)
     struct mio_str dir = mio_arena_printf(c->arena, "%.*s/.cloud", MIO_FMT(c->folder));
     const char *stage = mio_arena_z(c->arena, mio_case_text(c, "stage"));
     struct mio_template *t = NULL;
-    struct mio_template_opts o = {.dir = dir.p, .stage = stage, .sources = &sources};
+    struct mio_template_opts o = {.dir = dir.p,
+                                  .stage = stage,
+                                  .sources = &sources,
+                                  .no_paths = mio_case_section(c, "no-paths")};
     if (mio_case_section(c, "yaml"))
         parse_alone(c, out, &diags, &sources);
     else if (mio_template_load(c->arena, &o, &t, &diags) == MIO_OK)
