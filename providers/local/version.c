@@ -143,15 +143,19 @@ enum mio_code local_version_abandon(struct local *l, const struct local_version 
 enum mio_code local_version_remove(struct local *l, const struct local_version *v,
                                    struct mio_err *err)
 {
-    struct local_version one = *v;
+    struct local_version one = *v, *chain = NULL;
+    size_t n = 0, cap = 0;
     while (one.version.n) {
         struct mio_value record = mio_null();
         bool found;
-        if (local_record_read(l, local_version_record(l, &one), &record, &found, err) ||
-            remove_one(l, &one, err))
+        if (local_record_read(l, local_version_record(l, &one), &record, &found, err))
             return err->code;
+        MIO_PUSH(l->a, chain, n, cap) = one;
         one.version = found ? mio_get_str(record, "supersedes") : (struct mio_str){0};
     }
+    while (n > 0) /* oldest first: a remove that was killed still finds the rest from the newest */
+        if (remove_one(l, &chain[--n], err))
+            return err->code;
     return prune(l, v, err);
 }
 
