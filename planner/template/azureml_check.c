@@ -258,6 +258,9 @@ static void space(struct mio_az_check *c, const struct mio_entry *e)
     }
 }
 
+static void expressions(struct mio_az_check *c, const struct mio_node *n,
+                        const struct mio_az_scope *scope);
+
 /* A job in line: by its type; {type, job: FILE, ...} runs one that lies elsewhere. */
 static void runnable(struct mio_az_check *c, const struct mio_entry *e,
                      const struct mio_az_scope *scope)
@@ -267,6 +270,7 @@ static void runnable(struct mio_az_check *c, const struct mio_entry *e,
         check_reference(c, n, true);
     } else if (job && mio_az_text(job)) {
         check_reference(c, job, true);
+        expressions(c, n, scope);
     } else if (n->type == MIO_NODE_MAP) {
         const struct mio_node *type = mio_node_get(n, "type");
         const struct mio_az_table *t = mio_az_step(type ? type->text : (struct mio_str){0});

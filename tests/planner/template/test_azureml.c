@@ -122,9 +122,9 @@ static void reads_what_others_wrote(void **state)
     assert_int_equal(c.different, 0);
     assert_int_equal(c.entities, 490);
     assert_int_equal(c.mistaken, 1);
-    static const size_t forms[] = {317, 119, 283, 60, 122, 7, 15, 2, 11};
+    static const size_t forms[] = {316, 119, 274, 60, 122, 7, 11, 2, 11};
     for (size_t i = 0; i < MIO_AZUREML_X_FORMS; i++)
-        print_message("form %zu: %zu (%zu)\n", i, c.forms[i], forms[i]);
+        assert_int_equal(c.forms[i], forms[i]);
 }
 
 static void takes_references_apart(void **state)
