@@ -24,6 +24,7 @@ struct mio_record {
     enum mio_row_status status;
     uint32_t schema_version;
     bool create_before_destroy;
+    bool forget;                   /* lifecycle.on_removed: forget, for when the block is gone */
     struct mio_value inputs;       /* as last sent, sensitive leaves masked */
     struct mio_value attributes;   /* as last read: inputs and computed, sensitive leaves masked */
     struct mio_value content;      /* map: dotted path of a content field to "sha256:..." */

@@ -135,6 +135,8 @@ void mio_record_write(struct mio_buf *b, const struct mio_record *r)
     mio_buf_u64(b, r->schema_version);
     mio_buf_z(b, ",\"create_before_destroy\":");
     mio_buf_z(b, r->create_before_destroy ? "true" : "false");
+    if (r->forget)
+        mio_buf_z(b, ",\"forget\":true");
     mio_buf_z(b, ",\"generation\":");
     mio_buf_u64(b, r->generation);
     put_value(b, ",\"inputs\":", r->inputs);
@@ -162,6 +164,7 @@ enum mio_code mio_record_from(struct mio_arena *a, struct mio_value v, struct mi
         .id = mio_get_str(v, "id"),
         .fingerprint = mio_get_str(v, "fingerprint"),
         .create_before_destroy = mio_get_bool(v, "create_before_destroy", false),
+        .forget = mio_get_bool(v, "forget", false),
         .inputs = get(a, v, "inputs"),
         .attributes = get(a, v, "attributes"),
         .content = get(a, v, "content"),

@@ -113,7 +113,6 @@ static void go(struct mio_planner *p, struct mio_row *row, enum mio_reason why)
     struct mio_step *s = MIO_NEW(p->arena, struct mio_step);
     struct mio_err err = {0};
     s->row = row;
-    s->action = forgotten(p, row->address) ? MIO_FORGET : MIO_DELETE;
     s->reason = (uint8_t)why;
     s->gone = p->refresh->seen[i] == MIO_SEEN_GONE;
     s->fingerprint = row->fingerprint;
@@ -121,6 +120,8 @@ static void go(struct mio_planner *p, struct mio_row *row, enum mio_reason why)
         mio_diags_add(p->diags, MIO_ERROR, &err);
         return;
     }
+    bool forget = forgotten(p, row->address) || (s->record->forget && p->mode == MIO_PLAN_NORMAL);
+    s->action = forget ? MIO_FORGET : MIO_DELETE;
     s->observed = p->refresh->seen[i] == MIO_SEEN_HERE ? p->refresh->here[i]->attributes : s->record->attributes;
     if (p->refresh->seen[i] == MIO_SEEN_HERE)
         s->fingerprint = p->refresh->here[i]->fingerprint;

@@ -126,8 +126,9 @@ void mio_wanted_digest(struct mio_planner *p, const struct mio_inst *inst, struc
     mio_buf_str(b, inst->res->kind->name);
     mio_buf_char(b, '\n');
     mio_buf_str(b, inst->res->provider);
-    mio_buf_printf(b, "\n%u %d", inst->res->kind->schema_version,
-                   inst->res->block->lifecycle.create_before_destroy);
+    mio_buf_printf(b, "\n%u %d %d", inst->res->kind->schema_version,
+                   inst->res->block->lifecycle.create_before_destroy,
+                   inst->res->block->lifecycle.on_removed_forget);
     if (inst->deps.n) {
         struct mio_value deps = mio_wanted_dependencies(p->arena, inst);
         mio_json_write(b, deps, MIO_JSON_PLAIN);

@@ -104,6 +104,7 @@ static void base_record(struct exec *x, struct mio_op *op, struct mio_work *w)
     const struct mio_kind *k = s->inst->res->kind;
     t->schema_version = k->schema_version;
     t->create_before_destroy = s->cbd;
+    t->forget = s->inst->res->block->lifecycle.on_removed_forget;
     t->dependencies = mio_wanted_dependencies(&w->arena, s->inst);
     t->attributes = mio_map(NULL, 0);
     (void)x;
@@ -532,6 +533,7 @@ static void rewrite_rows(struct mio_engine *e)
         rec.content = s->content;
         rec.dependencies = mio_wanted_dependencies(&e->arena, s->inst);
         rec.create_before_destroy = s->cbd;
+        rec.forget = s->inst->res->block->lifecycle.on_removed_forget;
         mio_state_put(&e->state, &rec, &err);
     }
 }
