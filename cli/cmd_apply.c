@@ -98,7 +98,7 @@ enum mio_code mio_cli_apply(struct mio_cli *c, enum mio_plan_mode mode, const ch
     code = mio_cli_report(c, code);
     if (code || !plan)
         return code;
-    if (!mio_plan_proposes(plan) && !plan->ndrift) {
+    if (!mio_plan_proposes(plan) && !plan->ndrift && !plan->rewrites) {
         report_unchanged(c, plan);
         return MIO_OK;
     }

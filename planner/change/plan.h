@@ -110,6 +110,7 @@ struct mio_plan {
     struct mio_check_result *checks;
     size_t nchecks;
     struct mio_plan_counts counts;
+    size_t rewrites; /* rows that an apply writes anew although nothing changes on the platform */
     bool errored;
 };
 /* Anything to apply (changes, outputs, moves, forgets)? */

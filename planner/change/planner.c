@@ -387,6 +387,7 @@ static void assemble(struct mio_planner *p)
     plan->changes = MIO_NEW_N(p->arena, struct mio_change, p->nsteps + 1);
     for (size_t i = 0; i < p->nsteps; i++) {
         struct mio_step *s = p->steps[i];
+        plan->rewrites += s && s->rewrite && !s->excluded;
         if (!s || (!s->inst && s->action == MIO_NOOP))
             continue;
         if (s->action != MIO_NOOP && !s->excluded)
