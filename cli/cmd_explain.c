@@ -160,18 +160,37 @@ static void put_inputs(struct mio_buf *b, const struct mio_diff_attr *d)
     mio_buf_char(b, '\n');
 }
 
-static void put_cause(struct mio_cli *c, const struct mio_change *ch, const struct mio_diff_attr *d)
+struct leaf_lines {
+    struct mio_buf *b;
+    struct mio_str path;
+};
+
+static void put_leaf(void *arg, struct mio_str path, struct mio_value before,
+                     struct mio_value after)
 {
     enum { BRIEF = 200 };
+    const struct leaf_lines *l = arg;
+    mio_buf_z(l->b, "  ");
+    mio_put_safe(l->b, l->path);
+    mio_buf_z(l->b, path.n ? "." : "");
+    mio_put_safe(l->b, path);
+    mio_buf_z(l->b, ": ");
+    mio_put_brief(l->b, before, BRIEF);
+    mio_buf_z(l->b, " -> ");
+    mio_put_brief(l->b, after, BRIEF);
+    mio_buf_char(l->b, '\n');
+}
+
+static void put_cause(struct mio_cli *c, const struct mio_change *ch, const struct mio_diff_attr *d)
+{
     struct mio_buf *b = &c->out.buf;
     struct mio_str place = d->place.n ? d->place : place_of(c, d->pos);
-    mio_buf_z(b, "  ");
-    mio_put_safe(b, d->path);
-    mio_buf_z(b, ": ");
-    mio_put_brief(b, value_at(ch->before, d->path), BRIEF);
-    mio_buf_z(b, " -> ");
-    mio_put_brief(b, value_at(ch->after, d->path), BRIEF);
-    mio_buf_char(b, '\n');
+    struct mio_value before = value_at(ch->before, d->path), after = value_at(ch->after, d->path);
+    struct leaf_lines lines = {b, d->path};
+    size_t n = b->n;
+    mio_leaf_diff(before, after, put_leaf, &lines);
+    if (b->n == n) /* what a local path holds, or a secret that only the engine can compare */
+        put_leaf(&lines, MIO_STR(""), before, after);
     put_inputs(b, d);
     if (d->source.n)
         put_labelled(b, "expression", d->source);

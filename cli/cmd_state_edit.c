@@ -82,8 +82,8 @@ static enum mio_code collect(struct mio_cli *c, const struct mio_state *s, struc
         if (mio_address_parse(&c->arena, moved, &parts, &err))
             return mio_cli_fail(c, &err);
         if (!mio_str_eq(parts.kind, row->kind))
-            return mio_cli_usage(c, NULL, "a %.*s cannot become a %.*s", MIO_FMT(row->kind),
-                                 MIO_FMT(parts.kind));
+            return mio_cli_usage(c, NULL, "a resource of kind %.*s cannot become one of kind %.*s",
+                                 MIO_FMT(row->kind), MIO_FMT(parts.kind));
         const struct mio_row *taken = mio_state_find(s, moved, row->deposed);
         if (taken && !mio_address_covers(from, taken->address))
             return mio_cli_usage(c, NULL, "%.*s is in the state already", MIO_FMT(moved));

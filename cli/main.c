@@ -1,5 +1,6 @@
 /* cli/main.c: signals, the command line as a whole, and the jump into the command. */
 #include "cli/session.h"
+#include "providers/sdk/clock.h"
 #include "providers/sdk/fault.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -7,10 +8,18 @@
 #include <unistd.h>
 
 static bool interrupted, aborted; /* set by signals, read everywhere */
+static int64_t last_signal_ms;
 
-/* First signal: drain. Second: abort. Third: leave at once; the journal makes that safe. */
+/* First signal: drain. Second: abort. Third: leave at once; the journal makes that safe. Wrappers
+ * (timeout, shells) tend to send one signal to the process and to its group: what comes right after
+ * is the same signal. */
 static void on_signal(int sig)
 {
+    enum { SAME_MS = 300 };
+    int64_t now = mio_now_ms(), last = last_signal_ms;
+    last_signal_ms = now;
+    if (last && now - last < SAME_MS)
+        return;
     if (__atomic_load_n(&aborted, __ATOMIC_RELAXED))
         _exit(128 + sig);
     if (__atomic_load_n(&interrupted, __ATOMIC_RELAXED))
@@ -21,6 +30,8 @@ static void on_signal(int sig)
 static void setup_signals(void)
 {
     struct sigaction act = {.sa_handler = on_signal}; /* no SA_RESTART: a question must end too */
+    sigaddset(&act.sa_mask, SIGINT);
+    sigaddset(&act.sa_mask, SIGTERM);
     sigaction(SIGINT, &act, NULL);
     sigaction(SIGTERM, &act, NULL);
     signal(SIGPIPE, SIG_IGN); /* a closed output is an error of its own */

@@ -106,6 +106,8 @@ static enum mio_code check_output(struct mio_cli *c, const struct mio_out *o, co
 {
     if (!o->error)
         return code;
+    if (o->error == EPIPE) /* the reader has seen enough: the status says it, no words */
+        return code ? code : MIO_IO;
     struct mio_diag d = {.severity = MIO_ERROR};
     struct mio_pen pen = mio_out_pen(&c->err);
     mio_fail_sys(&d.err, o->error, "cannot write to %s", what);

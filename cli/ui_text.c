@@ -183,12 +183,6 @@ static void put_log(struct mio_text_ui *t, const struct mio_event *ev)
 static void put_event(struct mio_text_ui *t, const struct mio_event *ev)
 {
     switch (ev->type) {
-    case MIO_EV_REFRESH_START:
-        put_subject(t, ev);
-        mio_buf_z(&t->out->buf, "Refreshing state...");
-        put_id(t, ev->id);
-        mio_buf_char(&t->out->buf, '\n');
-        break;
     case MIO_EV_START:
         if (t->live)
             break;
@@ -223,6 +217,7 @@ static void put_event(struct mio_text_ui *t, const struct mio_event *ev)
         if (!t->live)
             put_still(t, ev);
         break;
+    case MIO_EV_REFRESH_START: /* a line a resource says nothing; the stream has them */
     case MIO_EV_REFRESH_DONE:
     case MIO_EV_TICK:
         break;
