@@ -315,8 +315,6 @@ static void fill_change(struct mio_planner *p, struct mio_step *s, struct mio_ch
         .after = s->after,
         .attrs = s->attrs,
         .nattrs = s->nattrs,
-        .import_id = s->import_id,
-        .previous_address = s->previous_address,
     };
     if (s->row) {
         c->address = s->row->address;
@@ -378,7 +376,6 @@ static void count(struct mio_plan_counts *n, const struct mio_change *c)
         n->forget++;
         break;
     }
-    n->import += c->import_id.n > 0;
 }
 
 static void assemble(struct mio_planner *p)

@@ -23,7 +23,6 @@ struct mio_step {
     struct mio_diff_attr *attrs;
     size_t nattrs;
     struct mio_str fingerprint; /* as last read */
-    struct mio_str import_id, previous_address;
     char digest[MIO_SHA256_HEX + 1]; /* of what is wanted; "" while unknown */
     uint8_t action, reason;          /* enum mio_action, enum mio_reason */
     bool lazy;        /* nothing changes and `after` has not been read from the row yet */

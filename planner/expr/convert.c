@@ -176,7 +176,7 @@ static const struct mio_typespec *unify_structures(struct mio_arena *a,
                                                    const struct mio_typespec **types, size_t n,
                                                    enum type_kind collection)
 {
-    if (same_shape(types, n)) {
+    if (same_shape(types, n)) { /* element by element, or not at all */
         struct mio_typespec *t = MIO_NEW(a, struct mio_typespec);
         struct type_field *fields = MIO_NEW_N(a, struct type_field, types[0]->n + 1);
         *t = *types[0];
@@ -187,8 +187,7 @@ static const struct mio_typespec *unify_structures(struct mio_arena *a,
             fields[f].type = unify_fields(a, types, n, f);
             ok = fields[f].type;
         }
-        if (ok)
-            return t;
+        return ok ? t : NULL;
     }
     return unify_elements(a, types, n, collection);
 }
@@ -287,6 +286,8 @@ static void sort_text(struct mio_buf *b, struct mio_value v)
 static int by_order(const void *pa, const void *pb)
 {
     const struct mio_value *a = pa, *b = pb;
+    if (a->type == MIO_NULL || b->type == MIO_NULL) /* null comes last */
+        return (a->type == MIO_NULL) - (b->type == MIO_NULL);
     if (a->type != b->type || (a->type != MIO_LIST && a->type != MIO_MAP))
         return mio_compare(*a, *b);
     MIO_AUTO_BUF x, y;

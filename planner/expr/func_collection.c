@@ -66,6 +66,8 @@ enum mio_code mio_fn_lookup(struct mio_call *c, struct mio_value *out)
 enum mio_code mio_fn_zipmap(struct mio_call *c, struct mio_value *out)
 {
     struct mio_value keys = c->args[0], values = c->args[1];
+    if (values.marks & MIO_MARK_SET)
+        return mio_call_fail(c, 1, "tolist(x) puts them in order", "a set has no order");
     if (keys.n != values.n)
         return mio_call_fail(c, 1, NULL, "there are %u keys and %u values", keys.n, values.n);
     struct mio_pair *pairs = mio_arena_alloc(c->a, keys.n * sizeof *pairs);
@@ -143,13 +145,17 @@ enum mio_code mio_fn_coalescelist(struct mio_call *c, struct mio_value *out)
     for (size_t i = 0; i < c->n; i++) {
         struct mio_value v = c->args[i];
         if (v.type == MIO_UNKNOWN)
-            return MIO_OK; /* *out is unknown already */
-        if (v.type != MIO_LIST && v.type != MIO_NULL)
-            return mio_call_fail(c, i, NULL, "a list is required, this is a %s",
-                                 mio_type_name((enum mio_type)v.type));
-        if (!v.n)
             continue;
-        *out = v;
+        if (v.marks & MIO_MARK_SET || (v.type != MIO_LIST && v.type != MIO_NULL))
+            return mio_call_fail(c, i, NULL, "a list is required, this is a %s",
+                                 v.type == MIO_LIST ? "set" : mio_type_name((enum mio_type)v.type));
+    }
+    for (size_t i = 0; i < c->n; i++) {
+        if (c->args[i].type == MIO_UNKNOWN)
+            return MIO_OK; /* *out is unknown already */
+        if (!c->args[i].n)
+            continue;
+        *out = c->args[i];
         return MIO_OK;
     }
     return mio_call_fail(c, 0, NULL, "every list is null or empty");

@@ -189,11 +189,14 @@ enum mio_code mio_fn_urldecode(struct mio_call *c, struct mio_value *out)
     struct mio_str s = text(c, 0);
     for (size_t i = 0; i < s.n; i++) {
         uint8_t byte;
+        char digits[2] = {0};
         if (s.p[i] != '%') {
             mio_buf_char(&b, s.p[i] == '+' ? ' ' : s.p[i]);
             continue;
         }
-        if (i + 2 >= s.n || !mio_unhex(mio_str_sub(s, i + 1, 2), &byte, 1))
+        for (size_t k = 0; k < 2 && i + 1 + k < s.n; k++)
+            digits[k] = (char)tolower((unsigned char)s.p[i + 1 + k]);
+        if (!mio_unhex((struct mio_str){digits, 2}, &byte, 1))
             return mio_call_fail(c, 0, NULL, "two hexadecimal digits must follow a %%");
         mio_buf_char(&b, (char)byte);
         i += 2;

@@ -12,6 +12,7 @@
 #include "planner/expr/eval.h"
 #include "planner/expr/func.h"
 #include "planner/expr/glob.h"
+#include "planner/expr/lex.h"
 #include "planner/expr/text.h"
 #include "providers/sdk/alloc.h"
 #include "providers/sdk/buf.h"
@@ -317,6 +318,13 @@ enum mio_code mio_call_template(struct mio_call *c, struct mio_str text, struct 
         return mio_call_fail(c, 0, NULL, "a template cannot use another template");
     const struct mio_expr *e =
         mio_expr_template(c->a, text, (struct mio_pos){.line = 1, .col = 1}, &diags);
+    for (uint32_t i = 0; i < names.n; i++) {
+        struct mio_str key = names.pairs[i].key;
+        struct token t = mio_lex(key.p, key.p + key.n, false);
+        if (t.kind != TOK_IDENT || t.start != key.p || t.end != key.p + key.n)
+            return mio_call_fail(c, 1, "use letters, digits, _ and -", "\"%.*s\" is no name",
+                                 MIO_FMT(key));
+    }
     struct mio_scope scope = *c->scope;
     scope.lookup = lookup;
     scope.arg = &names;

@@ -117,7 +117,7 @@ static enum mio_code put_verb(struct mio_call *c, struct mio_buf *b, const struc
     if (v.type == MIO_NULL)
         return mio_call_fail(c, arg, "%v shows a null", "the value for %%%c is null", f->verb);
     if (f->verb == 't') {
-        put_padded(b, f, v.b ? MIO_STR("true") : MIO_STR("false"));
+        mio_buf_z(b, v.b ? "true" : "false"); /* a width does not count here */
         return MIO_OK;
     }
     if (f->verb == 's' || f->verb == 'q') {

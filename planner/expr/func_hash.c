@@ -52,8 +52,8 @@ enum mio_code mio_fn_bcrypt(struct mio_call *c, struct mio_value *out)
     int64_t cost = 10;
     struct crypt_data data = {0};
     char seed[16], setting[64];
-    if (c->n > 1 && (!mio_value_i64(c->args[1], &cost) || cost < 4 || cost > 31))
-        return mio_call_fail(c, 1, NULL, "the cost is a whole number from 4 to 31");
+    if (c->n > 1 && (!mio_value_i64(c->args[1], &cost) || cost > 31))
+        return mio_call_fail(c, 1, NULL, "the cost is a whole number of at most 31");
     if (c->n > 2)
         return mio_call_fail(c, 2, NULL, "at most one cost can be given");
     if (mio_value_str(c->args[0]).n > 72)
@@ -62,6 +62,7 @@ enum mio_code mio_fn_bcrypt(struct mio_call *c, struct mio_value *out)
         *out = mio_unknown(MIO_STRING);
         return MIO_OK;
     }
+    cost = cost < 4 ? 10 : cost; /* less than bcrypt allows means the default */
     mio_random(seed, sizeof seed);
     char *z = mio_arena_z(c->a, mio_value_str(c->args[0]));
     if (!crypt_gensalt_rn("$2a$", (unsigned long)cost, seed, sizeof seed, setting, sizeof setting) ||

@@ -72,9 +72,12 @@ enum mio_code mio_fn_element(struct mio_call *c, struct mio_value *out)
         return no_set(c, 0);
     if (!whole(c, 1, &i))
         return MIO_TEMPLATE;
-    if (i < 0 || !list.n)
-        return mio_call_fail(c, i < 0, NULL, i < 0 ? "the index is negative" : "the list is empty");
-    *out = list.items[i % list.n];
+    if (!list.n)
+        return mio_call_fail(c, 0, NULL, "the list is empty");
+    i %= (int64_t)list.n;
+    if (i < 0)
+        return mio_call_fail(c, 1, NULL, "the index is negative");
+    *out = list.items[i];
     return MIO_OK;
 }
 

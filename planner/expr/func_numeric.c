@@ -57,21 +57,43 @@ static enum mio_code from_double(struct mio_call *c, double d, struct mio_value 
     return mio_call_fail(c, 0, NULL, "the result is not a finite number");
 }
 
-static double as_double(struct mio_value v)
+static double as_double(struct mio_call *c, size_t arg)
 {
-    double d = 0;
-    mio_value_f64(v, &d);
-    return d;
+    return strtod(mio_arena_z(c->a, mio_value_str(c->args[arg])), NULL);
+}
+
+/* The series of fdlibm, which Terraform's runtime uses: other libraries differ in the last digit. */
+static double natural_log(double x)
+{
+    static const double ODD[] = {6.666666666666735130e-01, 2.857142874366239149e-01,
+                                 1.818357216161805012e-01, 1.479819860511658591e-01};
+    static const double EVEN[] = {3.999999999940941908e-01, 2.222219843214978396e-01,
+                                  1.531383769920937332e-01};
+    static const double LN2_HIGH = 6.93147180369123816490e-01, LN2_LOW = 1.90821492927058770002e-10;
+    if (!(x > 0) || !isfinite(x))
+        return log(x);
+    int power;
+    double f = frexp(x, &power);
+    if (f < M_SQRT1_2) {
+        f *= 2;
+        power--;
+    }
+    f -= 1;
+    double s = f / (2 + f), s2 = s * s, s4 = s2 * s2;
+    double odd = s2 * (ODD[0] + s4 * (ODD[1] + s4 * (ODD[2] + s4 * ODD[3])));
+    double even = s4 * (EVEN[0] + s4 * (EVEN[1] + s4 * EVEN[2]));
+    double half = 0.5 * f * f;
+    return power * LN2_HIGH - ((half - (s * (half + odd + even) + power * LN2_LOW)) - f);
 }
 
 enum mio_code mio_fn_log(struct mio_call *c, struct mio_value *out)
 {
-    return from_double(c, log(as_double(c->args[0])) / log(as_double(c->args[1])), out);
+    return from_double(c, natural_log(as_double(c, 0)) / natural_log(as_double(c, 1)), out);
 }
 
 enum mio_code mio_fn_pow(struct mio_call *c, struct mio_value *out)
 {
-    return from_double(c, pow(as_double(c->args[0]), as_double(c->args[1])), out);
+    return from_double(c, pow(as_double(c, 0), as_double(c, 1)), out);
 }
 
 enum mio_code mio_fn_parseint(struct mio_call *c, struct mio_value *out)

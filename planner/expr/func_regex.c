@@ -39,6 +39,10 @@ static const char *foreign(struct mio_str s)
                 const char *end = memmem(s.p + i, s.n - i, "\\E", 2);
                 i = end ? (size_t)(end - s.p) : s.n;
             }
+            if (next && strchr("pPx", next) && i + 2 < s.n && s.p[i + 2] == '{') {
+                const char *end = memchr(s.p + i, '}', s.n - i);
+                i = end ? (size_t)(end - s.p) - 1 : i;
+            }
             i++;
         } else if (ch == '[' && !set) {
             set = true;

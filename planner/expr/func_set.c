@@ -82,23 +82,30 @@ enum mio_code mio_fn_setsubtract(struct mio_call *c, struct mio_value *out)
     return MIO_OK;
 }
 
-/* The last list turns fastest. A set only when every argument is one. */
+/* The last list turns fastest. A set when any argument is one. */
 enum mio_code mio_fn_setproduct(struct mio_call *c, struct mio_value *out)
 {
     size_t total = 1;
-    bool set = true;
+    bool set = false;
+    struct mio_value *lists = mio_arena_alloc(c->a, c->n * sizeof *lists);
     for (size_t i = 0; i < c->n; i++) {
-        total *= c->args[i].n;
-        set = set && c->args[i].marks & MIO_MARK_SET;
+        lists[i] = c->args[i];
+        total *= lists[i].n;
+        set = set || lists[i].marks & MIO_MARK_SET;
         if (total > MAX_PRODUCT)
             return mio_call_fail(c, i, NULL, "the product has more than %d elements", MAX_PRODUCT);
+        struct mio_value *items = mio_arena_alloc(c->a, lists[i].n * sizeof *items);
+        memcpy(items, lists[i].items, lists[i].n * sizeof *items);
+        if (!mio_unify_values(c->a, items, lists[i].n))
+            return mio_call_fail(c, i, NULL, "the elements have no type in common");
+        lists[i] = mio_list(items, lists[i].n);
     }
     struct mio_value *rows = mio_arena_alloc(c->a, total * sizeof *rows);
     for (size_t k = 0; k < total; k++) {
         struct mio_value *row = mio_arena_alloc(c->a, c->n * sizeof *row);
         size_t rest = k;
-        for (size_t i = c->n; i--; rest /= c->args[i].n)
-            row[i] = c->args[i].items[rest % c->args[i].n];
+        for (size_t i = c->n; i--; rest /= lists[i].n)
+            row[i] = lists[i].items[rest % lists[i].n];
         rows[k] = mio_list(row, c->n);
     }
     *out = set ? mio_make_set(c->a, rows, total) : mio_list(rows, total);

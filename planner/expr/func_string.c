@@ -99,6 +99,8 @@ enum mio_code mio_fn_substr(struct mio_call *c, struct mio_value *out)
     for (size_t i = 1; i < 3; i++)
         if (!mio_value_i64(c->args[i], i == 1 ? &from : &length))
             return mio_call_fail(c, i, NULL, "a whole number is required");
+    if (from < 0 && !length)
+        length = -1; /* as Terraform has it */
     int64_t total = from < 0 ? (int64_t)mio_text_clusters(s) : 0;
     from = from < 0 ? from + total : from;
     from = from < 0 ? 0 : from;

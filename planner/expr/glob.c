@@ -15,7 +15,7 @@ static struct mio_str from(struct mio_str s, size_t n)
 static size_t bracket(struct mio_str p, unsigned char c, bool *hit)
 {
     size_t i = 1;
-    bool not = i < p.n && (p.p[i] == '!' || p.p[i] == '^');
+    bool not = i < p.n && p.p[i] == '^';
     i += not;
     *hit = false;
     for (size_t first = i; i < p.n && (p.p[i] != ']' || i == first); i++) {

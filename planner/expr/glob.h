@@ -1,4 +1,4 @@
-/* planner/expr/glob.h: patterns of file names: * ? [a-z] [!a] {a,b} \x, and ** over any number of folders. */
+/* planner/expr/glob.h: patterns of file names: * ? [a-z] [^a] {a,b} \x, and ** over any number of folders. */
 #pragma once
 #include "providers/sdk/str.h"
 

@@ -51,15 +51,13 @@ static void shortest(struct mio_buf *b, char verb, mpfr_t x)
         if (mpfr_equal_p(back, x))
             break;
     }
-    size_t n = strlen(digits);
+    size_t n = mpfr_zero_p(x) ? 1 : strlen(digits);
+    if (mpfr_zero_p(x))
+        point = 1;
     while (n > 1 && digits[n - 1] == '0')
         n--;
-    long exp = mpfr_zero_p(x) ? 0 : (long)point - 1;
-    /* Go takes the number's own digits for the limit where there are more of them than 6 before the point. */
-    long limit = 6 > (long)n && (long)n >= (long)point ? (long)n : 6;
-    if ((long)n > 6)
-        limit = 6;
-    if (exp < -4 || exp >= limit)
+    long exp = (long)point - 1;
+    if (exp < -4 || exp >= 6)
         mpfr_snprintf(text, sizeof text, verb == 'g' ? "%.*Re" : "%.*RE", (int)n - 1, x);
     else
         mpfr_snprintf(text, sizeof text, "%.*Rf", (long)n > point ? (int)((long)n - (long)point) : 0,

@@ -299,6 +299,16 @@ static enum mio_code check_targets(struct mio_engine *e, const char *const *list
     return e->diags.errors ? MIO_USAGE : MIO_OK;
 }
 
+static void mark_imported(struct mio_engine *e)
+{
+    for (size_t i = 0; i < e->nimported; i++)
+        for (size_t k = 0; k < e->plan.nchanges; k++)
+            if (mio_str_eq(e->plan.changes[k].address, e->imported[i].address)) {
+                e->plan.changes[k].import_id = e->imported[i].id;
+                e->plan.counts.import++;
+            }
+}
+
 enum mio_code mio_engine_plan(struct mio_engine *e, const struct mio_plan_opts *o, const struct mio_plan **out)
 {
     enum mio_code rc;
@@ -323,6 +333,8 @@ enum mio_code mio_engine_plan(struct mio_engine *e, const struct mio_plan_opts *
     bind(e);
     if (o->mode == MIO_PLAN_NORMAL)
         mio_planner_moved(&e->planner);
+    if (o->mode == MIO_PLAN_NORMAL)
+        mio_engine_import_blocks(e);
     e->refresh = (struct mio_refresh){.arena = &e->arena, .state = &e->state, .provs = &e->provs, .arg = e,
                                       .on_row = e->opts.refresh_events ? refresh_event : NULL};
     if (o->refresh)
@@ -333,6 +345,7 @@ enum mio_code mio_engine_plan(struct mio_engine *e, const struct mio_plan_opts *
     e->stack.value = mio_planner_value;
     e->stack.arg = &e->planner;
     rc = mio_planner_run(&e->planner);
+    mark_imported(e);
     *out = &e->plan;
     e->planned = rc == MIO_OK && e->diags.errors == 0;
     if (e->diags.errors && !rc)

@@ -7,6 +7,9 @@
 #include "planner/run/step.h"
 #include "providers/sdk/json.h"
 
+struct mio_imported {
+    struct mio_str address, id;
+};
 struct mio_engine {
     struct mio_arena arena;
     struct mio_engine_opts opts;
@@ -25,6 +28,8 @@ struct mio_engine {
     struct mio_planner planner;
     struct mio_plan plan;
     bool planned;
+    struct mio_imported *imported; /* by import blocks, in memory until the apply */
+    size_t nimported, imported_cap;
     struct mio_str plan_salt;      /* masks of the plan file: the state's, or zeros before the first write */
     const struct mio_plan *seen;   /* the file that is being applied: its drift stands in for a refresh */
     struct mio_str planfile; /* digest of the file that is being applied, or "" */
@@ -41,6 +46,8 @@ enum mio_code mio_engine_configure(struct mio_engine *e);
 void mio_engine_find_more(struct mio_engine *e);
 /* planner/run/recover.c */
 enum mio_code mio_engine_recover(struct mio_engine *e, const struct mio_jrn_replay *replay);
+/* planner/run/inspect.c: reads what import blocks name and records it in memory. */
+void mio_engine_import_blocks(struct mio_engine *e);
 /* planner/run/from_file.c */
 void mio_engine_overlay(struct mio_engine *e);
 /* planner/run/exec.c */
