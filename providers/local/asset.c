@@ -68,13 +68,14 @@ static enum mio_code version_taken(struct local *l, const struct wish *w, struct
         return err->code;
     mio_fail(err, MIO_TEMPLATE, "%.*s \"%.*s\" version %.*s exists with another content",
              MIO_FMT(w->v.kind), MIO_FMT(w->v.name), MIO_FMT(w->v.version));
-    return mio_err_hint(err, "Assets are immutable: write `version: \"%.*s\"`, or leave `version` out "
-                             "and get the next free one.",
+    return mio_err_hint(err,
+                        "Assets are immutable: write `version: \"%.*s\"`, or leave `version` out "
+                        "and get the next free one.",
                         MIO_FMT(next));
 }
 
-/* The version that this wish ends in: current (nothing of the content changes), the one given, or the next free.
- * current is "" for a create. */
+/* The version that this wish ends in: current (nothing of the content changes), the one given, or
+ * the next free. current is "" for a create. */
 static enum mio_code decide_version(struct local *l, const struct wish *w, struct mio_str current,
                                     struct mio_str current_digest, struct mio_str *version,
                                     struct mio_err *err)
@@ -97,7 +98,8 @@ static enum mio_code decide_version(struct local *l, const struct wish *w, struc
 }
 
 /* The stored thing itself: content/ENTRY. */
-static struct mio_str stored_path(struct local *l, const struct local_version *v, struct mio_str entry)
+static struct mio_str stored_path(struct local *l, const struct local_version *v,
+                                  struct mio_str entry)
 {
     return mio_arena_printf(l->a, "%s/content/%.*s", local_version_dir(l, v), MIO_FMT(entry));
 }
@@ -117,7 +119,8 @@ static struct mio_value unknown_list(struct mio_arena *a, const char *const *nam
 
 /* The digest that the newest record of the object bears, not what was read back. */
 static enum mio_code recorded(struct local *l, const char *kind, const struct local_change *ch,
-                              struct local_version *v, struct mio_value *record, struct mio_err *err)
+                              struct local_version *v, struct mio_value *record,
+                              struct mio_err *err)
 {
     bool found;
     *record = mio_map(NULL, 0);
@@ -149,13 +152,13 @@ enum mio_code local_asset_plan(struct local *l, const char *kind, const struct l
         return MIO_OK;
     }
     struct local_version v = w.v;
-    if (!blind && decide_version(l, &w, cur.version, mio_get_str(record, "content_digest"), &v.version,
-                                 err))
+    if (!blind &&
+        decide_version(l, &w, cur.version, mio_get_str(record, "content_digest"), &v.version, err))
         return err->code;
     if (!v.version.n && local_version_next(l, &v, &v.version, err))
         return err->code;
-    struct mio_value known =
-        local_map(a, "id", mio_string(local_version_id(l, &v)), "version", mio_string(v.version), NULL);
+    struct mio_value known = local_map(a, "id", mio_string(local_version_id(l, &v)), "version",
+                                       mio_string(v.version), NULL);
     if (blind) {
         *answer = local_map(a, "computed", known, "unknown", unknown_list(a, contents, 2), NULL);
         return MIO_OK;
@@ -173,17 +176,17 @@ static void describe(struct local *l, const struct local_version *v, struct mio_
                      struct mio_str digest, struct local_object *out)
 {
     struct mio_value inputs = local_get(record, "inputs");
-    struct mio_value computed = local_map(
-        l->a, "id", mio_string(local_version_id(l, v)), "version", mio_string(v->version),
-        "content_digest", mio_string(digest), "stored_path",
-        mio_string(stored_path(l, v, mio_get_str(record, "entry"))), NULL);
+    struct mio_value computed =
+        local_map(l->a, "id", mio_string(local_version_id(l, v)), "version", mio_string(v->version),
+                  "content_digest", mio_string(digest), "stored_path",
+                  mio_string(stored_path(l, v, mio_get_str(record, "entry"))), NULL);
     out->status = MLOPS_OK;
     out->id = local_version_id(l, v);
     out->attributes = mio_map_merge(l->a, inputs, computed);
 }
 
-static enum mio_code fingerprint(struct local *l, const struct local_version *v, struct mio_str *out,
-                                 struct mio_err *err)
+static enum mio_code fingerprint(struct local *l, const struct local_version *v,
+                                 struct mio_str *out, struct mio_err *err)
 {
     struct mio_str stamp;
     const char *content = mio_arena_printf(l->a, "%s/content", local_version_dir(l, v)).p;
@@ -194,9 +197,10 @@ static enum mio_code fingerprint(struct local *l, const struct local_version *v,
     return MIO_OK;
 }
 
-static enum mio_code fill_staging(struct local *l, const struct local_change *ch, const struct wish *w,
-                                  const struct local_version *v, struct mio_str supersedes,
-                                  const char *staging, struct mio_err *err)
+static enum mio_code fill_staging(struct local *l, const struct local_change *ch,
+                                  const struct wish *w, const struct local_version *v,
+                                  struct mio_str supersedes, const char *staging,
+                                  struct mio_err *err)
 {
     const char *content = mio_arena_printf(l->a, "%s/content", staging).p;
     struct mio_str digest;
@@ -206,18 +210,18 @@ static enum mio_code fill_staging(struct local *l, const struct local_change *ch
         mio_fail(err, MIO_REALITY, "%s changed since it was planned", w->source);
         return mio_err_hint(err, "Plan again.");
     }
-    struct mio_value record = local_map(
-        l->a, "kind", mio_string(v->kind), "name", mio_string(v->name), "version",
-        mio_string(v->version), "key", mio_string_z(l->c->idempotency_key), "supersedes",
-        mio_string(supersedes), "content_digest", mio_string(digest), "entry",
-        mio_string(entry_of(l, w->source)), "inputs", ch->inputs, NULL);
+    struct mio_value record =
+        local_map(l->a, "kind", mio_string(v->kind), "name", mio_string(v->name), "version",
+                  mio_string(v->version), "key", mio_string_z(l->c->idempotency_key), "supersedes",
+                  mio_string(supersedes), "content_digest", mio_string(digest), "entry",
+                  mio_string(entry_of(l, w->source)), "inputs", ch->inputs, NULL);
     return local_record_write(l, mio_arena_printf(l->a, "%s/asset.json", staging).p, record, err);
 }
 
 /* Fills a staging folder and renames it to the version's place. A failure leaves nothing. */
-static enum mio_code make_version(struct local *l, const struct local_change *ch, const struct wish *w,
-                                  const struct local_version *v, struct mio_str supersedes,
-                                  struct mio_err *err)
+static enum mio_code make_version(struct local *l, const struct local_change *ch,
+                                  const struct wish *w, const struct local_version *v,
+                                  struct mio_str supersedes, struct mio_err *err)
 {
     struct local_version staged = *v;
     staged.version = mio_arena_printf(l->a, ".new-%.*s", MIO_FMT(v->version));
@@ -257,8 +261,10 @@ enum mio_code local_asset_create(struct local *l, const char *kind, const struct
     if (decide_version(l, &w, none, none, &v.version, err))
         return err->code;
     if (mio_fs_exists(local_version_record(l, &v))) {
-        mio_fail(err, MIO_REALITY, "%s %.*s exists already", kind, MIO_FMT(local_version_id(l, &v)));
-        return mio_err_hint(err, "Import it (`mlops-iac import %.*s %.*s`), or give another version.",
+        mio_fail(err, MIO_REALITY, "%s %.*s exists already", kind,
+                 MIO_FMT(local_version_id(l, &v)));
+        return mio_err_hint(err,
+                            "Import it (`mlops-iac import %.*s %.*s`), or give another version.",
                             MIO_FMT(ch->address), MIO_FMT(local_version_id(l, &v)));
     }
     if (make_version(l, ch, &w, &v, none, err))
@@ -279,8 +285,8 @@ static enum mio_code repair(struct local *l, const struct wish *w, const struct 
         mio_fs_remove_tree(content, err))
         return err->code;
     if (rename(fresh_content, content) != 0 ||
-        rename(mio_arena_printf(l->a, "%s/blobs", fresh).p, mio_arena_printf(l->a, "%s/blobs", dir).p) !=
-            0)
+        rename(mio_arena_printf(l->a, "%s/blobs", fresh).p,
+               mio_arena_printf(l->a, "%s/blobs", dir).p) != 0)
         return mio_fail_sys(err, errno, "cannot put the content of %s back", dir);
     return mio_fs_remove_tree(fresh, err);
 }

@@ -1,8 +1,8 @@
 /* providers/local/cgroup.c: limits on cpu, memory and processes by control groups, version 1 and 2.
  *
- * Each controller is used where it is mounted: in a tree of its own (version 1), else in the unified tree. A
- * machine may have both. The groups lie at the top of the tree, so that every process of the machine sees the
- * same ones. */
+ * Each controller is used where it is mounted: in a tree of its own (version 1), else in the
+ * unified tree. A machine may have both. The groups lie at the top of the tree, so that every
+ * process of the machine sees the same ones. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -63,7 +63,8 @@ struct place {
 
 static const char *text_of(struct local *l, const char *path)
 {
-    MIO_AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC); /* such files have no size: no mio_fs_read */
+    MIO_AUTO_CLOSE int fd =
+        open(path, O_RDONLY | O_CLOEXEC); /* such files have no size: no mio_fs_read */
     char text[4096];
     ssize_t n = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
     if (n < 0)
@@ -158,8 +159,8 @@ static int64_t limit_of(const char *text)
     return mio_str_i64(s, &v) && v > 0 && v < INT64_MAX / 2 / PAGE * PAGE ? v : 0;
 }
 
-enum mio_code local_cgroup_get(struct local *l, const char *name, struct local_limits *out, bool *found,
-                               struct mio_err *err)
+enum mio_code local_cgroup_get(struct local *l, const char *name, struct local_limits *out,
+                               bool *found, struct mio_err *err)
 {
     (void)err;
     *found = false;
@@ -230,11 +231,12 @@ static bool memory_bytes(struct mio_str s, int64_t *out)
         const char *unit;
         int64_t bytes;
     } units[] = {
-        {"", 1},           {"b", 1},           {"k", 1 << 10},    {"ki", 1 << 10},
-        {"kib", 1 << 10},  {"m", 1 << 20},     {"mi", 1 << 20},   {"mib", 1 << 20},
-        {"g", 1 << 30},    {"gi", 1 << 30},    {"gib", 1 << 30},  {"kb", 1000},
-        {"mb", 1000000},   {"gb", 1000000000}, {"t", 1LL << 40},  {"ti", 1LL << 40},
-        {"tib", 1LL << 40}, {"tb", 1000000000000},
+        {"", 1},           {"b", 1},           {"k", 1 << 10},
+        {"ki", 1 << 10},   {"kib", 1 << 10},   {"m", 1 << 20},
+        {"mi", 1 << 20},   {"mib", 1 << 20},   {"g", 1 << 30},
+        {"gi", 1 << 30},   {"gib", 1 << 30},   {"kb", 1000},
+        {"mb", 1000000},   {"gb", 1000000000}, {"t", 1LL << 40},
+        {"ti", 1LL << 40}, {"tib", 1LL << 40}, {"tb", 1000000000000},
     };
     size_t digits = 0;
     while (digits < s.n && s.p[digits] >= '0' && s.p[digits] <= '9')

@@ -1,5 +1,5 @@
-/* providers/local/compute.c: kind compute: max_instances slots on this machine, each a lock file and a control
- * group with the limits of `resources`. See compute.h. */
+/* providers/local/compute.c: kind compute: max_instances slots on this machine, each a lock file
+ * and a control group with the limits of `resources`. See compute.h. */
 #include "providers/local/compute.h"
 
 #include <unistd.h>
@@ -12,7 +12,8 @@ enum { SLOTS_MAX = 256, ROOT_TAG = 4 /* bytes of the root's digest in a group's 
 
 static const char *record_path(struct local *l, const struct local_compute *c)
 {
-    return local_path(l, "workspaces/%.*s/compute/%.*s/compute.json", MIO_FMT(c->ws), MIO_FMT(c->name));
+    return local_path(l, "workspaces/%.*s/compute/%.*s/compute.json", MIO_FMT(c->ws),
+                      MIO_FMT(c->name));
 }
 
 static const char *slot_path(struct local *l, const struct local_compute *c, int64_t slot)
@@ -99,8 +100,8 @@ static enum mio_code describe(struct local *l, struct local_compute *c, struct m
 }
 
 /* Removes groups and lock files from slot `from` on. A slot that is in use is an error. */
-static enum mio_code drop_slots(struct local *l, const struct local_compute *c, int64_t from, int64_t to,
-                                struct mio_err *err)
+static enum mio_code drop_slots(struct local *l, const struct local_compute *c, int64_t from,
+                                int64_t to, struct mio_err *err)
 {
     for (int64_t i = from; i < to; i++) {
         MIO_AUTO_CLOSE int lock = -1;
@@ -121,8 +122,9 @@ static enum mio_code drop_slots(struct local *l, const struct local_compute *c, 
 }
 
 /* Writes the record and brings the slots in line. `before` is how many slots there were. */
-static enum mio_code settle(struct local *l, struct local_compute *c, struct mio_str key, int64_t before,
-                            struct mio_value inputs, struct local_object *out, struct mio_err *err)
+static enum mio_code settle(struct local *l, struct local_compute *c, struct mio_str key,
+                            int64_t before, struct mio_value inputs, struct local_object *out,
+                            struct mio_err *err)
 {
     struct local_limits want;
     bool limited = false, enforced = true;
@@ -135,14 +137,15 @@ static enum mio_code settle(struct local *l, struct local_compute *c, struct mio
         if (local_cgroup_set(l, local_compute_group(l, c, i), &want, &enforced, err))
             return err->code;
     const char *limits = !limited ? "none" : enforced ? "enforced" : "not_enforced";
-    struct mio_value record = local_map(l->a, "name", mio_string(c->name), "key", mio_string(key), "limits",
-                                        mio_string_z(limits), "inputs", inputs, NULL);
+    struct mio_value record = local_map(l->a, "name", mio_string(c->name), "key", mio_string(key),
+                                        "limits", mio_string_z(limits), "inputs", inputs, NULL);
     if (local_record_write(l, record_path(l, c), record, err))
         return err->code;
     return describe(l, c, record, out, err);
 }
 
-static void compute_validate(struct local *l, const struct local_change *ch, struct local_findings *f)
+static void compute_validate(struct local *l, const struct local_change *ch,
+                             struct local_findings *f)
 {
     struct mio_value in = ch->inputs;
     struct mio_str type = mio_get_str(in, "type");
@@ -157,7 +160,8 @@ static void compute_validate(struct local *l, const struct local_change *ch, str
     if (mio_get_i64(in, "min_instances", 0) > most)
         local_find_error(f, "min_instances", NULL, "min_instances is larger than max_instances");
     if (most > SLOTS_MAX)
-        local_find_error(f, "max_instances", NULL, "provider local has at most %d slots", SLOTS_MAX);
+        local_find_error(f, "max_instances", NULL, "provider local has at most %d slots",
+                         SLOTS_MAX);
     else if (most > cpus)
         local_find_warning(f, "max_instances", "Jobs will share the CPUs.",
                            "%jd slots on a machine with %jd CPUs", (intmax_t)most, (intmax_t)cpus);
@@ -199,8 +203,9 @@ static enum mio_code compute_create(struct local *l, const struct local_change *
         return err->code;
     if (found && !(key.n && mio_str_eq(mio_get_str(record, "key"), key))) {
         mio_fail(err, MIO_REALITY, "compute \"%.*s\" exists already", MIO_FMT(id_of(l, &c)));
-        return mio_err_hint(err, "Take it over with `mlops-iac import %.*s %.*s`, or choose another name.",
-                            MIO_FMT(ch->address), MIO_FMT(id_of(l, &c)));
+        return mio_err_hint(
+            err, "Take it over with `mlops-iac import %.*s %.*s`, or choose another name.",
+            MIO_FMT(ch->address), MIO_FMT(id_of(l, &c)));
     }
     return settle(l, &c, key, 0, ch->inputs, out, err);
 }
@@ -214,12 +219,12 @@ static enum mio_code compute_update(struct local *l, const struct local_change *
     if (parse_id(ch->id, &c, err) || local_ws_check(l, c.ws, err) ||
         local_record_read(l, record_path(l, &c), &record, &found, err))
         return err->code;
-    return settle(l, &c, mio_get_str(record, "key"), slots_of(local_get(record, "inputs")), ch->inputs,
-                  out, err);
+    return settle(l, &c, mio_get_str(record, "key"), slots_of(local_get(record, "inputs")),
+                  ch->inputs, out, err);
 }
 
-static enum mio_code compute_read(struct local *l, const struct local_read *r, struct local_object *out,
-                                  struct mio_err *err)
+static enum mio_code compute_read(struct local *l, const struct local_read *r,
+                                  struct local_object *out, struct mio_err *err)
 {
     struct local_compute c = {0};
     struct mio_value record;
@@ -232,7 +237,8 @@ static enum mio_code compute_read(struct local *l, const struct local_read *r, s
     return MIO_OK;
 }
 
-static enum mio_code compute_remove(struct local *l, const struct local_change *ch, struct mio_err *err)
+static enum mio_code compute_remove(struct local *l, const struct local_change *ch,
+                                    struct mio_err *err)
 {
     struct local_compute c = {0};
     struct mio_value record = mio_null();
@@ -243,7 +249,8 @@ static enum mio_code compute_remove(struct local *l, const struct local_change *
     if (drop_slots(l, &c, 0, slots, err) ||
         mio_fs_remove_tree(mio_arena_z(l->a, mio_path_dir(mio_str_z(record_path(l, &c)))), err))
         return err->code;
-    rmdir(local_path(l, "workspaces/%.*s/compute", MIO_FMT(c.ws))); /* stays when there are others */
+    rmdir(
+        local_path(l, "workspaces/%.*s/compute", MIO_FMT(c.ws))); /* stays when there are others */
     return MIO_OK;
 }
 
@@ -279,16 +286,17 @@ enum mio_code local_compute_open(struct local *l, struct mio_str ws, struct mio_
     if (!found) {
         mio_fail(err, MIO_REALITY, "workspace %.*s has no compute \"%.*s\"", MIO_FMT(c.ws),
                  MIO_FMT(c.name));
-        return mio_err_hint(err, "Declare it, and refer to it with ${compute.NAME.name}, so that it is "
-                                 "made first.");
+        return mio_err_hint(err,
+                            "Declare it, and refer to it with ${compute.NAME.name}, so that it is "
+                            "made first.");
     }
     c.slots = slots_of(local_get(record, "inputs"));
     *out = c;
     return MIO_OK;
 }
 
-enum mio_code local_compute_take(struct local *l, const struct local_compute *c, int64_t *slot, int *fd,
-                                 struct mio_err *err)
+enum mio_code local_compute_take(struct local *l, const struct local_compute *c, int64_t *slot,
+                                 int *fd, struct mio_err *err)
 {
     for (int64_t pause = 5, round = 0;; pause = pause < 200 ? pause * 2 : 200, round++) {
         struct mio_arena_mark mark = mio_arena_mark(l->a);

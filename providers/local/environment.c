@@ -1,7 +1,8 @@
 /* providers/local/environment.c: kind environment: a Python that is installed on this machine.
  *
- * What it holds is this machine's business, so it is declared as not reproducible: the interpreter's version and a
- * digest of its packages are recorded, and a change of them shows as drift. See environment.h. */
+ * What it holds is this machine's business, so it is declared as not reproducible: the
+ * interpreter's version and a digest of its packages are recorded, and a change of them shows as
+ * drift. See environment.h. */
 #include "providers/local/environment.h"
 
 #include <errno.h>
@@ -47,8 +48,9 @@ static void check_body(struct mio_value in, struct local_findings *f)
                          MIO_FMT(mio_value_str(*image)));
     for (size_t i = 0; i < sizeof later / sizeof *later; i++)
         if (is_given(local_get(in, later[i])))
-            local_find_error(f, later[i], hint, "provider local does not build environments: %s cannot "
-                                                "be used",
+            local_find_error(f, later[i], hint,
+                             "provider local does not build environments: %s cannot "
+                             "be used",
                              later[i]);
     if (!has_image && !has_python)
         local_find_error(f, "", hint, "the environment says neither `image` nor `python`");
@@ -65,7 +67,8 @@ static void environment_validate(struct local *l, const struct local_change *ch,
         return;
     struct mio_str path = interpreter_of(ch->inputs);
     if (access(mio_arena_z(f->arena, path), X_OK) != 0)
-        local_find_error(f, "python.interpreter", "apt-get install python3, or give another interpreter.",
+        local_find_error(f, "python.interpreter",
+                         "apt-get install python3, or give another interpreter.",
                          "%.*s cannot be run: %s", MIO_FMT(path), strerror(errno));
 }
 
@@ -91,8 +94,8 @@ static enum mio_code run_probe(struct local *l, const char *interpreter, struct 
 }
 
 /* {interpreter, interpreter_version, packages_digest, package_count, paths, prefixes} */
-static enum mio_code find_facts(struct local *l, struct mio_str interpreter, struct mio_value *facts,
-                                struct mio_err *err)
+static enum mio_code find_facts(struct local *l, struct mio_str interpreter,
+                                struct mio_value *facts, struct mio_err *err)
 {
     struct mio_value probe;
     if (run_probe(l, mio_arena_z(l->a, interpreter), &probe, err))
@@ -108,8 +111,8 @@ static enum mio_code find_facts(struct local *l, struct mio_str interpreter, str
     *facts = local_map(l->a, "interpreter", mio_string(interpreter), "interpreter_version",
                        local_get(probe, "version"), "packages_digest",
                        mio_string(mio_arena_printf(l->a, "sha256:%s", hex)), "package_count",
-                       mio_number_i64(l->a, packages.n), "paths", local_get(probe, "paths"), "prefixes",
-                       local_get(probe, "prefixes"), NULL);
+                       mio_number_i64(l->a, packages.n), "paths", local_get(probe, "paths"),
+                       "prefixes", local_get(probe, "prefixes"), NULL);
     return MIO_OK;
 }
 
@@ -122,7 +125,8 @@ static struct mio_value shown(struct local *l, struct mio_value facts)
 }
 
 /* Interpreter and package folders as they lie there: equal stamps need no probe. */
-static struct mio_str facts_stamp(struct local *l, const struct local_version *v, struct mio_value facts)
+static struct mio_str facts_stamp(struct local *l, const struct local_version *v,
+                                  struct mio_value facts)
 {
     MIO_AUTO_BUF text;
     mio_buf_init(&text, 0);
@@ -155,17 +159,18 @@ static void describe(struct local *l, const struct local_version *v, struct mio_
     out->attributes = mio_map_merge(l->a, attributes, names);
 }
 
-static enum mio_code write_record(struct local *l, const struct local_version *v, struct mio_str key,
-                                  struct mio_str supersedes, struct mio_value inputs,
-                                  struct local_object *out, struct mio_err *err)
+static enum mio_code write_record(struct local *l, const struct local_version *v,
+                                  struct mio_str key, struct mio_str supersedes,
+                                  struct mio_value inputs, struct local_object *out,
+                                  struct mio_err *err)
 {
     struct mio_value facts;
     if (find_facts(l, interpreter_of(inputs), &facts, err))
         return err->code;
     struct mio_value record =
         local_map(l->a, "kind", mio_string_z("environment"), "name", mio_string(v->name), "version",
-                  mio_string(v->version), "key", mio_string(key), "supersedes", mio_string(supersedes),
-                  "inputs", inputs, "facts", facts, NULL);
+                  mio_string(v->version), "key", mio_string(key), "supersedes",
+                  mio_string(supersedes), "inputs", inputs, "facts", facts, NULL);
     if (local_record_write(l, local_version_record(l, v), record, err))
         return err->code;
     describe(l, v, record, facts, out);
@@ -185,11 +190,12 @@ static enum mio_code refuse(struct local *l, struct mio_value inputs, struct mio
     return err->code;
 }
 
-static enum mio_code parse_wish(struct local *l, const struct local_change *ch, struct local_version *v,
-                                struct mio_err *err)
+static enum mio_code parse_wish(struct local *l, const struct local_change *ch,
+                                struct local_version *v, struct mio_err *err)
 {
-    *v = (struct local_version){ch->workspace, MIO_STR("environment"), mio_get_str(ch->inputs, "name"),
-                                mio_get_str(ch->inputs, "version")};
+    *v =
+        (struct local_version){ch->workspace, MIO_STR("environment"),
+                               mio_get_str(ch->inputs, "name"), mio_get_str(ch->inputs, "version")};
     if (local_name_check(v->name, "an environment", err) ||
         (v->version.n && local_name_check(v->version, "a version", err)))
         return err->code;
@@ -205,7 +211,8 @@ static enum mio_code read_record(struct local *l, struct mio_str id, struct loca
     return local_record_read(l, local_version_record(l, v), record, found, err);
 }
 
-/* The same definition keeps its version; another one gets the version given, or the next free one. */
+/* The same definition keeps its version; another one gets the version given, or the next free one.
+ */
 static enum mio_code decide(struct local *l, const struct local_change *ch, struct mio_value record,
                             const struct local_version *cur, struct local_version *v,
                             struct mio_err *err)
@@ -223,8 +230,8 @@ static enum mio_code decide(struct local *l, const struct local_change *ch, stru
     struct mio_str next;
     if (local_version_next(l, v, &next, err))
         return err->code;
-    mio_fail(err, MIO_TEMPLATE, "environment \"%.*s\" version %.*s exists already", MIO_FMT(v->name),
-             MIO_FMT(v->version));
+    mio_fail(err, MIO_TEMPLATE, "environment \"%.*s\" version %.*s exists already",
+             MIO_FMT(v->name), MIO_FMT(v->version));
     return mio_err_hint(err, "Write `version: \"%.*s\"`, or leave `version` out.", MIO_FMT(next));
 }
 
@@ -242,8 +249,8 @@ static enum mio_code environment_plan(struct local *l, const struct local_change
         return err->code;
     struct mio_value computed =
         local_map(l->a, "id", mio_string(local_version_id(l, &v)), "version", mio_string(v.version),
-                  "interpreter", mio_string(interpreter_of(ch->inputs)), "reproducible", mio_bool(false),
-                  NULL);
+                  "interpreter", mio_string(interpreter_of(ch->inputs)), "reproducible",
+                  mio_bool(false), NULL);
     static const char *const kept[] = {"interpreter_version", "packages_digest", "package_count"};
     for (size_t i = 0; mio_str_eq(v.version, cur.version) && i < sizeof kept / sizeof *kept; i++)
         computed = mio_map_with(l->a, computed, mio_str_z(kept[i]), local_get(ch->prior, kept[i]));
@@ -324,8 +331,8 @@ static enum mio_code environment_remove(struct local *l, const struct local_chan
     return local_asset_remove(l, "environment", ch, err);
 }
 
-static enum mio_code environment_list(struct local *l, struct mio_str ws, struct local_findings *rows,
-                                      struct mio_err *err)
+static enum mio_code environment_list(struct local *l, struct mio_str ws,
+                                      struct local_findings *rows, struct mio_err *err)
 {
     return local_asset_list(l, "environment", ws, rows, err);
 }
@@ -351,8 +358,9 @@ static void bind_prefixes(struct local *l, struct mio_value facts, struct local_
     out->nbinds = n;
 }
 
-enum mio_code local_environment_open(struct local *l, struct mio_str ws, struct mio_value environment,
-                                     struct local_environment *out, struct mio_err *err)
+enum mio_code local_environment_open(struct local *l, struct mio_str ws,
+                                     struct mio_value environment, struct local_environment *out,
+                                     struct mio_err *err)
 {
     struct mio_value facts, inline_body = mio_map(NULL, 0);
     struct mio_str ref = mio_value_str(environment);

@@ -7,7 +7,8 @@ struct local_environment {
     const struct local_bind *binds; /* folders outside /usr that the interpreter needs, read-only */
     size_t nbinds;
 };
-/* `environment` is a reference, an inline body, or null (the Python of this machine). Errors: MIO_REALITY when
- * there is no such environment, MIO_TEMPLATE when this provider cannot run it. */
-enum mio_code local_environment_open(struct local *l, struct mio_str ws, struct mio_value environment,
-                                     struct local_environment *out, struct mio_err *err);
+/* `environment` is a reference, an inline body, or null (the Python of this machine). Errors:
+ * MIO_REALITY when there is no such environment, MIO_TEMPLATE when this provider cannot run it. */
+enum mio_code local_environment_open(struct local *l, struct mio_str ws,
+                                     struct mio_value environment, struct local_environment *out,
+                                     struct mio_err *err);

@@ -1,7 +1,8 @@
-/* providers/local/job.c: kind job: a command run once in a sandbox, its folder named by the idempotency key.
+/* providers/local/job.c: kind job: a command run once in a sandbox, its folder named by the
+ * idempotency key.
  *
- * Out: jobs/NAME-KEY with job.json, the log and the outputs. A run that fails leaves failed/NAME-KEY.log and
- * nothing else, so that what exists is what succeeded. See job.h. */
+ * Out: jobs/NAME-KEY with job.json, the log and the outputs. A run that fails leaves
+ * failed/NAME-KEY.log and nothing else, so that what exists is what succeeded. See job.h. */
 #include "providers/local/job.h"
 
 #include <errno.h>
@@ -37,11 +38,12 @@ static enum mio_code from_id(struct local *l, struct mio_str id, struct local_jo
     return mio_err_hint(err, "Write WORKSPACE/NAME-KEY, as `mlops-iac state show` gives it.");
 }
 
-static enum mio_code from_change(struct local *l, const struct local_change *ch, struct local_job *j,
-                                 struct mio_err *err)
+static enum mio_code from_change(struct local *l, const struct local_change *ch,
+                                 struct local_job *j, struct mio_err *err)
 {
     struct mio_str key = mio_str_sub(mio_str_z(l->c->idempotency_key), 0, KEY_CHARS);
-    *j = (struct local_job){.ws = ch->workspace, .name = mio_get_str(ch->inputs, "name"), .key = key};
+    *j = (struct local_job){
+        .ws = ch->workspace, .name = mio_get_str(ch->inputs, "name"), .key = key};
     if (local_ws_check(l, j->ws, err) || local_name_check(j->name, "a job", err))
         return err->code;
     set_dir(l, j, mio_arena_printf(l->a, "%.*s-%.*s", MIO_FMT(j->name), MIO_FMT(key)));
@@ -50,7 +52,8 @@ static enum mio_code from_change(struct local *l, const struct local_change *ch,
 
 /* ---- describing ---- */
 
-static struct mio_value output_paths(struct local *l, const struct local_job *j, struct mio_value inputs)
+static struct mio_value output_paths(struct local *l, const struct local_job *j,
+                                     struct mio_value inputs)
 {
     struct local_job_ios outs = {0};
     struct mio_err ignored = {0};
@@ -139,7 +142,8 @@ static void check_watched(struct local *l, const struct local_change *ch, struct
         struct mio_str path = mio_get_str(inputs.pairs[i].value, "path");
         if (path.n && mio_str_find(path, ':') < 0 && mio_str_find(path, '@') < 0 &&
             !(l->p->root.n && mio_str_starts(path, l->p->root.p)))
-            local_find_warning(f, "inputs", "Make it a data asset, and give ${data.NAME.id} as the path.",
+            local_find_warning(f, "inputs",
+                               "Make it a data asset, and give ${data.NAME.id} as the path.",
                                "inputs.%.*s: a changed content of %.*s does not start a new run",
                                MIO_FMT(inputs.pairs[i].key), MIO_FMT(path));
     }
@@ -194,8 +198,9 @@ static enum mio_code failed(struct local *l, const struct local_job *j, struct m
     if (mio_str_is(state, "TimedOut"))
         mio_fail(err, MIO_REALITY, "the job was stopped: it took longer than limits.timeout");
     else if (sig == 9)
-        mio_fail(err, MIO_REALITY, "the job was killed (signal 9), which is what happens when it needs "
-                                   "more memory than its compute gives");
+        mio_fail(err, MIO_REALITY,
+                 "the job was killed (signal 9), which is what happens when it needs "
+                 "more memory than its compute gives");
     else if (sig)
         mio_fail(err, MIO_REALITY, "the job was ended by signal %jd", (intmax_t)sig);
     else
@@ -204,8 +209,8 @@ static enum mio_code failed(struct local *l, const struct local_job *j, struct m
     return mio_err_hint(err, "The whole log is in %s", kept);
 }
 
-static enum mio_code check_outputs(struct local *l, const struct local_job *j, struct mio_value inputs,
-                                   struct mio_err *err)
+static enum mio_code check_outputs(struct local *l, const struct local_job *j,
+                                   struct mio_value inputs, struct mio_err *err)
 {
     struct local_job_ios outs = {0};
     if (local_job_outputs(l, j->dir, local_get(inputs, "outputs"), &outs, err))
@@ -220,15 +225,16 @@ static enum mio_code check_outputs(struct local *l, const struct local_job *j, s
     return MIO_OK;
 }
 
-static enum mio_code job_create(struct local *l, const struct local_change *ch, struct local_object *out,
-                                struct mio_err *err)
+static enum mio_code job_create(struct local *l, const struct local_change *ch,
+                                struct local_object *out, struct mio_err *err)
 {
     struct local_job j;
     struct mio_value status = mio_null();
     if (from_change(l, ch, &j, err))
         return err->code;
-    struct mio_value record = local_map(l->a, "name", mio_string(j.name), "key",
-                                        mio_string_z(l->c->idempotency_key), "inputs", ch->inputs, NULL);
+    struct mio_value record =
+        local_map(l->a, "name", mio_string(j.name), "key", mio_string_z(l->c->idempotency_key),
+                  "inputs", ch->inputs, NULL);
     if (local_record_write(l, record_path(l, &j), record, err))
         return err->code;
     if (!local_job_run(l, ch, &j, &status, err) &&
@@ -243,13 +249,14 @@ static enum mio_code job_create(struct local *l, const struct local_change *ch, 
 }
 
 /* Only what does not touch the run can change: tags, description, display name, timeout. */
-static enum mio_code job_update(struct local *l, const struct local_change *ch, struct local_object *out,
-                                struct mio_err *err)
+static enum mio_code job_update(struct local *l, const struct local_change *ch,
+                                struct local_object *out, struct mio_err *err)
 {
     struct local_job j;
     struct mio_value record;
     bool found;
-    if (from_id(l, ch->id, &j, err) || local_record_read(l, record_path(l, &j), &record, &found, err))
+    if (from_id(l, ch->id, &j, err) ||
+        local_record_read(l, record_path(l, &j), &record, &found, err))
         return err->code;
     if (!found)
         return mio_fail(err, MIO_REALITY, "job %.*s is gone", MIO_FMT(j.id));

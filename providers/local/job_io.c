@@ -10,9 +10,10 @@
 static const struct {
     const char *type, *kind;
 } input_types[] = {
-    {"uri_file", "data"},     {"uri_folder", "data"},    {"mltable", "data"}, {"custom_model", "model"},
-    {"mlflow_model", "model"}, {"triton_model", "model"}, {"string", NULL},    {"number", NULL},
-    {"integer", NULL},        {"boolean", NULL},
+    {"uri_file", "data"},      {"uri_folder", "data"},    {"mltable", "data"},
+    {"custom_model", "model"}, {"mlflow_model", "model"}, {"triton_model", "model"},
+    {"string", NULL},          {"number", NULL},          {"integer", NULL},
+    {"boolean", NULL},
 };
 enum { NTYPES = sizeof input_types / sizeof *input_types };
 
@@ -44,7 +45,8 @@ static enum mio_code check_value(struct mio_str type, struct mio_str name, struc
     else if (mio_str_ieq(type, MIO_STR("number")))
         ok = mio_value_f64(v, &number) || mio_number_valid(s);
     else if (mio_str_ieq(type, MIO_STR("boolean")))
-        ok = v.type == MIO_BOOL || mio_str_ieq(s, MIO_STR("true")) || mio_str_ieq(s, MIO_STR("false"));
+        ok = v.type == MIO_BOOL || mio_str_ieq(s, MIO_STR("true")) ||
+             mio_str_ieq(s, MIO_STR("false"));
     if (ok)
         return MIO_OK;
     return mio_fail(err, MIO_TEMPLATE, "inputs.%.*s: not %s %.*s", MIO_FMT(name),
@@ -56,7 +58,8 @@ static struct mio_str value_text(struct mio_value v)
     return v.type == MIO_BOOL ? mio_str_z(v.b ? "True" : "False") : mio_value_str(v);
 }
 
-/* "WS/NAME:VERSION", "azureml:...", "NAME@latest": what cannot be meant as a path of this machine. */
+/* "WS/NAME:VERSION", "azureml:...", "NAME@latest": what cannot be meant as a path of this machine.
+ */
 static bool looks_like_asset(struct local *l, struct mio_str path)
 {
     struct mio_str ws, rest;
@@ -114,8 +117,8 @@ static enum mio_code one_input(struct local *l, const struct local_change *ch, s
     return MIO_OK;
 }
 
-enum mio_code local_job_inputs(struct local *l, const struct local_change *ch, struct local_job_ios *out,
-                               struct mio_err *err)
+enum mio_code local_job_inputs(struct local *l, const struct local_change *ch,
+                               struct local_job_ios *out, struct mio_err *err)
 {
     struct mio_value inputs = local_get(ch->inputs, "inputs");
     for (uint32_t i = 0; inputs.type == MIO_MAP && i < inputs.n; i++) {
@@ -156,7 +159,8 @@ enum quoting { BARE, SINGLE, DOUBLE };
 static bool plain(struct mio_str s)
 {
     for (size_t i = 0; i < s.n; i++)
-        if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:=@%+,", s.p[i]))
+        if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:=@%+,",
+                    s.p[i]))
             return false;
     return s.n > 0;
 }
@@ -191,8 +195,8 @@ static enum quoting step(enum quoting q, char c)
 }
 
 static enum mio_code lookup(struct mio_str expression, const struct local_job_ios *in,
-                            const struct local_job_ios *out, struct mio_arena *a, struct mio_str *text,
-                            struct mio_err *err)
+                            const struct local_job_ios *out, struct mio_arena *a,
+                            struct mio_str *text, struct mio_err *err)
 {
     struct mio_str *known = MIO_NEW_N(a, struct mio_str, in->n + out->n + 1);
     size_t n = 0;
@@ -216,9 +220,9 @@ static enum mio_code lookup(struct mio_str expression, const struct local_job_io
                   : mio_err_hint(err, "Declare it under `inputs:` or `outputs:`.");
 }
 
-enum mio_code local_job_command(struct local *l, struct mio_str command, const struct local_job_ios *in,
-                                const struct local_job_ios *out, struct mio_str *text,
-                                struct mio_err *err)
+enum mio_code local_job_command(struct local *l, struct mio_str command,
+                                const struct local_job_ios *in, const struct local_job_ios *out,
+                                struct mio_str *text, struct mio_err *err)
 {
     MIO_AUTO_BUF b;
     enum quoting q = BARE;

@@ -1,7 +1,9 @@
-/* providers/local/job_run.c: the run of a job: its folder is filled, a runner started, its end awaited.
+/* providers/local/job_run.c: the run of a job: its folder is filled, a runner started, its end
+ * awaited.
  *
- * The runner holds the OFD lock run.lock for as long as it lives: whoever gets the lock knows that nothing runs.
- * So a second create with the same key joins the run that the first one started. See job.h. */
+ * The runner holds the OFD lock run.lock for as long as it lives: whoever gets the lock knows that
+ * nothing runs. So a second create with the same key joins the run that the first one started. See
+ * job.h. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -73,7 +75,8 @@ static enum mio_code make_folders(struct local *l, const struct local_change *ch
                                   const struct local_job *j, const struct local_job_ios *outs,
                                   struct mio_err *err)
 {
-    static const char *const stale[] = {"code", "outputs", "std_log.txt", "status.json", "run.json"};
+    static const char *const stale[] = {"code", "outputs", "std_log.txt", "status.json",
+                                        "run.json"};
     for (size_t i = 0; i < sizeof stale / sizeof *stale; i++)
         if (mio_fs_remove_tree(in_dir(l, j->dir, stale[i]), err))
             return err->code;
@@ -107,14 +110,15 @@ static struct mio_value list_of(struct mio_arena *a, const char *const *texts)
     return mio_list(items, n);
 }
 
-static enum mio_code sandbox_of(struct local *l, const struct local_change *ch, const struct local_job *j,
-                                const struct local_job_ios *ins, struct mio_str command,
-                                const char ***argv, struct mio_err *err)
+static enum mio_code sandbox_of(struct local *l, const struct local_change *ch,
+                                const struct local_job *j, const struct local_job_ios *ins,
+                                struct mio_str command, const char ***argv, struct mio_err *err)
 {
     struct local_environment env = {0};
     if (local_environment_open(l, j->ws, local_get(ch->inputs, "environment"), &env, err))
         return err->code;
-    struct local_bind *binds = MIO_NEW_N(l->a, struct local_bind, ins->n + env.nbinds + BINDS_EXTRA);
+    struct local_bind *binds =
+        MIO_NEW_N(l->a, struct local_bind, ins->n + env.nbinds + BINDS_EXTRA);
     size_t n = 0;
     for (size_t i = 0; i < env.nbinds; i++)
         binds[n++] = env.binds[i];
@@ -127,15 +131,19 @@ static enum mio_code sandbox_of(struct local *l, const struct local_change *ch, 
     struct mio_value vars = local_get(ch->inputs, "environment_variables");
     struct mio_value base = local_map(l->a, "AZUREML_RUN_ID", mio_string(j->id), NULL);
     struct local_sandbox s = {
-        .binds = binds, .nbinds = n, .interpreter = env.interpreter, .cwd = "/job/code",
-        .env = vars.type == MIO_MAP ? mio_map_merge(l->a, base, vars) : base, .command = line,
+        .binds = binds,
+        .nbinds = n,
+        .interpreter = env.interpreter,
+        .cwd = "/job/code",
+        .env = vars.type == MIO_MAP ? mio_map_merge(l->a, base, vars) : base,
+        .command = line,
     };
     return local_sandbox_argv(l, &s, argv, err);
 }
 
 /* Everything of the run on disk; *slot is the lock of a compute slot, or -1 without a compute. */
-static enum mio_code prepare(struct local *l, const struct local_change *ch, const struct local_job *j,
-                             int *slot, struct mio_err *err)
+static enum mio_code prepare(struct local *l, const struct local_change *ch,
+                             const struct local_job *j, int *slot, struct mio_err *err)
 {
     struct local_job_ios ins = {0}, outs = {0};
     struct mio_str command, compute = mio_get_str(ch->inputs, "compute");
@@ -155,23 +163,23 @@ static enum mio_code prepare(struct local *l, const struct local_change *ch, con
         procs = local_cgroup_procs(l, local_compute_group(l, &c, index));
     }
     struct mio_value words = list_of(l->a, argv);
-    struct mio_value spec =
-        local_map(l->a, "argv", words, "command_at", mio_number_i64(l->a, words.n - SHELL_WORDS),
-                  "cgroup_procs", list_of(l->a, procs), "timeout_s", mio_number_i64(l->a, timeout), NULL);
+    struct mio_value spec = local_map(
+        l->a, "argv", words, "command_at", mio_number_i64(l->a, words.n - SHELL_WORDS),
+        "cgroup_procs", list_of(l->a, procs), "timeout_s", mio_number_i64(l->a, timeout), NULL);
     return local_record_write(l, in_dir(l, j->dir, "run.json"), spec, err);
 }
 
 /* ---- running ---- */
 
-static enum mio_code start(struct local *l, const struct local_change *ch, const struct local_job *j,
-                           int lock, pid_t *pid, struct mio_err *err)
+static enum mio_code start(struct local *l, const struct local_change *ch,
+                           const struct local_job *j, int lock, pid_t *pid, struct mio_err *err)
 {
     MIO_AUTO_CLOSE int slot = -1;
     if (prepare(l, ch, j, &slot, err))
         return err->code;
     const char *argv[] = {local_support(l, "mlops-iac-runner"), j->dir, NULL};
-    struct mio_proc_opts o = {.argv = argv, .cwd = "/", .in = slot, .out = lock, .err = -1,
-                              .new_session = true};
+    struct mio_proc_opts o = {
+        .argv = argv, .cwd = "/", .in = slot, .out = lock, .err = -1, .new_session = true};
     return mio_proc_spawn(&o, pid, err);
 }
 
@@ -187,11 +195,13 @@ static void tell(struct local *l, const struct local_job *j, int64_t since, stru
         return;
     }
     *last = tail;
-    local_progress(l, -1, "running %jd s: %.*s", (intmax_t)(mio_now_ms() - since) / 1000, MIO_FMT(tail));
+    local_progress(l, -1, "running %jd s: %.*s", (intmax_t)(mio_now_ms() - since) / 1000,
+                   MIO_FMT(tail));
 }
 
 /* Until the run's lock is free. *fd holds it then. */
-static enum mio_code await_end(struct local *l, const struct local_job *j, int *fd, struct mio_err *err)
+static enum mio_code await_end(struct local *l, const struct local_job *j, int *fd,
+                               struct mio_err *err)
 {
     const char *path = in_dir(l, j->dir, "run.lock");
     struct mio_str last = {0};
@@ -212,8 +222,9 @@ static enum mio_code await_end(struct local *l, const struct local_job *j, int *
     }
 }
 
-enum mio_code local_job_run(struct local *l, const struct local_change *ch, const struct local_job *j,
-                            struct mio_value *status, struct mio_err *err)
+enum mio_code local_job_run(struct local *l, const struct local_change *ch,
+                            const struct local_job *j, struct mio_value *status,
+                            struct mio_err *err)
 {
     MIO_AUTO_CLOSE int lock = -1;
     MIO_AUTO_CLOSE int ended = -1;
@@ -256,7 +267,8 @@ enum mio_code local_job_stop(struct local *l, const char *dir, struct mio_err *e
             return err->code;
         pid_t pid = (pid_t)mio_get_i64(status, "pid", 0);
         uint64_t born = (uint64_t)mio_get_i64(status, "pid_started", 0);
-        if (pid > 1 && born && mio_proc_started(pid) == born) /* not another process by that number */
+        if (pid > 1 && born &&
+            mio_proc_started(pid) == born) /* not another process by that number */
             kill(pid, SIGKILL);
     }
     return mio_fail(err, MIO_REALITY, "the run in %s cannot be stopped", dir);

@@ -1,7 +1,8 @@
 /* providers/local/local.h: what the files of the local provider share.
  *
- * A workspace is a folder, compute is slots on this machine, a job is a sandboxed run, an endpoint is a HAProxy
- * frontend with supervised replicas. Layout below the root (every folder 0700, every record 0600):
+ * A workspace is a folder, compute is slots on this machine, a job is a sandboxed run, an endpoint
+ * is a HAProxy frontend with supervised replicas. Layout below the root (every folder 0700, every
+ * record 0600):
  *
  *   workspaces/WS/workspace.json
  *   workspaces/WS/store/sha256/ab/HEX[.x]          contents, read-only, hard-linked into the assets
@@ -11,9 +12,10 @@
  *   workspaces/WS/endpoints/NAME/...               endpoint.c and deployment.c
  *   workspaces/WS/run/                             sockets and locks
  *
- * Identifiers: workspace WS; everything else WS/NAME; assets WS/NAME:VERSION; deployments WS/ENDPOINT/NAME.
- * The instance is written by configure alone, so calls run side by side; what two runs may touch at once is
- * guarded by OFD lock files (local_lock). Memory of a call lives in the arena of struct local. */
+ * Identifiers: workspace WS; everything else WS/NAME; assets WS/NAME:VERSION; deployments
+ * WS/ENDPOINT/NAME. The instance is written by configure alone, so calls run side by side; what two
+ * runs may touch at once is guarded by OFD lock files (local_lock). Memory of a call lives in the
+ * arena of struct local. */
 #pragma once
 #include "providers/sdk/fs.h"
 #include "providers/sdk/plugin.h"
@@ -29,7 +31,8 @@ struct mlops_instance {
     struct mio_value config; /* settings as given: local_program() looks up program paths in it */
 };
 
-/* One call: the instance, the host's side of it, and an arena that is freed when the call returns. */
+/* One call: the instance, the host's side of it, and an arena that is freed when the call returns.
+ */
 struct local {
     const struct mlops_instance *p;
     const struct mlops_call *c;
@@ -39,8 +42,8 @@ struct local {
 /* Arguments of plan, validate, create, update and remove, parsed. Absent JSON is the null value. */
 struct local_change {
     struct mio_str address, id, resume, fingerprint;
-    struct mio_str base_dir;        /* what relative paths in inputs are relative to; "" in preflight */
-    struct mio_str workspace;       /* of the inputs, else of the id, else the default; "" when unknown */
+    struct mio_str base_dir;  /* what relative paths in inputs are relative to; "" in preflight */
+    struct mio_str workspace; /* of the inputs, else of the id, else the default; "" when unknown */
     struct mio_value inputs, prior; /* inputs of plan and validate may hold unknowns */
     struct mio_value changed;       /* list of dotted paths */
     struct mio_value content;       /* dotted path of a content field: digest */
@@ -63,12 +66,13 @@ struct local_findings {
     size_t n, cap;
 };
 /* path: dotted path of the input, "" when none. hint may be NULL. */
-void local_find_error(struct local_findings *f, const char *path, const char *hint, const char *fmt, ...)
-    __attribute__((format(printf, 4, 5)));
+void local_find_error(struct local_findings *f, const char *path, const char *hint, const char *fmt,
+                      ...) __attribute__((format(printf, 4, 5)));
 void local_find_warning(struct local_findings *f, const char *path, const char *hint,
                         const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
-/* One kind: a function a verb. NULL where the kind has nothing to do for it. out is set only on success. */
+/* One kind: a function a verb. NULL where the kind has nothing to do for it. out is set only on
+ * success. */
 struct local_kind {
     const char *name;
     /* Also run before preflight, with null inputs made unknown and no base_dir. */
@@ -77,10 +81,10 @@ struct local_kind {
     enum mio_code (*plan)(struct local *l, const struct local_change *ch, struct mio_value *answer,
                           struct mio_err *err);
     /* With the same idempotency key again: gives the object made by the first call. */
-    enum mio_code (*create)(struct local *l, const struct local_change *ch, struct local_object *out,
-                            struct mio_err *err);
-    enum mio_code (*update)(struct local *l, const struct local_change *ch, struct local_object *out,
-                            struct mio_err *err);
+    enum mio_code (*create)(struct local *l, const struct local_change *ch,
+                            struct local_object *out, struct mio_err *err);
+    enum mio_code (*update)(struct local *l, const struct local_change *ch,
+                            struct local_object *out, struct mio_err *err);
     /* Gone already is MIO_OK. */
     enum mio_code (*remove)(struct local *l, const struct local_change *ch, struct mio_err *err);
     enum mio_code (*read)(struct local *l, const struct local_read *r, struct local_object *out,
@@ -92,8 +96,8 @@ struct local_kind {
     void (*preflight)(struct local *l, struct mio_value change, struct local_findings *f);
 };
 /* One a file; the table in provider.c holds them all. */
-extern const struct local_kind local_workspace, local_compute, local_environment, local_data, local_model,
-    local_job, local_endpoint, local_deployment;
+extern const struct local_kind local_workspace, local_compute, local_environment, local_data,
+    local_model, local_job, local_endpoint, local_deployment;
 /* A row of `list`. */
 void local_list_row(struct local_findings *rows, struct mio_str id, struct mio_str name);
 
@@ -117,21 +121,22 @@ enum mio_code local_ws_check(struct local *l, struct mio_str ws, struct mio_err 
 const char *local_abs(struct local *l, const struct local_change *ch, struct mio_str path);
 /* Helper program or file that is shipped beside the plugin. */
 const char *local_support(struct local *l, const char *name);
-/* Absolute path of a program: the provider setting `setting` if given, else PATH. Errors: MIO_IO, with
- * `apt-get install PACKAGE` as hint. */
+/* Absolute path of a program: the provider setting `setting` if given, else PATH. Errors: MIO_IO,
+ * with `apt-get install PACKAGE` as hint. */
 enum mio_code local_program(struct local *l, const char *setting, const char *name,
                             const char *package, const char **path, struct mio_err *err);
 
 /* ---- records and locks (paths.c) ---- */
 
-/* A JSON file. *found is false (and MIO_OK) when it is absent. Errors: MIO_REALITY when malformed. */
+/* A JSON file. *found is false (and MIO_OK) when it is absent. Errors: MIO_REALITY when malformed.
+ */
 enum mio_code local_record_read(struct local *l, const char *path, struct mio_value *out,
                                 bool *found, struct mio_err *err);
 /* Atomically replaced, 0600; folders are made (0700). */
 enum mio_code local_record_write(struct local *l, const char *path, struct mio_value v,
                                  struct mio_err *err);
-/* Exclusive OFD lock on `path` (made when absent); waits, polling cancelled() and the deadline. *fd is closed by
- * the caller to unlock. Errors: MIO_CANCELLED, MIO_TRANSIENT (deadline), MIO_IO. */
+/* Exclusive OFD lock on `path` (made when absent); waits, polling cancelled() and the deadline. *fd
+ * is closed by the caller to unlock. Errors: MIO_CANCELLED, MIO_TRANSIENT (deadline), MIO_IO. */
 enum mio_code local_lock(struct local *l, const char *path, int *fd, struct mio_err *err);
 /* The same without waiting: *fd is -1 when another holds it. */
 enum mio_code local_trylock(struct local *l, const char *path, int *fd, struct mio_err *err);
@@ -140,7 +145,8 @@ enum mio_code local_check_stop(struct local *l, struct mio_err *err);
 void local_warn(struct local *l, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void local_progress(struct local *l, int percent, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
-/* What tells one state of a file from another without reading it: inode, size, mtime; "" when absent. */
+/* What tells one state of a file from another without reading it: inode, size, mtime; "" when
+ * absent. */
 struct mio_str local_stamp(struct local *l, const char *path);
 /* Builds a map from up to 32 pairs ended by a NULL key: local_map(a, "id", v, "name", w, NULL). */
 struct mio_value local_map(struct mio_arena *a, ...);
@@ -151,12 +157,12 @@ struct mio_value local_get(struct mio_value v, const char *key);
 
 struct local_asset {
     struct mio_str ws, kind, name, version;
-    const char *dir;        /* of the version: asset.json, content/ */
-    const char *path;       /* of the content itself: a file or a folder; "" when it has none */
+    const char *dir;         /* of the version: asset.json, content/ */
+    const char *path;        /* of the content itself: a file or a folder; "" when it has none */
     struct mio_value record; /* asset.json */
 };
-/* "azureml:NAME:VERSION", "NAME:VERSION", "NAME@latest", "NAME" (latest) or "WS/NAME:VERSION", looked up in
- * `ws` unless it names one. Errors: MIO_REALITY naming the versions there are. */
+/* "azureml:NAME:VERSION", "NAME:VERSION", "NAME@latest", "NAME" (latest) or "WS/NAME:VERSION",
+ * looked up in `ws` unless it names one. Errors: MIO_REALITY naming the versions there are. */
 enum mio_code local_asset_resolve(struct local *l, struct mio_str ws, const char *kind,
                                   struct mio_str ref, struct local_asset *out, struct mio_err *err);
 
@@ -173,14 +179,15 @@ enum mio_code local_limits_parse(struct mio_value resources, struct local_limits
 /* {cpu, memory, pids} with the spelling of `recorded` kept wherever it means the same. */
 struct mio_value local_limits_value(struct local *l, const struct local_limits *lim,
                                     struct mio_value recorded);
-/* Makes or adjusts the group; `name` is unique below the root and holds no slash. *enforced is false, with a
- * warning logged, where the kernel or the permissions do not let us limit. */
+/* Makes or adjusts the group; `name` is unique below the root and holds no slash. *enforced is
+ * false, with a warning logged, where the kernel or the permissions do not let us limit. */
 enum mio_code local_cgroup_set(struct local *l, const char *name, const struct local_limits *lim,
                                bool *enforced, struct mio_err *err);
 /* Limits as the kernel has them; *found is false when the group does not exist. */
 enum mio_code local_cgroup_get(struct local *l, const char *name, struct local_limits *out,
                                bool *found, struct mio_err *err);
-/* The cgroup.procs files to write "0" to in order to enter the group: NULL-terminated, in the arena. */
+/* The cgroup.procs files to write "0" to in order to enter the group: NULL-terminated, in the
+ * arena. */
 const char **local_cgroup_procs(struct local *l, const char *name);
 /* Kills what is left in the group and removes it; absent is fine. */
 enum mio_code local_cgroup_remove(struct local *l, const char *name, struct mio_err *err);
@@ -200,7 +207,8 @@ struct local_sandbox {
     bool network;            /* false: a network namespace of its own with nothing but loopback */
     const char *const *command; /* NULL-terminated */
 };
-/* The argument vector that runs the command in bubblewrap: /usr and friends read-only, /tmp fresh, own pid, ipc
- * and uts namespaces, dying with its parent. NULL-terminated, in the arena. Errors: MIO_IO (bwrap missing). */
+/* The argument vector that runs the command in bubblewrap: /usr and friends read-only, /tmp fresh,
+ * own pid, ipc and uts namespaces, dying with its parent. NULL-terminated, in the arena. Errors:
+ * MIO_IO (bwrap missing). */
 enum mio_code local_sandbox_argv(struct local *l, const struct local_sandbox *s, const char ***argv,
                                  struct mio_err *err);

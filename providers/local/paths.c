@@ -60,8 +60,9 @@ enum mio_code local_name_check(struct mio_str name, const char *what, struct mio
     if (local_name_ok(name))
         return MIO_OK;
     mio_fail(err, MIO_TEMPLATE, "\"%.*s\" cannot be the name of %s", MIO_FMT(name), what);
-    return mio_err_hint(err, "Use letters, digits, '-', '_' and '.', a letter or digit first, at most %d.",
-                        NAME_MAX_LEN);
+    return mio_err_hint(
+        err, "Use letters, digits, '-', '_' and '.', a letter or digit first, at most %d.",
+        NAME_MAX_LEN);
 }
 
 static struct mio_str without_prefix(struct mio_str s)
@@ -111,8 +112,8 @@ enum mio_code local_program(struct local *l, const char *setting, const char *na
     if (given.n) {
         const char *abs = mio_arena_z(l->a, mio_path_join(l->a, l->p->base_dir, given));
         if (access(abs, X_OK) != 0)
-            return mio_fail_sys(err, errno, "setting %s of provider local: %s cannot be run", setting,
-                                abs);
+            return mio_fail_sys(err, errno, "setting %s of provider local: %s cannot be run",
+                                setting, abs);
         *path = abs;
         return MIO_OK;
     }
@@ -122,15 +123,16 @@ enum mio_code local_program(struct local *l, const char *setting, const char *na
         return MIO_OK;
     }
     mio_fail(err, MIO_IO, "the program %s is not installed", name);
-    return mio_err_hint(err, "apt-get install %s, or give its path as `%s:` in the settings of provider "
-                             "local.",
+    return mio_err_hint(err,
+                        "apt-get install %s, or give its path as `%s:` in the settings of provider "
+                        "local.",
                         package, setting);
 }
 
 /* ---- records ---- */
 
-enum mio_code local_record_read(struct local *l, const char *path, struct mio_value *out, bool *found,
-                                struct mio_err *err)
+enum mio_code local_record_read(struct local *l, const char *path, struct mio_value *out,
+                                bool *found, struct mio_err *err)
 {
     struct mio_str text;
     if (mio_fs_read(l->a, path, RECORD_MAX, &text, found, err))
@@ -145,7 +147,8 @@ enum mio_code local_record_read(struct local *l, const char *path, struct mio_va
     }
     mio_fail(err, MIO_REALITY, "%s is damaged: %s", path,
              bad.message[0] ? bad.message : "not a JSON object");
-    return mio_err_hint(err, "Restore the file, or remove its folder so that the object is made again.");
+    return mio_err_hint(err,
+                        "Restore the file, or remove its folder so that the object is made again.");
 }
 
 enum mio_code local_record_write(struct local *l, const char *path, struct mio_value v,
@@ -254,8 +257,8 @@ void local_progress(struct local *l, int percent, const char *fmt, ...)
         l->c->progress(l->c, text.p, percent);
 }
 
-static void finding(struct local_findings *f, const char *severity, const char *path, const char *hint,
-                    struct mio_str message)
+static void finding(struct local_findings *f, const char *severity, const char *path,
+                    const char *hint, struct mio_str message)
 {
     struct mio_arena *a = f->arena;
     MIO_PUSH(a, f->items, f->n, f->cap) =
@@ -264,7 +267,8 @@ static void finding(struct local_findings *f, const char *severity, const char *
                   mio_string(mio_arena_str(a, mio_str_z(hint))), NULL);
 }
 
-void local_find_error(struct local_findings *f, const char *path, const char *hint, const char *fmt, ...)
+void local_find_error(struct local_findings *f, const char *path, const char *hint, const char *fmt,
+                      ...)
 {
     va_list ap;
     va_start(ap, fmt);
@@ -272,8 +276,8 @@ void local_find_error(struct local_findings *f, const char *path, const char *hi
     va_end(ap);
 }
 
-void local_find_warning(struct local_findings *f, const char *path, const char *hint, const char *fmt,
-                        ...)
+void local_find_warning(struct local_findings *f, const char *path, const char *hint,
+                        const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);

@@ -1,14 +1,19 @@
-/* providers/local/provider.c: the plugin's face: settings, the table of kinds, and one dispatcher a verb.
+/* providers/local/provider.c: the plugin's face: settings, the table of kinds, and one dispatcher a
+ * verb.
  *
- * In: the calls of mlops_provider.h. Out: calls of struct local_kind with parsed arguments. Owns: the instance. */
+ * In: the calls of mlops_provider.h. Out: calls of struct local_kind with parsed arguments. Owns:
+ * the instance. */
 #include "providers/local/local.h"
 #include "providers/sdk/alloc.h"
 #include "providers/sdk/kinds.h"
 
-#define SETTING(n, d)                                                                              \
-    {.size = sizeof(struct mlops_field), .name = (n), .type = MLOPS_STRING, .doc = (d)}
+#define SETTING(n, d)                                                                     \
+    {                                                                                     \
+        .size = sizeof(struct mlops_field), .name = (n), .type = MLOPS_STRING, .doc = (d) \
+    }
 static const struct mlops_field settings[] = {
-    SETTING("root", "Folder that holds everything; relative to the template. Default: .local-platform"),
+    SETTING("root",
+            "Folder that holds everything; relative to the template. Default: .local-platform"),
     SETTING("workspace", "Workspace of bodies that name none."),
     SETTING("bwrap", "Path of bubblewrap."),
     SETTING("haproxy", "Path of HAProxy."),
@@ -133,8 +138,8 @@ static int emit(struct scope *s, size_t index, const struct local_object *o)
 
 /* ---- settings ---- */
 
-/* The file that holds this plugin's code. The host may have opened it by descriptor, so the dynamic linker's name for
- * it says nothing; the kernel's map of this process does. */
+/* The file that holds this plugin's code. The host may have opened it by descriptor, so the dynamic
+ * linker's name for it says nothing; the kernel's map of this process does. */
 static struct mio_str plugin_file(struct mio_arena *a)
 {
     char line[4352];
@@ -159,7 +164,8 @@ static struct mio_str support_folder(struct mio_arena *a)
     return mio_path_join(a, mio_path_dir(plugin_file(a)), MIO_STR(".."));
 }
 
-static struct mio_str setting(const struct mlops_instance *p, const char *key, const char *otherwise)
+static struct mio_str setting(const struct mlops_instance *p, const char *key,
+                              const char *otherwise)
 {
     struct mio_str s = mio_get_str(p->config, key);
     return s.n ? s : mio_str_z(otherwise);
@@ -210,7 +216,8 @@ static int validate(struct mlops_instance *p, const struct mlops_call *c,
         return scope_fail(&s);
     struct local_findings all = {.arena = s.l.a}, errors = {.arena = s.l.a};
     check(&s, k, &ch, &all);
-    for (size_t i = 0; i < all.n; i++) /* an answer of validate is an error; warnings wait for preflight */
+    for (size_t i = 0; i < all.n;
+         i++) /* an answer of validate is an error; warnings wait for preflight */
         if (mio_str_is(mio_get_str(all.items[i], "severity"), "error"))
             MIO_PUSH(s.l.a, errors.items, errors.n, errors.cap) = all.items[i];
     return answer_rows(&s, &errors);
@@ -333,7 +340,8 @@ static int import(struct mlops_instance *p, const struct mlops_call *c,
     return MLOPS_OK;
 }
 
-static int list(struct mlops_instance *p, const struct mlops_call *c, const struct mlops_list_args *a)
+static int list(struct mlops_instance *p, const struct mlops_call *c,
+                const struct mlops_list_args *a)
 {
     SCOPE s;
     scope_begin(&s, p, c);

@@ -1,8 +1,8 @@
 /* providers/local/sandbox.c: the argument vector that runs a command in bubblewrap.
  *
- * The sandbox sees this machine's /usr and the few files of /etc that programs need, all read-only; a fresh /tmp,
- * /proc and /dev; and what the caller binds. It has pid, ipc, uts and (unless asked) network namespaces of its own
- * and an environment made here, not inherited. */
+ * The sandbox sees this machine's /usr and the few files of /etc that programs need, all read-only;
+ * a fresh /tmp, /proc and /dev; and what the caller binds. It has pid, ipc, uts and (unless asked)
+ * network namespaces of its own and an environment made here, not inherited. */
 #include <unistd.h>
 
 #include "providers/local/local.h"
@@ -12,9 +12,11 @@
 
 static const char *const top_folders[] = {"/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"};
 static const char *const etc_files[] = {
-    "/etc/alternatives", "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/passwd",
-    "/etc/group",        "/etc/nsswitch.conf", "/etc/localtime", "/etc/timezone",    "/etc/ssl/certs",
-    "/etc/mime.types",   "/etc/matplotlibrc",  "/etc/python3",   "/etc/python3.11",  "/etc/R",
+    "/etc/alternatives",  "/etc/ld.so.cache", "/etc/ld.so.conf",
+    "/etc/ld.so.conf.d",  "/etc/passwd",      "/etc/group",
+    "/etc/nsswitch.conf", "/etc/localtime",   "/etc/timezone",
+    "/etc/ssl/certs",     "/etc/mime.types",  "/etc/matplotlibrc",
+    "/etc/python3",       "/etc/python3.11",  "/etc/R",
 };
 
 struct vector {
@@ -43,7 +45,8 @@ static void add_system(struct vector *v)
         char target[256];
         ssize_t n = readlink(top_folders[i], target, sizeof target);
         if (n > 0 && (size_t)n < sizeof target)
-            add3(v, "--symlink", mio_arena_z(v->a, (struct mio_str){target, (size_t)n}), top_folders[i]);
+            add3(v, "--symlink", mio_arena_z(v->a, (struct mio_str){target, (size_t)n}),
+                 top_folders[i]);
         else
             add3(v, "--ro-bind-try", top_folders[i], top_folders[i]);
     }
@@ -57,8 +60,8 @@ static void add_system(struct vector *v)
     add(v, "/tmp");
 }
 
-/* `python` and `python3` on PATH: links, or the folder itself of an interpreter that finds its packages by where it
- * lies (a virtual environment). */
+/* `python` and `python3` on PATH: links, or the folder itself of an interpreter that finds its
+ * packages by where it lies (a virtual environment). */
 static void add_python(struct vector *v, const char *python)
 {
     struct mio_str dir = mio_path_dir(mio_str_z(python));
@@ -78,8 +81,8 @@ static void add_environment(struct vector *v, struct mio_value env)
     add3(v, "--setenv", "PYTHONUNBUFFERED", "1");
     for (uint32_t i = 0; env.type == MIO_MAP && i < env.n; i++) {
         struct mio_value value = env.pairs[i].value;
-        struct mio_str text = value.type == MIO_BOOL ? mio_str_z(value.b ? "true" : "false")
-                                                     : mio_value_str(value);
+        struct mio_str text =
+            value.type == MIO_BOOL ? mio_str_z(value.b ? "true" : "false") : mio_value_str(value);
         add3(v, "--setenv", mio_arena_z(v->a, env.pairs[i].key), mio_arena_z(v->a, text));
     }
 }

@@ -1,8 +1,9 @@
 /* providers/local/store.c: the content-addressed store of a workspace.
  *
- * In: files and folders. Out: blobs named by SHA-256 (and ".x" when executable), hard-linked into the assets.
- * Each asset folder has a file `blobs` beside content/: the names of its blobs, one a line, so that a drop finds
- * them without reading contents. Never: writing to a blob that exists; a bad one is replaced as a whole. */
+ * In: files and folders. Out: blobs named by SHA-256 (and ".x" when executable), hard-linked into
+ * the assets. Each asset folder has a file `blobs` beside content/: the names of its blobs, one a
+ * line, so that a drop finds them without reading contents. Never: writing to a blob that exists; a
+ * bad one is replaced as a whole. */
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
@@ -21,7 +22,8 @@ struct ingest {
 
 static const char *blob_path(struct local *l, struct mio_str ws, struct mio_str name)
 {
-    return local_path(l, "workspaces/%.*s/store/sha256/%.2s/%.*s", MIO_FMT(ws), name.p, MIO_FMT(name));
+    return local_path(l, "workspaces/%.*s/store/sha256/%.2s/%.*s", MIO_FMT(ws), name.p,
+                      MIO_FMT(name));
 }
 
 /* Copies `from` into the open file and gives the SHA-256 of what was copied. */
@@ -57,13 +59,13 @@ static bool blob_good(struct local *l, const char *path, const char *hex)
     struct mio_err ignored = {0};
     struct mio_str digest;
     return mio_fs_exists(path) && !mio_digest_path(l->a, path, &digest, &ignored) &&
-           digest.n > MIO_SHA256_HEX && mio_str_is(mio_str_sub(digest, digest.n - MIO_SHA256_HEX,
-                                                               MIO_SHA256_HEX), hex);
+           digest.n > MIO_SHA256_HEX &&
+           mio_str_is(mio_str_sub(digest, digest.n - MIO_SHA256_HEX, MIO_SHA256_HEX), hex);
 }
 
 /* Moves the temporary file to the blob's place unless a good one is there. */
-static enum mio_code settle_blob(struct local *l, const char *tmp, const char *blob, const char *hex,
-                                 struct mio_err *err)
+static enum mio_code settle_blob(struct local *l, const char *tmp, const char *blob,
+                                 const char *hex, struct mio_err *err)
 {
     struct mio_str dir = mio_path_dir(mio_str_z(blob));
     if (mio_fs_mkdirs(mio_arena_z(l->a, dir), 0700, err))
@@ -83,8 +85,8 @@ static enum mio_code link_or_copy(const char *blob, const char *to, struct mio_e
     return mio_fs_copy_tree(blob, to, err); /* a file system without hard links */
 }
 
-static enum mio_code ingest_file(struct ingest *in, const char *from, const char *to, bool executable,
-                                 struct mio_err *err)
+static enum mio_code ingest_file(struct ingest *in, const char *from, const char *to,
+                                 bool executable, struct mio_err *err)
 {
     struct local *l = in->l;
     char noise[9], hex[MIO_SHA256_HEX + 1];
@@ -225,8 +227,8 @@ static enum mio_code stamp_tree(struct local *l, struct mio_sha256 *sha, const c
     size_t n;
     if (lstat(path, &st) != 0)
         return mio_fail_sys(err, errno, "cannot look at %s", path);
-    struct mio_str one = mio_arena_printf(l->a, "%s\n%s %o\n", path, local_stamp(l, path).p,
-                                          (unsigned)st.st_mode);
+    struct mio_str one =
+        mio_arena_printf(l->a, "%s\n%s %o\n", path, local_stamp(l, path).p, (unsigned)st.st_mode);
     if (!S_ISDIR(st.st_mode)) {
         mio_sha256_add(sha, one.p, one.n);
         return MIO_OK;

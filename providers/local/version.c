@@ -52,8 +52,8 @@ static int by_number(const void *a, const void *b)
     return mio_str_natcmp(*x, *y);
 }
 
-enum mio_code local_version_all(struct local *l, const struct local_version *v, struct mio_str **out,
-                                size_t *n, struct mio_err *err)
+enum mio_code local_version_all(struct local *l, const struct local_version *v,
+                                struct mio_str **out, size_t *n, struct mio_err *err)
 {
     const char *dir = name_dir(l, v);
     struct mio_str *names = NULL;
@@ -70,8 +70,8 @@ enum mio_code local_version_all(struct local *l, const struct local_version *v, 
     return MIO_OK;
 }
 
-enum mio_code local_version_next(struct local *l, const struct local_version *v, struct mio_str *out,
-                                 struct mio_err *err)
+enum mio_code local_version_next(struct local *l, const struct local_version *v,
+                                 struct mio_str *out, struct mio_err *err)
 {
     struct mio_str *all;
     size_t n;
@@ -114,7 +114,8 @@ enum mio_code local_version_lock(struct local *l, struct mio_str ws, int *fd, st
     return local_lock(l, local_path(l, "workspaces/%.*s/run/assets.lock", MIO_FMT(ws)), fd, err);
 }
 
-/* The content goes first and the record last, so that a remove that was killed can be sent again. */
+/* The content goes first and the record last, so that a remove that was killed can be sent again.
+ */
 static enum mio_code remove_one(struct local *l, const struct local_version *v, struct mio_err *err)
 {
     const char *dir = local_version_dir(l, v);
@@ -161,7 +162,8 @@ enum mio_code local_version_remove(struct local *l, const struct local_version *
 
 /* ---- references ---- */
 
-static enum mio_code unknown_asset(struct local *l, const struct local_version *v, struct mio_err *err)
+static enum mio_code unknown_asset(struct local *l, const struct local_version *v,
+                                   struct mio_err *err)
 {
     struct mio_str *all;
     size_t n;
@@ -170,8 +172,9 @@ static enum mio_code unknown_asset(struct local *l, const struct local_version *
     if (!n) {
         mio_fail(err, MIO_REALITY, "workspace %.*s has no %.*s named \"%.*s\"", MIO_FMT(v->ws),
                  MIO_FMT(v->kind), MIO_FMT(v->name));
-        return mio_err_hint(err, "Declare it, and refer to it with ${%.*s.NAME.id}, so that it is made "
-                                 "first.",
+        return mio_err_hint(err,
+                            "Declare it, and refer to it with ${%.*s.NAME.id}, so that it is made "
+                            "first.",
                             MIO_FMT(v->kind));
     }
     mio_fail(err, MIO_REALITY, "%.*s \"%.*s\" has no version \"%.*s\"", MIO_FMT(v->kind),
@@ -220,7 +223,12 @@ enum mio_code local_asset_resolve(struct local *l, struct mio_str ws, const char
     struct mio_str entry = mio_get_str(record, "entry");
     const char *dir = local_version_dir(l, &v);
     *out = (struct local_asset){
-        .ws = v.ws, .kind = v.kind, .name = v.name, .version = v.version, .dir = dir, .record = record,
+        .ws = v.ws,
+        .kind = v.kind,
+        .name = v.name,
+        .version = v.version,
+        .dir = dir,
+        .record = record,
         .path = entry.n ? mio_arena_printf(l->a, "%s/content/%.*s", dir, MIO_FMT(entry)).p : "",
     };
     return MIO_OK;

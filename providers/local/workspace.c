@@ -13,8 +13,8 @@ static const char *record_path(struct local *l, struct mio_str ws)
 static void describe(struct local *l, struct mio_str ws, struct mio_value record,
                      struct local_object *out)
 {
-    struct mio_value computed = local_map(l->a, "id", mio_string(ws), "storage",
-                                          mio_string_z(local_ws_dir(l, ws)), NULL);
+    struct mio_value computed =
+        local_map(l->a, "id", mio_string(ws), "storage", mio_string_z(local_ws_dir(l, ws)), NULL);
     out->status = MLOPS_OK;
     out->id = ws;
     out->fingerprint = local_stamp(l, record_path(l, ws));
@@ -25,16 +25,16 @@ static enum mio_code write_record(struct local *l, struct mio_str ws, struct mio
                                   struct mio_value inputs, struct local_object *out,
                                   struct mio_err *err)
 {
-    struct mio_value record = local_map(l->a, "name", mio_string(ws), "key", mio_string(key), "inputs",
-                                        inputs, NULL);
+    struct mio_value record =
+        local_map(l->a, "name", mio_string(ws), "key", mio_string(key), "inputs", inputs, NULL);
     if (local_record_write(l, record_path(l, ws), record, err))
         return err->code;
     describe(l, ws, record, out);
     return MIO_OK;
 }
 
-static enum mio_code workspace_plan(struct local *l, const struct local_change *ch, struct mio_value *answer,
-                          struct mio_err *err)
+static enum mio_code workspace_plan(struct local *l, const struct local_change *ch,
+                                    struct mio_value *answer, struct mio_err *err)
 {
     struct mio_str name = mio_get_str(ch->inputs, "name");
     if (!name.n || local_name_check(name, "a workspace", err))
@@ -46,15 +46,16 @@ static enum mio_code workspace_plan(struct local *l, const struct local_change *
     return MIO_OK;
 }
 
-static enum mio_code workspace_create(struct local *l, const struct local_change *ch, struct local_object *out,
-                            struct mio_err *err)
+static enum mio_code workspace_create(struct local *l, const struct local_change *ch,
+                                      struct local_object *out, struct mio_err *err)
 {
     MIO_AUTO_CLOSE int lock = -1;
     struct mio_str name = mio_get_str(ch->inputs, "name"), key = mio_str_z(l->c->idempotency_key);
     struct mio_value record;
     bool found;
     if (local_name_check(name, "a workspace", err) ||
-        local_lock(l, local_path(l, "workspaces/%.*s/run/workspace.lock", MIO_FMT(name)), &lock, err) ||
+        local_lock(l, local_path(l, "workspaces/%.*s/run/workspace.lock", MIO_FMT(name)), &lock,
+                   err) ||
         local_record_read(l, record_path(l, name), &record, &found, err))
         return err->code;
     if (!found)
@@ -65,12 +66,13 @@ static enum mio_code workspace_create(struct local *l, const struct local_change
     }
     mio_fail(err, MIO_REALITY, "workspace \"%.*s\" exists already in %.*s", MIO_FMT(name),
              MIO_FMT(l->p->root));
-    return mio_err_hint(err, "Take it over with `mlops-iac import %.*s %.*s`, or choose another name.",
+    return mio_err_hint(err,
+                        "Take it over with `mlops-iac import %.*s %.*s`, or choose another name.",
                         MIO_FMT(ch->address), MIO_FMT(name));
 }
 
-static enum mio_code workspace_update(struct local *l, const struct local_change *ch, struct local_object *out,
-                            struct mio_err *err)
+static enum mio_code workspace_update(struct local *l, const struct local_change *ch,
+                                      struct local_object *out, struct mio_err *err)
 {
     struct mio_value record = mio_null();
     bool found;
@@ -80,8 +82,8 @@ static enum mio_code workspace_update(struct local *l, const struct local_change
     return write_record(l, ch->id, mio_get_str(record, "key"), ch->inputs, out, err);
 }
 
-static enum mio_code workspace_read(struct local *l, const struct local_read *r, struct local_object *out,
-                          struct mio_err *err)
+static enum mio_code workspace_read(struct local *l, const struct local_read *r,
+                                    struct local_object *out, struct mio_err *err)
 {
     struct mio_value record;
     bool found;
@@ -98,7 +100,8 @@ static enum mio_code workspace_read(struct local *l, const struct local_read *r,
     return MIO_OK;
 }
 
-/* What would be left running, or lost without a word: compute, assets, jobs and endpoints of others. */
+/* What would be left running, or lost without a word: compute, assets, jobs and endpoints of
+ * others. */
 static enum mio_code check_empty(struct local *l, struct mio_str ws, struct mio_err *err)
 {
     static const char *const parts[] = {"endpoints", "compute", "assets", "jobs"};
@@ -109,10 +112,11 @@ static enum mio_code check_empty(struct local *l, struct mio_str ws, struct mio_
         if (mio_fs_is_dir(dir) && mio_fs_list(l->a, dir, &names, &n, err))
             return err->code;
         if (n) {
-            mio_fail(err, MIO_REALITY, "workspace \"%.*s\" still holds %s/%.*s", MIO_FMT(ws), parts[i],
-                     MIO_FMT(names[0]));
-            return mio_err_hint(err, "It is not in this template's state: import it, or remove it where "
-                                     "it is managed.");
+            mio_fail(err, MIO_REALITY, "workspace \"%.*s\" still holds %s/%.*s", MIO_FMT(ws),
+                     parts[i], MIO_FMT(names[0]));
+            return mio_err_hint(err,
+                                "It is not in this template's state: import it, or remove it where "
+                                "it is managed.");
         }
     }
     return MIO_OK;
@@ -130,7 +134,7 @@ static enum mio_code workspace_remove(struct local *l, const struct local_change
 }
 
 static enum mio_code workspace_list(struct local *l, struct mio_str ws, struct local_findings *rows,
-                          struct mio_err *err)
+                                    struct mio_err *err)
 {
     (void)err;
     if (mio_fs_exists(record_path(l, ws)))

@@ -2,16 +2,18 @@
 #include "providers/sdk/kinds.h"
 
 /* One field: name, type, flags and sentence; more members may follow. */
-#define F(n, t, fl, d, ...)                                                                        \
-    {.size = sizeof(struct mlops_field),                                                           \
-     .name = (n),                                                                                  \
-     .type = MLOPS_##t,                                                                            \
-     .flags = (fl),                                                                                \
-     .doc = (d),                                                                                   \
-     __VA_ARGS__}
-#define END {.size = sizeof(struct mlops_field)}
+#define F(n, t, fl, d, ...)                                                                \
+    {                                                                                      \
+        .size = sizeof(struct mlops_field), .name = (n), .type = MLOPS_##t, .flags = (fl), \
+        .doc = (d), __VA_ARGS__                                                            \
+    }
+#define END                                \
+    {                                      \
+        .size = sizeof(struct mlops_field) \
+    }
 
-enum { /* lengths of time are STRING, so that 90, 90s, 5m and PT5M all fit */
+/* Lengths of time are STRING, so that 90, 90s, 5m and PT5M all fit. */
+enum {
     NONE = 0,
     REQ = MLOPS_REQUIRED,
     FIXED = MLOPS_CREATE_ONLY,
@@ -28,21 +30,22 @@ static const struct mlops_field number = F(NULL, NUMBER, NONE, "A number.");
 static const struct mlops_field any = F(NULL, ANY, NONE, "Anything.");
 
 /* What every kind has. */
-#define ENVELOPE(what, idflags)                                                                           \
-    F("name", STRING, REQ | FIXED, "Name of the " what "; the block's name when absent."),         \
-        F("description", STRING, NONE, "Free text."),                                              \
-        F("tags", MAP, NONE, "Free labels.", .element = &text),                                    \
-        F("provider_options", MAP, NONE, "Settings for one provider alone, by its name.",          \
-          .element = &any),                                                                        \
+#define ENVELOPE(what, idflags)                                                            \
+    F("name", STRING, REQ | FIXED, "Name of the " what "; the block's name when absent."), \
+        F("description", STRING, NONE, "Free text."),                                      \
+        F("tags", MAP, NONE, "Free labels.", .element = &text),                            \
+        F("provider_options", MAP, NONE, "Settings for one provider alone, by its name.",  \
+          .element = &any),                                                                \
         F("id", STRING, OUT | (idflags), "The platform's identifier.")
 #define IN_WORKSPACE F("workspace", STRING, REF | FIXED, "Workspace it belongs to.")
 /* What every versioned asset has. */
-#define ASSET                                                                                      \
-    F("version", STRING, OWN | MLOPS_VOLATILE, "Version; the next free whole number when absent."), \
-        F("stage", STRING, NONE, "Stage of its life, such as Development or Production."),         \
+#define ASSET                                                                              \
+    F("version", STRING, OWN | MLOPS_VOLATILE,                                             \
+      "Version; the next free whole number when absent."),                                 \
+        F("stage", STRING, NONE, "Stage of its life, such as Development or Production."), \
         F("properties", MAP, NONE, "Further labels, only ever added to.", .element = &text)
-#define CONTENT_DIGEST                                                                             \
-    F("content_digest", STRING, OUT | MLOPS_VOLATILE | MLOPS_ENSURED,                              \
+#define CONTENT_DIGEST                                                \
+    F("content_digest", STRING, OUT | MLOPS_VOLATILE | MLOPS_ENSURED, \
       "SHA-256 of the stored content; an altered content is drift and is repaired.")
 
 static const struct mlops_field resources[] = {
@@ -206,7 +209,8 @@ const struct mlops_field mio_job_fields[] = {
       .allowed = "command|pipeline|sweep|spark|automl|parallel"),
     F("display_name", STRING, NONE, "Name for people."),
     F("experiment_name", STRING, FIXED, "Experiment its runs are listed under."),
-    F("command", STRING, FIXED, "Command line for the shell; ${{inputs.x}} and ${{outputs.x}} are filled in."),
+    F("command", STRING, FIXED,
+      "Command line for the shell; ${{inputs.x}} and ${{outputs.x}} are filled in."),
     F("code", STRING, FIXED | FILES, "Folder of the job's files: where the command runs."),
     F("environment", ANY, REF | FIXED, "Environment it runs in."),
     F("compute", STRING, REF | FIXED, "Compute it runs on."),
@@ -303,8 +307,8 @@ const struct mlops_field mio_deployment_fields[] = {
     F("startup_probe", OBJECT, NONE, "Replaces the others until it succeeds.",
       .fields = probe_fields),
     F("app_insights_enabled", BOOL, NONE, "Whether telemetry is sent."),
-    F("egress_public_network_access", STRING, FIXED | FOLD, "Whether it reaches the public network.",
-      .allowed = "enabled|disabled"),
+    F("egress_public_network_access", STRING, FIXED | FOLD,
+      "Whether it reaches the public network.", .allowed = "enabled|disabled"),
     F("data_collector", ANY, NONE, "Which requests and answers are kept."),
     F("properties", MAP, NONE, "Further labels.", .element = &text),
     F("provisioning_state", STRING, OUT | MLOPS_ENSURED, "Whether it serves."),

@@ -1,9 +1,11 @@
-/* providers/local/runner/main.c: mlops-iac-runner, the process that stays with a job when the engine goes.
+/* providers/local/runner/main.c: mlops-iac-runner, the process that stays with a job when the
+ * engine goes.
  *
- * In: FOLDER with run.json {argv, command_at, cgroup_procs, timeout_s}, which is removed once read, as variables of the job may be
- * secrets; for the same reason bubblewrap gets its options through a descriptor. Descriptor 0 is the lock of a compute slot and
- * descriptor 1 the lock of the run, both held until this process ends. Out: std_log.txt and status.json in the
- * folder. Killing it kills the job (bubblewrap dies with its parent). Started by job.c alone. */
+ * In: FOLDER with run.json {argv, command_at, cgroup_procs, timeout_s}, which is removed once read,
+ * as variables of the job may be secrets; for the same reason bubblewrap gets its options through a
+ * descriptor. Descriptor 0 is the lock of a compute slot and descriptor 1 the lock of the run, both
+ * held until this process ends. Out: std_log.txt and status.json in the folder. Killing it kills
+ * the job (bubblewrap dies with its parent). Started by job.c alone. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -43,7 +45,8 @@ static enum mio_code load(struct run *r, struct mio_err *err)
     if (mio_fs_read(&r->arena, "run.json", SPEC_MAX, &text, NULL, err) ||
         mio_json_read(&r->arena, text, NULL, &spec, err))
         return err->code;
-    const struct mio_value *argv = mio_get_z(spec, "argv"), *procs = mio_get_z(spec, "cgroup_procs");
+    const struct mio_value *argv = mio_get_z(spec, "argv"),
+                           *procs = mio_get_z(spec, "cgroup_procs");
     unlink("run.json");
     r->argv = texts(&r->arena, argv ? *argv : mio_null());
     r->procs = texts(&r->arena, procs ? *procs : mio_null());
@@ -55,7 +58,8 @@ static enum mio_code load(struct run *r, struct mio_err *err)
     return MIO_OK;
 }
 
-/* PROGRAM OPTIONS... -- COMMAND... becomes PROGRAM --args FD -- COMMAND..., the options in a memory file. */
+/* PROGRAM OPTIONS... -- COMMAND... becomes PROGRAM --args FD -- COMMAND..., the options in a memory
+ * file. */
 static enum mio_code hide_options(struct run *r, struct mio_err *err)
 {
     size_t dashes = r->command_at - 1, n = 0;
@@ -92,8 +96,8 @@ static enum mio_code report(struct run *r, const char *state, int exit_code, int
     p[3] = (struct mio_pair){MIO_STR("started_at"), mio_string_z(r->started)};
     p[4] = (struct mio_pair){MIO_STR("finished_at"), mio_string_z(now)};
     p[5] = (struct mio_pair){MIO_STR("pid"), mio_number_i64(a, getpid())};
-    p[6] = (struct mio_pair){
-        MIO_STR("pid_started"), mio_number_i64(a, (int64_t)mio_proc_started(getpid()))};
+    p[6] = (struct mio_pair){MIO_STR("pid_started"),
+                             mio_number_i64(a, (int64_t)mio_proc_started(getpid()))};
     MIO_AUTO_BUF text;
     mio_buf_init(&text, 0);
     mio_json_write(&text, mio_map(p, 7), MIO_JSON_PLAIN);
@@ -101,8 +105,8 @@ static enum mio_code report(struct run *r, const char *state, int exit_code, int
     return mio_fs_replace("status.json", mio_buf_view(&text), 0600, err);
 }
 
-/* In the child: async-signal-safe calls only. A group that cannot be entered leaves the job unlimited, which the
- * compute's `limits` attribute has told. */
+/* In the child: async-signal-safe calls only. A group that cannot be entered leaves the job
+ * unlimited, which the compute's `limits` attribute has told. */
 static void enter_groups(void *arg)
 {
     const char *const *procs = arg;
@@ -124,8 +128,12 @@ static enum mio_code run(struct run *r, int log, struct mio_err *err)
         const char *const *in;
         void *out;
     } procs = {r->procs};
-    struct mio_proc_opts o = {.argv = r->argv, .in = -1, .out = log, .err = log,
-                              .prepare = enter_groups, .prepare_arg = procs.out};
+    struct mio_proc_opts o = {.argv = r->argv,
+                              .in = -1,
+                              .out = log,
+                              .err = log,
+                              .prepare = enter_groups,
+                              .prepare_arg = procs.out};
     int64_t deadline = r->timeout_s ? mio_now_ms() + r->timeout_s * 1000 : 0;
     mio_rfc3339(mio_wall_s(), r->started);
     if (report(r, "Running", 0, 0, err) || mio_proc_spawn(&o, &pid, err) ||
@@ -151,7 +159,8 @@ int main(int argc, char **argv)
     if (slot < 0 || lock < 0 || log < 0 || null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0)
         return 2;
     if (load(&r, &err) || hide_options(&r, &err) || run(&r, log, &err)) {
-        dprintf(log, "mlops-iac-runner: %s%s%s\n", err.message, err.cause[0] ? ": " : "", err.cause);
+        dprintf(log, "mlops-iac-runner: %s%s%s\n", err.message, err.cause[0] ? ": " : "",
+                err.cause);
         struct mio_err second = {0};
         report(&r, "Failed", 127, 0, &second);
     }

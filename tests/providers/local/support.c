@@ -58,7 +58,8 @@ static struct mio_value parse(struct fixture *f, const char *json, size_t n)
 {
     struct mio_value v;
     struct mio_err err = {0};
-    if (mio_json_read(&f->arena, mio_arena_str(&f->arena, (struct mio_str){json, n}), NULL, &v, &err))
+    if (mio_json_read(&f->arena, mio_arena_str(&f->arena, (struct mio_str){json, n}), NULL, &v,
+                      &err))
         fail_msg("the plugin answered bad JSON: %s", err.message);
     return v;
 }
@@ -98,9 +99,18 @@ static void begin(struct one_call *o, struct fixture *f, const char *key)
 {
     *o = (struct one_call){.f = f, .a = {.rc = -1, .status = -1}};
     o->call = (struct mlops_call){
-        .size = sizeof o->call, .host = o, .idempotency_key = key, .attempt = 1,
-        .deadline_ms = f->deadline_ms, .log = on_log, .progress = on_progress, .handle = on_handle,
-        .cancelled = on_cancelled, .emit = on_emit, .fail = on_fail, .answer = on_answer,
+        .size = sizeof o->call,
+        .host = o,
+        .idempotency_key = key,
+        .attempt = 1,
+        .deadline_ms = f->deadline_ms,
+        .log = on_log,
+        .progress = on_progress,
+        .handle = on_handle,
+        .cancelled = on_cancelled,
+        .emit = on_emit,
+        .fail = on_fail,
+        .answer = on_answer,
     };
 }
 
@@ -113,8 +123,12 @@ void fixture_configure(struct fixture *f, const char *config)
     if (f->instance)
         f->provider->close(f->instance);
     f->instance = NULL;
-    struct mlops_configure_args a = {.size = sizeof a, .config = config, .instance = "local",
-                                     .base_dir = f->dir, .stage = "", .lineage = ""};
+    struct mlops_configure_args a = {.size = sizeof a,
+                                     .config = config,
+                                     .instance = "local",
+                                     .base_dir = f->dir,
+                                     .stage = "",
+                                     .lineage = ""};
     if (f->provider->configure(&o.call, &a, &f->instance) != MLOPS_OK)
         fail_msg("%.*s", MIO_FMT(o.a.message));
 }
@@ -127,7 +141,8 @@ int fixture_open(void **state)
     const char *build = getenv("MIO_BUILD");
     if (!build)
         return -1;
-    /* Kept mapped, as in the host: what the plugin caches for the life of the process stays reachable. */
+    /* Kept mapped, as in the host: what the plugin caches for the life of the process stays
+     * reachable. */
     f->plugin = dlopen(text(f, "%s/lib/mlops-iac/providers/local.so", build),
                        RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
     if (!f->plugin) {
@@ -190,9 +205,15 @@ static struct answer change(struct fixture *f, change_fn fn, const char *kind, c
     struct one_call o;
     begin(&o, f, key26(f, key));
     struct mlops_change_args a = {
-        .size = sizeof a, .kind = kind, .address = text(f, "%s.x", kind), .id = id,
-        .inputs = inputs ? json_of(f, inputs) : "null", .prior = "null",
-        .changed = changed ? json_of(f, changed) : "[]", .content = json_of(f, content), .base_dir = f->dir,
+        .size = sizeof a,
+        .kind = kind,
+        .address = text(f, "%s.x", kind),
+        .id = id,
+        .inputs = inputs ? json_of(f, inputs) : "null",
+        .prior = "null",
+        .changed = changed ? json_of(f, changed) : "[]",
+        .content = json_of(f, content),
+        .base_dir = f->dir,
     };
     o.a.rc = fn(f->instance, &o.call, &a);
     return o.a;
@@ -203,8 +224,8 @@ struct answer do_create(struct fixture *f, const char *kind, const char *key, co
     return change(f, f->provider->create, kind, key, NULL, inputs, NULL, "{}");
 }
 
-struct answer do_create_planned(struct fixture *f, const char *kind, const char *key, const char *inputs,
-                                const char *content)
+struct answer do_create_planned(struct fixture *f, const char *kind, const char *key,
+                                const char *inputs, const char *content)
 {
     return change(f, f->provider->create, kind, key, NULL, inputs, NULL, content);
 }
@@ -234,8 +255,11 @@ struct answer do_read(struct fixture *f, const char *kind, const char *id, const
 {
     struct one_call o;
     begin(&o, f, "");
-    struct mlops_read_item item = {.size = sizeof item, .kind = kind, .id = id,
-                                   .fingerprint = fingerprint, .full = fingerprint == NULL};
+    struct mlops_read_item item = {.size = sizeof item,
+                                   .kind = kind,
+                                   .id = id,
+                                   .fingerprint = fingerprint,
+                                   .full = fingerprint == NULL};
     struct mlops_read_args a = {.size = sizeof a, .items = &item, .count = 1};
     o.a.rc = f->provider->read_many(f->instance, &o.call, &a);
     return o.a;

@@ -1,4 +1,5 @@
-/* tests/providers/local/support.h: the local plugin, loaded as the host loads it and called through its ABI. */
+/* tests/providers/local/support.h: the local plugin, loaded as the host loads it and called through
+ * its ABI. */
 #pragma once
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,8 +14,8 @@
 
 /* What one call brought back. Text and values live in the fixture's arena. */
 struct answer {
-    int rc;             /* MLOPS_OK or MLOPS_ERROR */
-    int status;         /* of the emitted object; -1 when none was emitted */
+    int rc;     /* MLOPS_OK or MLOPS_ERROR */
+    int status; /* of the emitted object; -1 when none was emitted */
     struct mio_str id, fingerprint;
     struct mio_value attributes; /* of the object */
     struct mio_value json;       /* answer() */
@@ -40,11 +41,12 @@ int fixture_close(void **state);
 /* Configures the plugin anew with these settings (JSON). */
 void fixture_configure(struct fixture *f, const char *config);
 
-/* One verb each; key is padded to 26 characters. JSON in double quotes or, easier to write, in single ones. */
+/* One verb each; key is padded to 26 characters. JSON in double quotes or, easier to write, in
+ * single ones. */
 struct answer do_create(struct fixture *f, const char *kind, const char *key, const char *inputs);
 /* content: the digests that the plan saw. */
-struct answer do_create_planned(struct fixture *f, const char *kind, const char *key, const char *inputs,
-                                const char *content);
+struct answer do_create_planned(struct fixture *f, const char *kind, const char *key,
+                                const char *inputs, const char *content);
 struct answer do_update(struct fixture *f, const char *kind, const char *key, const char *id,
                         const char *inputs, const char *changed);
 struct answer do_remove(struct fixture *f, const char *kind, const char *id);
@@ -66,8 +68,8 @@ struct mio_str attr(const struct answer *a, const char *key);
 struct mio_str attr2(const struct answer *a, const char *key, const char *inner);
 #define assert_str(view, want) assert_string_equal(text(f, "%.*s", MIO_FMT(view)), (want))
 #define assert_has(view, part) assert_non_null(strstr(text(f, "%.*s", MIO_FMT(view)), (part)))
-#define assert_done(a)                                                                             \
-    do {                                                                                           \
-        if ((a).rc != MLOPS_OK)                                                                    \
-            fail_msg("%.*s", MIO_FMT((a).message));                                                \
+#define assert_done(a)                              \
+    do {                                            \
+        if ((a).rc != MLOPS_OK)                     \
+            fail_msg("%.*s", MIO_FMT((a).message)); \
     } while (0)

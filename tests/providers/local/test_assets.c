@@ -1,4 +1,5 @@
-/* tests/providers/local/test_assets.c: workspaces, data and models: versions, drift, repair, nothing left. */
+/* tests/providers/local/test_assets.c: workspaces, data and models: versions, drift, repair,
+ * nothing left. */
 #include "tests/providers/local/support.h"
 
 #include <pthread.h>
@@ -85,7 +86,8 @@ static void test_data_versions(void **state)
     struct answer two = do_update(f, "data", "k2", "taxi/trips:1", TRIPS, "['path']");
     assert_str(two.id, "taxi/trips:2");
     assert_str(do_update(f, "data", "k2", "taxi/trips:1", TRIPS, "['path']").id, "taxi/trips:2");
-    assert_string_equal(get_file(f, text(f, "%.*s/a.csv", MIO_FMT(attr(&a, "stored_path")))), "1,2\n");
+    assert_string_equal(get_file(f, text(f, "%.*s/a.csv", MIO_FMT(attr(&a, "stored_path")))),
+                        "1,2\n");
 
     struct answer latest = do_data(f, "data", "{'workspace':'taxi','name':'trips'}");
     assert_str(mio_get_str(latest.json, "version"), "2");
@@ -174,7 +176,8 @@ static void test_failed_create_leaves_nothing(void **state)
     struct mio_err err = {0};
     struct answer a = do_create_planned(f, "data", "k1", TRIPS, "{'path':'sha256:00'}");
     assert_has(a.message, "changed since it was planned");
-    assert_int_equal(mio_fs_list(&f->arena, text(f, "%s/workspaces/taxi/store/sha256", f->root), &names, &n, &err),
+    assert_int_equal(mio_fs_list(&f->arena, text(f, "%s/workspaces/taxi/store/sha256", f->root),
+                                 &names, &n, &err),
                      MIO_OK);
     assert_int_equal(n, 0);
     assert_false(mio_fs_exists(text(f, "%s/workspaces/taxi/store/new-dead", f->root)));
@@ -201,12 +204,12 @@ static void test_validate_unconfigured(void **state)
 {
     struct fixture *f = *state;
     struct mlops_instance *kept = f->instance;
-    static const char *const kinds[] = {"workspace", "compute",  "environment", "data",
-                                        "model",     "job",      "endpoint",    "deployment"};
+    static const char *const kinds[] = {"workspace", "compute", "environment", "data",
+                                        "model",     "job",     "endpoint",    "deployment"};
     f->instance = NULL;
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-        assert_done(do_validate(f, kinds[i],
-                                "{'name':'x','path':'y','command':'z','inputs':{'a':{'path':'b'}}}"));
+        assert_done(do_validate(
+            f, kinds[i], "{'name':'x','path':'y','command':'z','inputs':{'a':{'path':'b'}}}"));
     f->instance = kept;
 }
 
@@ -215,7 +218,8 @@ static void test_import_and_lookup(void **state)
     struct fixture *f = *state;
     make_workspace(f);
     make_data(f);
-    struct answer made = do_create(f, "data", "k1", TRIPS), a = do_import(f, "data", "taxi/trips:1");
+    struct answer made = do_create(f, "data", "k1", TRIPS),
+                  a = do_import(f, "data", "taxi/trips:1");
     assert_int_equal(a.status, MLOPS_OK);
     assert_true(mio_equal(a.attributes, made.attributes));
     assert_int_equal(do_import(f, "data", "taxi/trips:2").status, MLOPS_NOT_FOUND);
@@ -226,7 +230,8 @@ static void test_import_and_lookup(void **state)
     assert_has(a.message, "has no version \"9\"");
     assert_has(a.hint, "newest version is 1");
     fixture_configure(f, "{\"workspace\":\"taxi\"}"); /* the default of bodies that name none */
-    assert_done(do_create(f, "data", "k2", "{'name':'more','path':'data/trips/a.csv','type':'uri_file'}"));
+    assert_done(
+        do_create(f, "data", "k2", "{'name':'more','path':'data/trips/a.csv','type':'uri_file'}"));
     a = do_data(f, "data", "{'name':'more'}");
     assert_str(mio_get_str(a.json, "id"), "taxi/more:1");
 }
@@ -295,10 +300,16 @@ int main(void)
 {
 #define CASE(fn) cmocka_unit_test_setup_teardown(fn, fixture_open, fixture_close)
     const struct CMUnitTest tests[] = {
-        CASE(test_workspace_life),   CASE(test_bad_names),         CASE(test_data_versions),
-        CASE(test_explicit_version), CASE(test_drift_and_repair),  CASE(test_tags_keep_version),
+        CASE(test_workspace_life),
+        CASE(test_bad_names),
+        CASE(test_data_versions),
+        CASE(test_explicit_version),
+        CASE(test_drift_and_repair),
+        CASE(test_tags_keep_version),
         CASE(test_failed_create_leaves_nothing),
-        CASE(test_validate_unconfigured), CASE(test_import_and_lookup), CASE(test_threads_share_a_store),
+        CASE(test_validate_unconfigured),
+        CASE(test_import_and_lookup),
+        CASE(test_threads_share_a_store),
         CASE(test_errors_say_what_to_do),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

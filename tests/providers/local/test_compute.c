@@ -1,4 +1,5 @@
-/* tests/providers/local/test_compute.c: slots, control groups of both versions, environments of this machine. */
+/* tests/providers/local/test_compute.c: slots, control groups of both versions, environments of
+ * this machine. */
 #include "tests/providers/local/support.h"
 
 #include <signal.h>
@@ -8,11 +9,11 @@
 #include "providers/sdk/clock.h"
 #include "providers/sdk/digest.h"
 
-#define CPU                                                                                        \
-    "{'name':'cpu','workspace':'taxi','max_instances':1,"                                          \
+#define CPU                                               \
+    "{'name':'cpu','workspace':'taxi','max_instances':1," \
     "'resources':{'cpu':0.5,'memory':'128MiB','pids':64}}"
-#define CPU_TWO                                                                                    \
-    "{'name':'cpu','workspace':'taxi','max_instances':2,"                                          \
+#define CPU_TWO                                           \
+    "{'name':'cpu','workspace':'taxi','max_instances':2," \
     "'resources':{'cpu':0.5,'memory':'128MiB','pids':64}}"
 
 static void make_workspace(struct fixture *f)
@@ -68,7 +69,8 @@ static void test_limits_on_this_machine(void **state)
     write_text(pids, "32"); /* by hand */
     a = do_read(f, "compute", "taxi/cpu", NULL);
     assert_str(attr2(&a, "resources", "pids"), "32");
-    assert_str(attr2(&a, "resources", "memory"), "128MiB"); /* what did not change keeps its spelling */
+    assert_str(attr2(&a, "resources", "memory"),
+               "128MiB"); /* what did not change keeps its spelling */
     a = do_update(f, "compute", "u", "taxi/cpu", CPU, "['resources.pids']");
     assert_str(attr2(&a, "resources", "pids"), "64");
     assert_string_equal(read_text(f, pids), "64\n");
@@ -93,9 +95,10 @@ static void test_limits_on_this_machine(void **state)
 
 static struct answer job(struct fixture *f, const char *key, const char *command)
 {
-    return do_create(f, "job", key,
-                     text(f, "{\"name\":\"t\",\"workspace\":\"taxi\",\"compute\":\"cpu\",\"command\":\"%s\"}",
-                          command));
+    return do_create(
+        f, "job", key,
+        text(f, "{\"name\":\"t\",\"workspace\":\"taxi\",\"compute\":\"cpu\",\"command\":\"%s\"}",
+             command));
 }
 
 static void test_job_meets_its_limits(void **state)
@@ -119,7 +122,8 @@ static void test_slots_are_shared_by_processes(void **state)
 {
     struct fixture *f = *state;
     make_workspace(f);
-    assert_done(do_create(f, "compute", "c", "{'name':'cpu','workspace':'taxi','max_instances':1}"));
+    assert_done(
+        do_create(f, "compute", "c", "{'name':'cpu','workspace':'taxi','max_instances':1}"));
     pid_t child = fork();
     if (child == 0) {
         job(f, "k1", "sleep 1");
@@ -181,8 +185,10 @@ static void test_bad_compute(void **state)
 {
     struct fixture *f = *state;
     static const char *const bad[] = {
-        "{'name':'x','type':'kubernetes'}", "{'name':'x','min_instances':3,'max_instances':2}",
-        "{'name':'x','resources':{'memory':'lots'}}", "{'name':'x','resources':{'cpu':0}}",
+        "{'name':'x','type':'kubernetes'}",
+        "{'name':'x','min_instances':3,'max_instances':2}",
+        "{'name':'x','resources':{'memory':'lots'}}",
+        "{'name':'x','resources':{'cpu':0}}",
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct answer a = do_validate(f, "compute", bad[i]);
@@ -203,7 +209,8 @@ static void test_environment(void **state)
     make_workspace(f);
     assert_int_equal(do_validate(f, "environment", body).json.n, 0);
     assert_int_equal(do_validate(f, "environment", "{'name':'x','image':'ubuntu'}").json.n, 1);
-    assert_int_equal(do_validate(f, "environment", "{'name':'x','image':'host','conda_file':'c'}").json.n, 1);
+    assert_int_equal(
+        do_validate(f, "environment", "{'name':'x','image':'host','conda_file':'c'}").json.n, 1);
     assert_int_equal(do_validate(f, "environment", "{'name':'x'}").json.n, 1);
     struct answer a = do_create(f, "environment", "e", body);
     assert_done(a);
@@ -219,7 +226,8 @@ static void test_environment(void **state)
     const char *link = text(f, "%s/mypython", f->dir);
     assert_int_equal(symlink("/usr/bin/python3", link), 0);
     a = do_update(f, "environment", "e2", a.id.p,
-                  text(f, "{'name':'host','workspace':'taxi','python':{'interpreter':'%s'}}", link), NULL);
+                  text(f, "{'name':'host','workspace':'taxi','python':{'interpreter':'%s'}}", link),
+                  NULL);
     assert_str(a.id, "taxi/host:2");
     unlink(link);
     a = do_read(f, "environment", "taxi/host:2", NULL);

@@ -1,4 +1,5 @@
-/* tests/providers/local/test_example.c: the example's own data and scripts, from files to a registered model. */
+/* tests/providers/local/test_example.c: the example's own data and scripts, from files to a
+ * registered model. */
 #include "tests/providers/local/support.h"
 
 #include <unistd.h>
@@ -16,20 +17,26 @@ static void test_trips_become_a_model(void **state)
     if (!source || !have_sklearn())
         skip();
     assert_done(do_create(f, "workspace", "w", "{'name':'taxi'}"));
-    assert_done(do_create(f, "compute", "c",
-                          "{'name':'cpu','workspace':'taxi','resources':{'cpu':1,'memory':'1GiB','pids':256}}"));
-    assert_done(do_create(f, "environment", "e", "{'name':'host','workspace':'taxi','image':'host'}"));
     assert_done(do_create(
-        f, "data", "d", text(f, "{'name':'trips','workspace':'taxi','path':'%s/.cloud/data/trips'}", source)));
-    struct answer job = do_create(
-        f, "job", "j",
-        text(f,
-             "{'name':'train','workspace':'taxi','compute':'cpu','environment':'azureml:host@latest',"
-             "'code':'%s/.cloud/src/train','command':'python transform.py --raw ${{inputs.trips}} --clean "
-             "/tmp/c.csv && python train.py --clean /tmp/c.csv --model ${{outputs.model}} --trees 20',"
-             "'inputs':{'trips':{'type':'uri_folder','path':'azureml:trips:1'}},"
-             "'outputs':{'model':{'type':'uri_folder'}}}",
-             source));
+        f, "compute", "c",
+        "{'name':'cpu','workspace':'taxi','resources':{'cpu':1,'memory':'1GiB','pids':256}}"));
+    assert_done(
+        do_create(f, "environment", "e", "{'name':'host','workspace':'taxi','image':'host'}"));
+    assert_done(do_create(
+        f, "data", "d",
+        text(f, "{'name':'trips','workspace':'taxi','path':'%s/.cloud/data/trips'}", source)));
+    struct answer job =
+        do_create(f, "job", "j",
+                  text(f,
+                       "{'name':'train','workspace':'taxi','compute':'cpu','environment':'azureml:"
+                       "host@latest',"
+                       "'code':'%s/.cloud/src/train','command':'python transform.py --raw "
+                       "${{inputs.trips}} --clean "
+                       "/tmp/c.csv && python train.py --clean /tmp/c.csv --model "
+                       "${{outputs.model}} --trees 20',"
+                       "'inputs':{'trips':{'type':'uri_folder','path':'azureml:trips:1'}},"
+                       "'outputs':{'model':{'type':'uri_folder'}}}",
+                       source));
     assert_done(job);
     const char *out = mio_arena_z(&f->arena, attr2(&job, "output_paths", "model"));
     struct mio_value metrics;

@@ -1,5 +1,5 @@
-/* tests/providers/local/test_job.c: command jobs in the sandbox: inputs, outputs, quoting, limits, failures, and runs
- * that outlive their caller. */
+/* tests/providers/local/test_job.c: command jobs in the sandbox: inputs, outputs, quoting, limits,
+ * failures, and runs that outlive their caller. */
 #include "tests/providers/local/support.h"
 
 #include <signal.h>
@@ -15,14 +15,16 @@ static void make_world(struct fixture *f)
     put_file(f, text(f, "%s/data/trips/a.csv", f->dir), "1,2\n");
     put_file(f, text(f, "%s/src/step.py", f->dir),
              "import sys\nopen(sys.argv[1] + '/m', 'w').write(sys.argv[2])\n");
-    assert_done(do_create(f, "data", "d", "{'name':'trips','workspace':'taxi','path':'data/trips'}"));
+    assert_done(
+        do_create(f, "data", "d", "{'name':'trips','workspace':'taxi','path':'data/trips'}"));
 }
 
 /* A job with this command; more: further members, each with a comma in front. */
 static struct answer run(struct fixture *f, const char *key, const char *command, const char *more)
 {
-    return do_create(f, "job", key,
-                     text(f, "{\"name\":\"t\",\"workspace\":\"taxi\",\"command\":\"%s\"%s}", command, more));
+    return do_create(
+        f, "job", key,
+        text(f, "{\"name\":\"t\",\"workspace\":\"taxi\",\"command\":\"%s\"%s}", command, more));
 }
 
 static const char *output(struct fixture *f, const struct answer *a, const char *name)
@@ -36,7 +38,8 @@ static void test_inputs_and_outputs(void **state)
     make_world(f);
     struct answer a = run(
         f, "k1", "python step.py ${{outputs.model}} $(cat ${{inputs.trips}}/a.csv)-${{inputs.n}}",
-        ",\"code\":\"src\",\"inputs\":{\"trips\":{\"type\":\"uri_folder\",\"path\":\"taxi/trips:1\"},\"n\":3},"
+        ",\"code\":\"src\",\"inputs\":{\"trips\":{\"type\":\"uri_folder\",\"path\":\"taxi/"
+        "trips:1\"},\"n\":3},"
         "\"outputs\":{\"model\":{\"type\":\"uri_folder\"}}");
     assert_done(a);
     assert_str(attr(&a, "status"), "Completed");
@@ -56,27 +59,27 @@ static void test_quoting(void **state)
     struct fixture *f = *state;
     static const char value[] = "a b'c\\\"d$HOME`x`\\\\";
     make_world(f);
-    struct answer a =
-        run(f, "k1",
-            "printf '%s|' ${{inputs.v}} \\\"${{inputs.v}}\\\" '${{inputs.v}}' > ${{outputs.o}}",
-            text(f, ",\"inputs\":{\"v\":\"%s\"},\"outputs\":{\"o\":{\"type\":\"uri_file\"}}", value));
+    struct answer a = run(
+        f, "k1",
+        "printf '%s|' ${{inputs.v}} \\\"${{inputs.v}}\\\" '${{inputs.v}}' > ${{outputs.o}}",
+        text(f, ",\"inputs\":{\"v\":\"%s\"},\"outputs\":{\"o\":{\"type\":\"uri_file\"}}", value));
     assert_done(a);
     const char *plain = "a b'c\"d$HOME`x`\\";
-    assert_string_equal(get_file(f, output(f, &a, "o")),
-                        text(f, "%s|%s|%s|", plain, plain, plain));
+    assert_string_equal(get_file(f, output(f, &a, "o")), text(f, "%s|%s|%s|", plain, plain, plain));
 }
 
 static void test_sandbox_walls(void **state)
 {
     struct fixture *f = *state;
     make_world(f);
-    struct answer a = run(f, "k1",
-                          "cat /proc/net/dev | grep -c : > ${{outputs.o}}; touch ${{inputs.t}}/x 2>/dev/null "
-                          "&& echo written >> ${{outputs.o}}; ls -d /root /home /work >> ${{outputs.o}} "
-                          "2>/dev/null; touch /usr/x 2>/dev/null && echo usr >> ${{outputs.o}}; "
-                          "echo $SECRET >> ${{outputs.o}}; true",
-                          ",\"inputs\":{\"t\":{\"type\":\"uri_folder\",\"path\":\"taxi/trips:1\"}},"
-                          "\"outputs\":{\"o\":{\"type\":\"uri_file\"}}");
+    struct answer a =
+        run(f, "k1",
+            "cat /proc/net/dev | grep -c : > ${{outputs.o}}; touch ${{inputs.t}}/x 2>/dev/null "
+            "&& echo written >> ${{outputs.o}}; ls -d /root /home /work >> ${{outputs.o}} "
+            "2>/dev/null; touch /usr/x 2>/dev/null && echo usr >> ${{outputs.o}}; "
+            "echo $SECRET >> ${{outputs.o}}; true",
+            ",\"inputs\":{\"t\":{\"type\":\"uri_folder\",\"path\":\"taxi/trips:1\"}},"
+            "\"outputs\":{\"o\":{\"type\":\"uri_file\"}}");
     assert_done(a);
     /* Loopback alone, nothing writable outside, no home folders, no inherited environment. */
     assert_string_equal(get_file(f, output(f, &a, "o")), "1\n\n");
@@ -110,7 +113,8 @@ static void test_bad_bodies(void **state)
     assert_int_equal(a.code, MLOPS_E_TEMPLATE);
     a = run(f, "k", "true", ",\"inputs\":{\"n\":{\"type\":\"integer\",\"value\":\"x\"}}");
     assert_has(a.message, "not an integer");
-    a = run(f, "k", "true", ",\"inputs\":{\"n\":{\"type\":\"uri_folder\",\"path\":\"taxi/none:1\"}}");
+    a = run(f, "k", "true",
+            ",\"inputs\":{\"n\":{\"type\":\"uri_folder\",\"path\":\"taxi/none:1\"}}");
     assert_has(a.message, "has no data named \"none\"");
     a = run(f, "k", "true", ",\"compute\":\"none\"");
     assert_has(a.message, "has no compute \"none\"");
@@ -130,15 +134,19 @@ static void test_preflight(void **state)
     struct fixture *f = *state;
     /* What is not known yet comes as null, and is no error. */
     struct answer a = do_preflight(
-        f, "[{'address':'job.t','kind':'job','action':'create','inputs':{'name':'t','workspace':null,"
-           "'command':'echo ${{inputs.x}} ${{outputs.m}}','inputs':{'x':{'type':'uri_folder','path':null}},"
-           "'outputs':{'m':null}}},"
-           "{'address':'data.d','kind':'data','action':'replace','inputs':{'name':'d','path':null}},"
-           "{'address':'environment.e','kind':'environment','action':'create','inputs':{'image':null,'python':null}}]");
+        f,
+        "[{'address':'job.t','kind':'job','action':'create','inputs':{'name':'t','workspace':null,"
+        "'command':'echo ${{inputs.x}} "
+        "${{outputs.m}}','inputs':{'x':{'type':'uri_folder','path':null}},"
+        "'outputs':{'m':null}}},"
+        "{'address':'data.d','kind':'data','action':'replace','inputs':{'name':'d','path':null}},"
+        "{'address':'environment.e','kind':'environment','action':'create','inputs':{'image':null,'"
+        "python':null}}]");
     assert_int_equal(a.json.n, 0);
-    a = do_preflight(f, "[{'address':'job.t','kind':'job','action':'create','inputs':{'name':'t',"
-                        "'command':'echo ${{inputs.y}}','inputs':{'x':{'path':'data/x'}}}},"
-                        "{'address':'job.u','kind':'job','action':'delete','inputs':{'name':'../u'}}]");
+    a = do_preflight(
+        f, "[{'address':'job.t','kind':'job','action':'create','inputs':{'name':'t',"
+           "'command':'echo ${{inputs.y}}','inputs':{'x':{'path':'data/x'}}}},"
+           "{'address':'job.u','kind':'job','action':'delete','inputs':{'name':'../u'}}]");
     assert_int_equal(a.json.n, 2);
     assert_has(mio_get_str(a.json.items[0], "message"), "names no input");
     assert_str(mio_get_str(a.json.items[1], "severity"), "warning"); /* nobody watches data/x */
@@ -168,7 +176,8 @@ static void test_missing_bwrap(void **state)
 static void test_run_outlives_its_caller(void **state)
 {
     struct fixture *f = *state;
-    const char *command = "echo started >> ${{outputs.o}}/log; sleep 2; echo ended >> ${{outputs.o}}/log";
+    const char *command =
+        "echo started >> ${{outputs.o}}/log; sleep 2; echo ended >> ${{outputs.o}}/log";
     const char *more = ",\"outputs\":{\"o\":{\"type\":\"uri_folder\"}}";
     make_world(f);
     pid_t child = fork();
@@ -193,7 +202,8 @@ static pid_t runner_of(struct fixture *f, const char *folder)
 {
     struct mio_value v;
     struct mio_err err = {0};
-    const char *json = get_file(f, text(f, "%s/workspaces/taxi/jobs/%s/status.json", f->root, folder));
+    const char *json =
+        get_file(f, text(f, "%s/workspaces/taxi/jobs/%s/status.json", f->root, folder));
     if (mio_json_read(&f->arena, mio_str_z(json), NULL, &v, &err))
         fail_msg("%s", err.message);
     return (pid_t)mio_get_i64(v, "pid", 0);
@@ -261,7 +271,8 @@ static void test_removing_a_running_job_stops_it(void **state)
     make_world(f);
     pid_t child = fork();
     if (child == 0) {
-        run(f, "k1", "touch started; sleep 60", ",\"environment_variables\":{\"TOKEN\":\"hush-hush\"}");
+        run(f, "k1", "touch started; sleep 60",
+            ",\"environment_variables\":{\"TOKEN\":\"hush-hush\"}");
         _exit(0);
     }
     const char *started = text(f, "%s/workspaces/taxi/jobs/t-k1aaaaaaaa/code/started", f->root);
