@@ -102,7 +102,7 @@ static void changes(struct mio_buf *b, const char *what, struct mio_str salt, co
     struct mio_arena a;
     mio_arena_init(&a);
     for (size_t i = 0; i < n; i++) {
-        if (c[i].action == MIO_NOOP && c[i].import_id.n == 0)
+        if (c[i].action == MIO_NOOP && c[i].import_id.n == 0 && c[i].previous_address.n == 0)
             continue;
         struct mio_arena_mark mark = mio_arena_mark(&a);
         line(b, what, change_value(&a, salt, &c[i]));

@@ -276,6 +276,8 @@ static void move_row(struct mio_planner *p, struct mio_row *row, struct mio_str 
         mio_diags_add(p->diags, MIO_ERROR, &err);
         return;
     }
+    MIO_PUSH(p->arena, p->moved, p->nmoved, p->moved_cap) =
+        (struct mio_moved_row){mio_arena_str(p->arena, row->address), to};
     mio_state_remove(p->state, row->address, row->deposed);
     rec.address = to;
     if (mio_state_put(p->state, &rec, &err))
@@ -350,6 +352,14 @@ static void fill_change(struct mio_planner *p, struct mio_step *s, struct mio_ch
         c->after = c->before;
 }
 
+static struct mio_str moved_from(const struct mio_planner *p, struct mio_str address)
+{
+    for (size_t i = 0; i < p->nmoved; i++)
+        if (mio_str_eq(p->moved[i].to, address))
+            return p->moved[i].from;
+    return MIO_STR("");
+}
+
 static void count(struct mio_plan_counts *n, const struct mio_change *c)
 {
     switch (c->action) {
@@ -391,6 +401,7 @@ static void assemble(struct mio_planner *p)
             mio_cause_fill(p, s);
         struct mio_change *c = &plan->changes[plan->nchanges++];
         fill_change(p, s, c);
+        c->previous_address = p->nmoved ? moved_from(p, c->address) : MIO_STR("");
         count(&plan->counts, c);
     }
 }

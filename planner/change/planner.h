@@ -34,6 +34,10 @@ struct mio_step {
     bool excluded;    /* -target or -exclude leaves it out */
 };
 
+struct mio_moved_row {
+    struct mio_str from, to;
+};
+
 struct mio_planner {
     struct mio_arena *arena;
     struct mio_stack *st;
@@ -54,6 +58,8 @@ struct mio_planner {
     uint8_t *claimed;        /* beside state->rows: an instance has it */
     struct mio_inst **busy;  /* the chain of instances being planned */
     size_t nbusy, busy_cap;
+    struct mio_moved_row *moved; /* addresses that moved blocks rewrote in this run */
+    size_t nmoved, moved_cap;
     struct mio_sha256 *sha;
     struct mio_buf scratch;
 };
