@@ -5,6 +5,7 @@
  * yaml TEXT` parses one text alone and prints the tree. */
 #include "planner/template/azureml.h"
 #include "planner/template/diagtext.h"
+#include "planner/template/format.h"
 #include "planner/template/template.h"
 #include "providers/sdk/json.h"
 #include "tests/cases/casefile.h"
@@ -181,6 +182,15 @@ static void parse_alone(struct mio_case *c, struct mio_buf *out, struct mio_diag
     }
 }
 
+static void format(struct mio_case *c, struct mio_buf *out, struct mio_diags *diags,
+                   struct mio_sources *sources)
+{
+    struct mio_str text;
+    if (mio_format(c->arena, mio_case_text(c, "format"), MIO_STR("main.yaml"), sources, &text,
+                   diags) == MIO_OK)
+        mio_buf_str(out, text);
+}
+
 static void run(struct mio_case *c, struct mio_buf *out)
 {
     struct mio_diags diags;
@@ -195,6 +205,8 @@ static void run(struct mio_case *c, struct mio_buf *out)
                                   .no_paths = mio_case_section(c, "no-paths")};
     if (mio_case_section(c, "yaml"))
         parse_alone(c, out, &diags, &sources);
+    else if (mio_case_section(c, "format"))
+        format(c, out, &diags, &sources);
     else if (mio_template_load(c->arena, &o, &t, &diags) == MIO_OK)
         put_template(c->arena, out, t);
     mio_diags_text(out, &diags, &sources);
