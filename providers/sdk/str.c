@@ -14,7 +14,7 @@ bool mio_str_eq(struct mio_str a, struct mio_str b)
 bool mio_str_is(struct mio_str a, const char *z)
 {
     size_t n = strlen(z);
-    return a.n == n && memcmp(a.p, z, n) == 0;
+    return a.n == n && (n == 0 || memcmp(a.p, z, n) == 0);
 }
 
 static char lower(char c)
