@@ -13,7 +13,8 @@
  *  - A plugin keeps no file open across calls that another process might need, prints nothing, reads no
  *    environment variable but those its configuration names, and starts no retry loop: retries,
  *    back-off and rate limits belong to the host.
- *  - Unless the plugin sets MLOPS_CAP_CONCURRENT its functions are called one at a time, from one thread.
+ *  - Unless the plugin sets MLOPS_CAP_CONCURRENT its functions are called one at a time, from one thread;
+ *    cancel alone comes from another thread, while the call it is about is running.
  */
 #ifndef MLOPS_PROVIDER_H
 #define MLOPS_PROVIDER_H
@@ -266,7 +267,7 @@ struct mlops_provider {
     int (*configure)(const struct mlops_call *c, const struct mlops_configure_args *a,
                      struct mlops_instance **out);
     /* Checks that need no platform: what the tables cannot say. answer(): JSON list of {path, message,
-     * hint}. May be NULL. */
+     * hint}. May be NULL. p is NULL when no settings are known yet. */
     int (*validate)(struct mlops_instance *p, const struct mlops_call *c,
                     const struct mlops_change_args *a);
     /* answer(): {"computed": {…known values…}, "unknown": [paths], "replace": [{path, reason}],
@@ -294,6 +295,8 @@ struct mlops_provider {
                      const struct mlops_preflight_args *a);
     int (*data_read)(struct mlops_instance *p, const struct mlops_call *c,
                      const struct mlops_data_args *a); /* answer(): JSON object of attributes */
+    /* c->cancelled() is true from now on: wake up what sleeps, end what can be ended. c is the very struct
+     * that the call was given. Must not wait for the call. */
     void (*cancel)(struct mlops_instance *p, const struct mlops_call *c);
     /* Functions for templates: answer() the JSON result of call `name` with JSON list `arguments`. */
     int (*function)(struct mlops_instance *p, const struct mlops_call *c, const char *name,
