@@ -6,11 +6,11 @@
 
 enum node_kind {
     NODE_LITERAL,
-    NODE_REF,      /* a name of the scope and the steps that follow it directly */
-    NODE_LOCAL,    /* a name bound by a `for`, or the anonymous item of a splat */
-    NODE_INDEX,    /* base[key], base.name */
-    NODE_SPLAT,    /* base[*]..., base.*... */
-    NODE_UNARY,    /* - ! */
+    NODE_REF,   /* a name of the scope and the steps that follow it directly */
+    NODE_LOCAL, /* a name bound by a `for`, or the anonymous item of a splat */
+    NODE_INDEX, /* base[key], base.name */
+    NODE_SPLAT, /* base[*]..., base.*... */
+    NODE_UNARY, /* - ! */
     NODE_BINARY,
     NODE_COND,
     NODE_LIST,
@@ -23,12 +23,21 @@ enum node_kind {
 
 enum node_op {
     OP_NONE,
-    OP_OR, OP_AND,
-    OP_EQ, OP_NE,
-    OP_GT, OP_GE, OP_LT, OP_LE,
-    OP_ADD, OP_SUB,
-    OP_MUL, OP_DIV, OP_MOD,
-    OP_NEG, OP_NOT,
+    OP_OR,
+    OP_AND,
+    OP_EQ,
+    OP_NE,
+    OP_GT,
+    OP_GE,
+    OP_LT,
+    OP_LE,
+    OP_ADD,
+    OP_SUB,
+    OP_MUL,
+    OP_DIV,
+    OP_MOD,
+    OP_NEG,
+    OP_NOT,
     OP_TEXT, /* a literal that is text of a template */
 };
 
@@ -38,7 +47,7 @@ struct object_item {
 
 struct for_node {
     const struct mio_expr *source, *key, *value, *cond; /* key: object form; cond may be NULL */
-    bool with_key; /* two names are bound */
+    bool with_key;                                      /* two names are bound */
     bool object, group, joined;
 };
 
@@ -58,7 +67,8 @@ struct mio_expr {
         struct mio_value literal;
         struct {
             struct mio_ref ref;
-            const struct mio_expr *const *index; /* NULL: every step is a literal; else one a step */
+            const struct mio_expr *const
+                *index; /* NULL: every step is a literal; else one a step */
         } ref;
         struct {
             struct mio_str name;

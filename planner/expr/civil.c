@@ -18,8 +18,7 @@ bool mio_civil_date_exists(int64_t year, int month, int day)
 {
     static const int DAYS[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
     bool leap = year % 4 == 0 && (year % 100 || year % 400 == 0);
-    return month >= 1 && month <= 12 && day >= 1 &&
-           day <= DAYS[month - 1] + (leap && month == 2);
+    return month >= 1 && month <= 12 && day >= 1 && day <= DAYS[month - 1] + (leap && month == 2);
 }
 
 struct civil_fields mio_civil_fields(struct civil t)
@@ -127,9 +126,8 @@ static bool one_part(struct mio_str *s, int64_t *total)
     static const struct {
         const char *unit;
         int64_t nanos;
-    } UNITS[] = {{"ns", 1},           {"us", 1000}, {"\u00b5s", 1000},
-                 {"\u03bcs", 1000},   {"ms", 1000000}, {"s", GIGA},
-                 {"m", 60LL * GIGA}, {"h", 3600LL * GIGA}};
+    } UNITS[] = {{"ns", 1},       {"us", 1000}, {"\u00b5s", 1000},  {"\u03bcs", 1000},
+                 {"ms", 1000000}, {"s", GIGA},  {"m", 60LL * GIGA}, {"h", 3600LL * GIGA}};
     int64_t whole = 0, fraction = 0, scale = 1;
     size_t n = 0, seen = 0;
     for (; n < s->n && isdigit((unsigned char)s->p[n]); n++, seen++)

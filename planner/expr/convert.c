@@ -1,4 +1,5 @@
-/* planner/expr/convert.c: values from one type to another, and the type that several have in common. */
+/* planner/expr/convert.c: values from one type to another, and the type that several have in
+ * common. */
 #include "planner/expr/convert.h"
 #include "planner/expr/number.h"
 #include "providers/sdk/buf.h"
@@ -129,8 +130,8 @@ static const struct mio_typespec *unify(struct mio_arena *a, const struct mio_ty
                                         size_t n);
 
 /* Unifies what pick(type, i) gives for all types. */
-static const struct mio_typespec *unify_fields(struct mio_arena *a, const struct mio_typespec **types,
-                                               size_t n, uint32_t field)
+static const struct mio_typespec *
+unify_fields(struct mio_arena *a, const struct mio_typespec **types, size_t n, uint32_t field)
 {
     const struct mio_typespec **each = MIO_NEW_N(a, const struct mio_typespec *, n);
     for (size_t i = 0; i < n; i++)

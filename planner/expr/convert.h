@@ -12,9 +12,9 @@ struct type_field {
 };
 struct mio_typespec {
     enum type_kind kind;
-    uint32_t n;                        /* of fields; of a tuple's elements */
-    const struct mio_typespec *elem;   /* list, set, map */
-    const struct type_field *fields;   /* object, sorted by name; tuple (names empty) */
+    uint32_t n;                      /* of fields; of a tuple's elements */
+    const struct mio_typespec *elem; /* list, set, map */
+    const struct type_field *fields; /* object, sorted by name; tuple (names empty) */
 };
 
 /* The type a value shows: lists are tuples, maps are objects, null and unknown are any. */

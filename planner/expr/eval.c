@@ -1,7 +1,7 @@
 /* planner/expr/eval.c: tree to value: dispatch, references, indexing, brackets and templates. */
 #include "planner/expr/eval.h"
-#include <stdarg.h>
 #include "planner/expr/func.h"
+#include <stdarg.h>
 
 enum mio_code mio_eval_fail(struct evaluator *ev, const struct mio_expr *e, const char *hint,
                             const char *fmt, ...)
@@ -225,7 +225,8 @@ static enum mio_code eval_splat(struct evaluator *ev, const struct mio_expr *e,
         *out = mio_mark_like(mio_unknown(MIO_LIST), base);
         return MIO_OK;
     }
-    bool list = base.type == MIO_LIST; /* anything else counts as a list of one, null as one of none */
+    bool list =
+        base.type == MIO_LIST; /* anything else counts as a list of one, null as one of none */
     uint32_t n = list ? base.n : base.type != MIO_NULL;
     struct mio_value *items = mio_arena_alloc(ev->a, n * sizeof *items);
     struct frame frame = {.up = ev->frames};

@@ -1,4 +1,5 @@
-/* planner/expr/eval.h: what the parts of the evaluator share. Thread-confined; everything lives in the scope's arena. */
+/* planner/expr/eval.h: what the parts of the evaluator share. Thread-confined; everything lives in
+ * the scope's arena. */
 #pragma once
 #include "planner/expr/ast.h"
 
@@ -13,6 +14,7 @@ struct evaluator {
     struct mio_arena *a;
     const struct frame *frames;
     struct mio_err *err;
+    size_t rounds; /* of all `for` so far: bounds the work of one expression */
 };
 
 enum mio_code mio_eval(struct evaluator *ev, const struct mio_expr *e, struct mio_value *out);

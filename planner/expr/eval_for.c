@@ -2,6 +2,8 @@
 #include "planner/expr/eval.h"
 #include "providers/sdk/map.h"
 
+enum { MAX_ROUNDS = 10000000 };
+
 struct loop {
     struct evaluator *ev;
     const struct mio_expr *e;
@@ -55,6 +57,9 @@ static enum mio_code loop_key(struct loop *l)
 static enum mio_code loop_round(struct loop *l)
 {
     bool take;
+    if (++l->ev->rounds > MAX_ROUNDS)
+        return mio_eval_fail(l->ev, l->e, "compute it outside of the template",
+                             "the expression goes more than %d rounds", MAX_ROUNDS);
     enum mio_code code = loop_condition(l, &take);
     if (code || !take)
         return code;

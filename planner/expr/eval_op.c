@@ -128,7 +128,8 @@ enum mio_code mio_eval_op(struct evaluator *ev, const struct mio_expr *e, struct
 
 /* ---- conditional ---- */
 
-/* The type a node will have whatever its value, so that the branch not taken need not be computed. */
+/* The type a node will have whatever its value, so that the branch not taken need not be computed.
+ */
 static enum mio_type static_type(const struct mio_expr *e)
 {
     if (e->kind == NODE_PAREN)
@@ -155,8 +156,8 @@ static enum mio_code mixed(struct evaluator *ev, const struct mio_expr *e, struc
                          mio_type_name((enum mio_type)no.type));
 }
 
-/* Gives `taken` the type it has in common with `other`. Lists and maps whose insides have none stay as they are:
- * recorded objects may lack attributes that are null. */
+/* Gives `taken` the type it has in common with `other`. Lists and maps whose insides have none stay
+ * as they are: recorded objects may lack attributes that are null. */
 static enum mio_code to_common(struct evaluator *ev, const struct mio_expr *e,
                                struct mio_value *taken, struct mio_value other)
 {

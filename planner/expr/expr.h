@@ -1,7 +1,8 @@
 /* planner/expr/expr.h: ${...}: text to tree, tree to value.
  *
- * Syntax and semantics are those of Terraform's expression language (operators and precedence, conditional,
- * for, splat, index, attribute, calls with ..., %{if} %{for} with strip markers, $${ and %%{).
+ * Syntax and semantics are those of Terraform's expression language (operators and precedence,
+ * conditional, for, splat, index, attribute, calls with ..., %{if} %{for} with strip markers, $${
+ * and %%{).
  * ${{...}} and $[[...]] belong to Azure ML and pass through as text.
  * Pure: no I/O but the file functions, which read below scope->dir only. */
 #pragma once
@@ -9,15 +10,16 @@
 
 struct mio_expr; /* frozen tree; lives in the arena it was parsed in; nodes carry positions */
 
-/* A whole expression ("a + b"). `at` is the position of its first byte; errors (all of them, where the parser
- * can go on) are added to diags. Returns NULL when there was any. */
+/* A whole expression ("a + b"). `at` is the position of its first byte; errors (all of them, where
+ * the parser can go on) are added to diags. Returns NULL when there was any. */
 const struct mio_expr *mio_expr_parse(struct mio_arena *a, struct mio_str text, struct mio_pos at,
                                       struct mio_diags *diags);
-/* A scalar that may hold ${...} and %{...}. One whole ${...} keeps its type; anything else is a string.
- * Text without either gives a literal. */
+/* A scalar that may hold ${...} and %{...}. One whole ${...} keeps its type; anything else is a
+ * string. Text without either gives a literal. */
 const struct mio_expr *mio_expr_template(struct mio_arena *a, struct mio_str text,
                                          struct mio_pos at, struct mio_diags *diags);
-/* True when the text needs mio_expr_template: it holds ${ or %{ (other than ${{ ), or $${ or %%{. */
+/* True when the text needs mio_expr_template: it holds ${ or %{ (other than ${{ ), or $${ or %%{.
+ */
 bool mio_expr_needed(struct mio_str text);
 struct mio_pos mio_expr_pos(const struct mio_expr *e);
 
@@ -39,29 +41,31 @@ void mio_expr_refs(const struct mio_expr *e, bool (*visit)(void *arg, const stru
 /* Where names come from. */
 struct mio_scope {
     struct mio_arena *arena; /* results are made here */
-    /* Gives the value of ref->root followed by the first *used steps (used <= ref->n); the evaluator applies the
-     * rest. Unknown values are answers like any other. Errors: set err with position and hint (suggestion). */
+    /* Gives the value of ref->root followed by the first *used steps (used <= ref->n); the
+     * evaluator applies the rest. Unknown values are answers like any other. Errors: set err with
+     * position and hint (suggestion). */
     enum mio_code (*lookup)(void *arg, const struct mio_ref *ref, struct mio_value *out,
                             size_t *used, struct mio_err *err);
     void *arg;
-    const char *dir;  /* what file functions are below; NULL: they are refused */
-    bool pure;        /* refuse timestamp(), uuid() and the like (policies, validation) */
-    bool planning;    /* timestamp(), uuid(), bcrypt() are unknown until apply */
-    int64_t now;      /* what timestamp() says, seconds since 1970 */
+    const char *dir; /* what file functions are below; NULL: they are refused */
+    bool pure;       /* refuse timestamp(), uuid() and the like (policies, validation) */
+    bool planning;   /* timestamp(), uuid(), bcrypt() are unknown until apply */
+    int64_t now;     /* what timestamp() says, seconds since 1970 */
 };
 /* Errors are positioned. The result may hold unknown and sensitive marks. */
 enum mio_code mio_expr_eval(const struct mio_expr *e, const struct mio_scope *scope,
                             struct mio_value *out, struct mio_err *err);
 
-/* Conversions by Terraform's rules ("5" to 5, true to "true", list to set ...). Unknown stays unknown. */
+/* Conversions by Terraform's rules ("5" to 5, true to "true", list to set ...). Unknown stays
+ * unknown. */
 enum mio_code mio_to_string(struct mio_arena *a, struct mio_value v, struct mio_value *out,
                             struct mio_err *err);
 enum mio_code mio_to_number(struct mio_arena *a, struct mio_value v, struct mio_value *out,
                             struct mio_err *err);
 enum mio_code mio_to_bool(struct mio_value v, struct mio_value *out, struct mio_err *err);
 
-/* Type constraints of variables: string number bool list(T) set(T) map(T) object({a=T, b=optional(T, default)})
- * tuple([T, ...]) any. */
+/* Type constraints of variables: string number bool list(T) set(T) map(T) object({a=T,
+ * b=optional(T, default)}) tuple([T, ...]) any. */
 struct mio_typespec;
 const struct mio_typespec *mio_typespec_parse(struct mio_arena *a, struct mio_str text,
                                               struct mio_pos at, struct mio_diags *diags);

@@ -1,18 +1,25 @@
 /* planner/expr/func.c: the function table and the way into a function. */
 #include "planner/expr/func.h"
-#include <stdarg.h>
 #include "planner/expr/convert.h"
 #include "planner/expr/eval.h"
+#include <stdarg.h>
 
 /* Two views of the same rows, in the same order (sorted by name). */
-#define FUNCTION(name_, params_, returns_, flags_, signature_, help_, example_, result_)           \
-    {.name = #name_, .impl = mio_fn_##name_, .params = params_, .returns = returns_, .flags = flags_},
+#define FUNCTION(name_, params_, returns_, flags_, signature_, help_, example_, result_) \
+    {.name = #name_,                                                                     \
+     .impl = mio_fn_##name_,                                                             \
+     .params = params_,                                                                  \
+     .returns = returns_,                                                                \
+     .flags = flags_},
 static const struct mio_func FUNCS[] = {
 #include "planner/expr/functions.def"
 };
 #undef FUNCTION
-#define FUNCTION(name_, params_, returns_, flags_, signature_, help_, example_, result_)           \
-    {.name = #name_, .signature = #name_ signature_, .help = help_, .example = example_,           \
+#define FUNCTION(name_, params_, returns_, flags_, signature_, help_, example_, result_) \
+    {.name = #name_,                                                                     \
+     .signature = #name_ signature_,                                                     \
+     .help = help_,                                                                      \
+     .example = example_,                                                                \
      .result = result_},
 static const struct mio_function_doc DOCS[] = {
 #include "planner/expr/functions.def"
@@ -189,7 +196,8 @@ enum mio_code mio_func_call(struct mio_call *c, struct mio_value *args, struct m
         enum mio_code code = convert(c, i, letter, &args[i]);
         if (code)
             return code;
-        unknown |= args[i].type == MIO_UNKNOWN || (!(f->flags & FN_NESTED) && mio_has_unknown(args[i]));
+        unknown |=
+            args[i].type == MIO_UNKNOWN || (!(f->flags & FN_NESTED) && mio_has_unknown(args[i]));
         sensitive |= f->flags & FN_MARKS ? mio_is_sensitive(args[i]) : mio_has_sensitive(args[i]);
     }
     struct mio_value v = mio_unknown(mio_func_type(f->returns));
@@ -224,12 +232,18 @@ enum mio_code mio_eval_call(struct evaluator *ev, const struct mio_expr *e, stru
 {
     enum { FEW = 6 };
     struct mio_value few[FEW];
-    struct mio_call c = {.func = e->call.func, .scope = ev->scope, .a = ev->a, .n = e->call.n,
-                         .node = e, .ev = ev, .err = ev->err};
+    struct mio_call c = {.func = e->call.func,
+                         .scope = ev->scope,
+                         .a = ev->a,
+                         .n = e->call.n,
+                         .node = e,
+                         .ev = ev,
+                         .err = ev->err};
     if (c.func->flags & FN_LAZY)
         return c.func->impl(&c, out);
     if (c.func->flags & FN_IMPURE && ev->scope->pure)
-        return mio_eval_fail(ev, e, NULL, "%s() gives another answer every time and cannot be used here",
+        return mio_eval_fail(ev, e, NULL,
+                             "%s() gives another answer every time and cannot be used here",
                              c.func->name);
     struct mio_value *args = c.n <= FEW ? few : mio_arena_alloc(ev->a, c.n * sizeof *args);
     for (size_t i = 0; i < c.n; i++) {

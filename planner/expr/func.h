@@ -1,7 +1,7 @@
 /* planner/expr/func.h: the function table and what a function sees.
  *
- * One row a function in functions.def; the row is the source of the prototype, the argument checks, help,
- * documentation and a test. */
+ * One row a function in functions.def; the row is the source of the prototype, the argument checks,
+ * help, documentation and a test. */
 #pragma once
 #include "planner/expr/ast.h"
 
@@ -9,9 +9,10 @@ struct mio_call;
 typedef enum mio_code mio_func_impl(struct mio_call *c, struct mio_value *out);
 
 enum {
-    FN_NESTED = 1,    /* works with unknown values inside its arguments */
-    FN_UNKNOWN = 2,   /* works with arguments that are unknown themselves */
-    FN_MARKS = 4,     /* takes care of sensitive marks inside its arguments; one on an argument itself always spreads */
+    FN_NESTED = 1,  /* works with unknown values inside its arguments */
+    FN_UNKNOWN = 2, /* works with arguments that are unknown themselves */
+    FN_MARKS = 4,   /* takes care of sensitive marks inside its arguments; one on an argument itself
+                       always spreads */
     FN_ALL_MARKS = 8, /* takes care of every mark */
     FN_LAZY = 16,     /* evaluates its arguments itself */
     FN_IMPURE = 32,   /* another answer every time */
@@ -20,9 +21,10 @@ enum {
 struct mio_func {
     const char *name;
     mio_func_impl *impl;
-    /* One letter a parameter: s string, n number, b bool, . anything; l list and t set, elements made of one
-     * type, L of strings, B of bools; q list or set as it is; m map, M map of lists of strings; behind it
-     * ? may be null, * none or more of it (last only), + one or more, 0 may be left out (last only). */
+    /* One letter a parameter: s string, n number, b bool, . anything; l list and t set, elements
+     * made of one type, L of strings, B of bools; q list or set as it is; m map, M map of lists of
+     * strings; behind it ? may be null, * none or more of it (last only), + one or more, 0 may be
+     * left out (last only). */
     const char *params;
     char returns; /* the same letters */
     uint8_t flags;
@@ -61,7 +63,7 @@ enum mio_code mio_call_file(struct mio_call *c, size_t arg, struct mio_str *text
 enum mio_code mio_call_template(struct mio_call *c, struct mio_str text, struct mio_value names,
                                 struct mio_value *out);
 
-#define FUNCTION(name, params, returns, flags, signature, help, example, result)                   \
+#define FUNCTION(name, params, returns, flags, signature, help, example, result) \
     mio_func_impl mio_fn_##name;
 #include "planner/expr/functions.def"
 #undef FUNCTION

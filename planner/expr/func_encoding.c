@@ -1,11 +1,11 @@
 /* planner/expr/func_encoding.c: Base64, gzip, character sets, URLs, CSV. */
-#include <ctype.h>
-#include <iconv.h>
-#include <zlib.h>
 #include "planner/expr/func.h"
 #include "planner/expr/text.h"
 #include "providers/sdk/buf.h"
 #include "providers/sdk/digest.h"
+#include <ctype.h>
+#include <iconv.h>
+#include <zlib.h>
 
 enum { MAX_TEXT = 64 << 20 };
 
@@ -106,7 +106,8 @@ enum mio_code mio_fn_base64gunzip(struct mio_call *c, struct mio_value *out)
 
 /* ---- character sets ---- */
 
-/* False when the text cannot be said in the other character set; MIO_TEMPLATE for an unknown one. */
+/* False when the text cannot be said in the other character set; MIO_TEMPLATE for an unknown one.
+ */
 static enum mio_code recode(struct mio_call *c, const char *to, const char *from, struct mio_str in,
                             struct mio_buf *b)
 {
@@ -233,7 +234,8 @@ static struct mio_str quoted_field(struct csv *r)
 static size_t record(struct csv *r, struct mio_str **fields)
 {
     size_t n = 0, cap = 0;
-    while (r->at < r->end && (*r->at == '\n' || (*r->at == '\r' && r->at + 1 < r->end && r->at[1] == '\n')))
+    while (r->at < r->end &&
+           (*r->at == '\n' || (*r->at == '\r' && r->at + 1 < r->end && r->at[1] == '\n')))
         r->at++;
     *fields = NULL;
     while (r->at < r->end && !r->bad) {

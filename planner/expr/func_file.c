@@ -1,14 +1,6 @@
 /* planner/expr/func_file.c: files below the template, and templates in files and strings.
  *
  * Never: outside scope->dir, neither by .., nor by an absolute path, nor by a symlink. */
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <linux/openat2.h>
-#include <pwd.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 #include "planner/expr/eval.h"
 #include "planner/expr/func.h"
 #include "planner/expr/glob.h"
@@ -18,6 +10,14 @@
 #include "providers/sdk/buf.h"
 #include "providers/sdk/digest.h"
 #include "providers/sdk/fs.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <pwd.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 enum { MAX_FILE = 64 << 20, MAX_DEPTH = 64, MAX_FILES = 100000 };
 
@@ -93,7 +93,8 @@ static enum mio_code open_file(struct mio_call *c, size_t arg, int flags, bool *
         return MIO_OK;
     }
     if (why == EXDEV || why == ELOOP)
-        return mio_call_fail(c, arg, "copy the file below the template, or pass its content in a variable",
+        return mio_call_fail(c, arg,
+                             "copy the file below the template, or pass its content in a variable",
                              "\"%s\" is outside the template's folder", path);
     return mio_call_fail(c, arg, NULL, "\"%s\": %s", path, strerrordesc_np(why));
 }
@@ -111,7 +112,7 @@ enum mio_code mio_call_file(struct mio_call *c, size_t arg, struct mio_str *text
         return mio_call_fail(c, arg, NULL, "the file is larger than %d MiB", MAX_FILE >> 20);
     char *p = mio_arena_alloc(c->a, (size_t)st.st_size + 1);
     size_t n = 0;
-    for (ssize_t got = 1; got > 0 && n < (size_t)st.st_size; n += got > 0 ? (size_t)got : 0) {
+    for (ssize_t got = 1; got > 0 && n<(size_t)st.st_size; n += got> 0 ? (size_t)got : 0) {
         got = read(fd, p + n, (size_t)st.st_size - n);
         if (got < 0)
             return mio_call_fail(c, arg, NULL, "the file cannot be read: %s",

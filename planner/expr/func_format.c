@@ -1,10 +1,10 @@
 /* planner/expr/func_format.c: format() and formatlist(). */
-#include <ctype.h>
 #include "planner/expr/convert.h"
 #include "planner/expr/func.h"
 #include "planner/expr/number.h"
 #include "planner/expr/text.h"
 #include "providers/sdk/buf.h"
+#include <ctype.h>
 
 enum { MAX_WIDTH = 1000 };
 
@@ -152,9 +152,10 @@ static enum mio_code format(struct mio_call *c, const struct mio_value *args, st
         }
         struct verb v;
         if (!read_verb(&p, end, &v))
-            return mio_call_fail(c, 0, "verbs are %s %d %f %g %e %x %o %b %t %q %v; %% is a percent sign",
-                                 "\"%.*s\" is no verb", p < end ? (int)(p + 1 - percent) : (int)(p - percent),
-                                 percent);
+            return mio_call_fail(c, 0,
+                                 "verbs are %s %d %f %g %e %x %o %b %t %q %v; %% is a percent sign",
+                                 "\"%.*s\" is no verb",
+                                 p < end ? (int)(p + 1 - percent) : (int)(p - percent), percent);
         size_t arg = v.arg ? v.arg : next;
         next = arg + 1;
         if (arg >= c->n)

@@ -1,15 +1,15 @@
 /* planner/expr/func_hash.c: digests, passwords, UUIDs. */
-#include <crypt.h>
-#include <openssl/evp.h>
-#include <openssl/pem.h>
 #include "planner/expr/func.h"
 #include "planner/expr/text.h"
 #include "providers/sdk/digest.h"
+#include <crypt.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
 
 enum { MAX_DIGEST = 64 };
 
-static enum mio_code digest(struct mio_call *c, const char *algorithm, struct mio_str s, bool base64,
-                            struct mio_value *out)
+static enum mio_code digest(struct mio_call *c, const char *algorithm, struct mio_str s,
+                            bool base64, struct mio_value *out)
 {
     uint8_t md[MAX_DIGEST];
     size_t n = 0;
@@ -26,23 +26,23 @@ static enum mio_code digest(struct mio_call *c, const char *algorithm, struct mi
 }
 
 /* One row a pair of functions: of a text and of a file. */
-#define DIGESTS(X)                                                                                 \
-    X(md5, filemd5, "MD5", false)                                                                  \
-    X(sha1, filesha1, "SHA1", false)                                                               \
-    X(sha256, filesha256, "SHA256", false)                                                         \
-    X(sha512, filesha512, "SHA512", false)                                                         \
-    X(base64sha256, filebase64sha256, "SHA256", true)                                              \
+#define DIGESTS(X)                                    \
+    X(md5, filemd5, "MD5", false)                     \
+    X(sha1, filesha1, "SHA1", false)                  \
+    X(sha256, filesha256, "SHA256", false)            \
+    X(sha512, filesha512, "SHA512", false)            \
+    X(base64sha256, filebase64sha256, "SHA256", true) \
     X(base64sha512, filebase64sha512, "SHA512", true)
-#define DEFINE(of_text, of_file, algorithm, base64)                                                \
-    enum mio_code mio_fn_##of_text(struct mio_call *c, struct mio_value *out)                      \
-    {                                                                                              \
-        return digest(c, algorithm, mio_value_str(c->args[0]), base64, out);                       \
-    }                                                                                              \
-    enum mio_code mio_fn_##of_file(struct mio_call *c, struct mio_value *out)                      \
-    {                                                                                              \
-        struct mio_str s;                                                                          \
-        enum mio_code code = mio_call_file(c, 0, &s);                                              \
-        return code ? code : digest(c, algorithm, s, base64, out);                                 \
+#define DEFINE(of_text, of_file, algorithm, base64)                           \
+    enum mio_code mio_fn_##of_text(struct mio_call *c, struct mio_value *out) \
+    {                                                                         \
+        return digest(c, algorithm, mio_value_str(c->args[0]), base64, out);  \
+    }                                                                         \
+    enum mio_code mio_fn_##of_file(struct mio_call *c, struct mio_value *out) \
+    {                                                                         \
+        struct mio_str s;                                                     \
+        enum mio_code code = mio_call_file(c, 0, &s);                         \
+        return code ? code : digest(c, algorithm, s, base64, out);            \
     }
 DIGESTS(DEFINE)
 
@@ -65,7 +65,8 @@ enum mio_code mio_fn_bcrypt(struct mio_call *c, struct mio_value *out)
     cost = cost < 4 ? 10 : cost; /* less than bcrypt allows means the default */
     mio_random(seed, sizeof seed);
     char *z = mio_arena_z(c->a, mio_value_str(c->args[0]));
-    if (!crypt_gensalt_rn("$2a$", (unsigned long)cost, seed, sizeof seed, setting, sizeof setting) ||
+    if (!crypt_gensalt_rn("$2a$", (unsigned long)cost, seed, sizeof seed, setting,
+                          sizeof setting) ||
         !crypt_rn(z, setting, &data, sizeof data))
         return mio_fail(c->err, MIO_IO, "the crypt library offers no bcrypt");
     *out = mio_string(mio_arena_str(c->a, mio_str_z(data.output)));

@@ -1,8 +1,8 @@
 /* planner/expr/func_ip.c: IP networks, version 4 and 6 alike as numbers of up to 128 bits. */
-#include <arpa/inet.h>
-#include <ctype.h>
 #include "planner/expr/func.h"
 #include "providers/sdk/buf.h"
+#include <arpa/inet.h>
+#include <ctype.h>
 
 __extension__ typedef unsigned __int128 u128;
 
@@ -82,8 +82,9 @@ static bool network(struct mio_call *c, struct network *n)
 static struct mio_str address_text(struct mio_arena *a, u128 v, int bits)
 {
     if (bits == 32)
-        return mio_arena_printf(a, "%u.%u.%u.%u", (unsigned)(v >> 24) & 255, (unsigned)(v >> 16) & 255,
-                                (unsigned)(v >> 8) & 255, (unsigned)v & 255);
+        return mio_arena_printf(a, "%u.%u.%u.%u", (unsigned)(v >> 24) & 255,
+                                (unsigned)(v >> 16) & 255, (unsigned)(v >> 8) & 255,
+                                (unsigned)v & 255);
     unsigned group[8];
     int best = 8, best_n = 1; /* the longest run of at least two zeros becomes :: */
     for (int i = 8; i--; v >>= 16)
@@ -140,7 +141,8 @@ enum mio_code mio_fn_cidrhost(struct mio_call *c, struct mio_value *out)
         return MIO_TEMPLATE;
     u128 last = host_mask(&n, n.length);
     if (neg ? host - 1 > last : host > last)
-        return mio_call_fail(c, 1, NULL, "a prefix of %d bits has no host with this number", n.length);
+        return mio_call_fail(c, 1, NULL, "a prefix of %d bits has no host with this number",
+                             n.length);
     *out = mio_string(address_text(c->a, n.base + (neg ? last + 1 - host : host), n.bits));
     return MIO_OK;
 }

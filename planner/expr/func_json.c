@@ -5,7 +5,8 @@
 #include "planner/expr/text.h"
 #include "providers/sdk/json.h"
 
-/* < > & and the two line separators are escaped, so that the text may stand in HTML and JavaScript. */
+/* < > & and the two line separators are escaped, so that the text may stand in HTML and JavaScript.
+ */
 static void put_string(struct mio_buf *b, struct mio_str s)
 {
     mio_buf_char(b, '"');
@@ -89,7 +90,8 @@ static struct mio_value normal(struct mio_arena *a, struct mio_value v)
     if (v.type == MIO_MAP) {
         struct mio_pair *pairs = mio_arena_alloc(a, v.n * sizeof *pairs);
         for (uint32_t i = 0; i < v.n; i++)
-            pairs[i] = (struct mio_pair){mio_text_nfc(a, v.pairs[i].key), normal(a, v.pairs[i].value)};
+            pairs[i] =
+                (struct mio_pair){mio_text_nfc(a, v.pairs[i].key), normal(a, v.pairs[i].value)};
         return mio_map(pairs, v.n);
     }
     return v;

@@ -136,7 +136,7 @@ enum mio_code mio_fn_compact(struct mio_call *c, struct mio_value *out)
     return MIO_OK;
 }
 
-/* Strings go by hash; everything else is compared with what was kept. */
+/* Strings and numbers go by hash; everything else is compared with what was kept. */
 enum mio_code mio_fn_distinct(struct mio_call *c, struct mio_value *out)
 {
     struct mio_value list = c->args[0];
@@ -146,8 +146,10 @@ enum mio_code mio_fn_distinct(struct mio_call *c, struct mio_value *out)
     mio_index_init(&seen, c->a, 0);
     for (uint32_t i = 0; i < list.n; i++) {
         struct mio_value v = list.items[i];
-        bool fresh = v.type == MIO_STRING
-                         ? mio_index_add(&seen, mio_value_str(v), i)
+        struct mio_str key =
+            v.type == MIO_NUMBER ? mio_number_canon(c->a, mio_value_str(v)) : mio_value_str(v);
+        bool fresh = v.type == MIO_STRING || v.type == MIO_NUMBER
+                         ? mio_index_add(&seen, key, i)
                          : !holds((struct mio_value){.n = (uint32_t)n, .items = items}, v);
         if (fresh)
             items[n++] = v;
@@ -206,8 +208,8 @@ enum mio_code mio_fn_range(struct mio_call *c, struct mio_value *out)
     struct mio_value zero = mio_number(MIO_STR("0"));
     struct mio_value at = c->n > 1 ? c->args[0] : zero, limit = c->args[c->n > 1];
     int way = mio_number_cmp(mio_value_str(at), mio_value_str(limit));
-    struct mio_value step = c->n > 2 ? c->args[2]
-                                     : mio_number(way > 0 ? MIO_STR("-1") : MIO_STR("1"));
+    struct mio_value step =
+        c->n > 2 ? c->args[2] : mio_number(way > 0 ? MIO_STR("-1") : MIO_STR("1"));
     int sign = mio_number_cmp(mio_value_str(step), MIO_STR("0"));
     if (!sign || (way && (sign < 0) != (way > 0)))
         return mio_call_fail(c, c->n - 1, NULL, "the step never reaches the limit");

@@ -1,8 +1,8 @@
 /* planner/expr/func_numeric.c: numbers. */
-#include <math.h>
 #include "planner/expr/convert.h"
 #include "planner/expr/func.h"
 #include "planner/expr/number.h"
+#include <math.h>
 
 enum mio_code mio_fn_abs(struct mio_call *c, struct mio_value *out)
 {
@@ -62,7 +62,8 @@ static double as_double(struct mio_call *c, size_t arg)
     return strtod(mio_arena_z(c->a, mio_value_str(c->args[arg])), NULL);
 }
 
-/* The series of fdlibm, which Terraform's runtime uses: other libraries differ in the last digit. */
+/* The series of fdlibm, which Terraform's runtime uses: other libraries differ in the last digit.
+ */
 static double natural_log(double x)
 {
     static const double ODD[] = {6.666666666666735130e-01, 2.857142874366239149e-01,

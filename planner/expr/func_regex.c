@@ -1,13 +1,13 @@
 /* planner/expr/func_regex.c: regular expressions by PCRE2.
  *
- * The syntax that PCRE2 and Terraform's RE2 share is accepted; what RE2 lacks (look-around, back references,
- * atomic and possessive matching, recursion) is refused, so that templates mean the same in both. A match
- * limit bounds the time. */
+ * The syntax that PCRE2 and Terraform's RE2 share is accepted; what RE2 lacks (look-around, back
+ * references, atomic and possessive matching, recursion) is refused, so that templates mean the
+ * same in both. A match limit bounds the time. */
 #define PCRE2_CODE_UNIT_WIDTH 8
-#include <ctype.h>
-#include <pcre2.h>
 #include "planner/expr/func.h"
 #include "providers/sdk/buf.h"
+#include <ctype.h>
+#include <pcre2.h>
 
 enum { MATCH_LIMIT = 1000000 };
 
@@ -56,7 +56,8 @@ static const char *foreign(struct mio_str s)
         } else if (!set && ch == '(' && next == '?') {
             const char *ok = i + 2 < s.n && s.p[i + 2] ? strchr(":imsU-P<", s.p[i + 2]) : NULL;
             char after = i + 3 < s.n ? s.p[i + 3] : 0;
-            if (!ok || (*ok == '<' && (after == '=' || after == '!')) || (*ok == 'P' && after != '<'))
+            if (!ok || (*ok == '<' && (after == '=' || after == '!')) ||
+                (*ok == 'P' && after != '<'))
                 return "RE2 has no look-around, atomic groups or recursion";
         } else if (!set && ch == '(' && next == '*') {
             return "RE2 has no verbs";

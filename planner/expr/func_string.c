@@ -1,9 +1,9 @@
 /* planner/expr/func_string.c: strings. Characters are grapheme clusters, as people count them. */
-#include <unictype.h>
 #include "planner/expr/eval.h"
 #include "planner/expr/func.h"
 #include "planner/expr/text.h"
 #include "providers/sdk/buf.h"
+#include <unictype.h>
 
 static struct mio_str text(const struct mio_call *c, size_t i)
 {

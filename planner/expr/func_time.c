@@ -1,9 +1,9 @@
 /* planner/expr/func_time.c: dates and times. */
-#include <ctype.h>
 #include "planner/expr/civil.h"
 #include "planner/expr/func.h"
 #include "providers/sdk/buf.h"
 #include "providers/sdk/clock.h"
+#include <ctype.h>
 
 enum { GIGA = 1000000000 };
 
@@ -64,8 +64,9 @@ enum mio_code mio_fn_timecmp(struct mio_call *c, struct mio_value *out)
 
 /* ---- formatdate ---- */
 
-static const char *const MONTHS[] = {"January", "February", "March",     "April",   "May",      "June",
-                                     "July",    "August",   "September", "October", "November", "December"};
+static const char *const MONTHS[] = {"January",   "February", "March",    "April",
+                                     "May",       "June",     "July",     "August",
+                                     "September", "October",  "November", "December"};
 static const char *const DAYS[] = {"Sunday",   "Monday", "Tuesday", "Wednesday",
                                    "Thursday", "Friday", "Saturday"};
 
@@ -81,8 +82,8 @@ static void put_zone(struct mio_buf *b, int32_t offset, size_t n)
 }
 
 /* A run of n letters; false when it stands for nothing. */
-static bool put_letters(struct mio_buf *b, const struct civil_fields *f, int32_t offset, char letter,
-                        size_t n)
+static bool put_letters(struct mio_buf *b, const struct civil_fields *f, int32_t offset,
+                        char letter, size_t n)
 {
     int hour12 = f->hour % 12 ? f->hour % 12 : 12;
     const struct {

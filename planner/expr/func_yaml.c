@@ -1,11 +1,12 @@
-/* planner/expr/func_yaml.c: yamldecode(): the event stream of libyaml to values, by Terraform's rules of YAML 1.1. */
-#include <ctype.h>
-#include <yaml.h>
+/* planner/expr/func_yaml.c: yamldecode(): the event stream of libyaml to values, by Terraform's
+ * rules of YAML 1.1. */
 #include "planner/expr/civil.h"
 #include "planner/expr/func.h"
 #include "planner/expr/number.h"
 #include "planner/expr/text.h"
 #include "providers/sdk/map.h"
+#include <ctype.h>
+#include <yaml.h>
 
 enum { MAX_DEPTH = 64, MAX_NODES = 1000000 };
 
@@ -34,7 +35,8 @@ static void reader_close(struct reader *r)
 static enum mio_code fail(struct reader *r, const char *what)
 {
     yaml_mark_t at = r->have ? r->event.start_mark : r->parser.problem_mark;
-    return mio_call_fail(r->c, 0, NULL, "line %zu, column %zu: %s", at.line + 1, at.column + 1, what);
+    return mio_call_fail(r->c, 0, NULL, "line %zu, column %zu: %s", at.line + 1, at.column + 1,
+                         what);
 }
 
 static enum mio_code next(struct reader *r)
@@ -69,8 +71,7 @@ static bool timestamp(struct mio_call *c, struct mio_str s, struct mio_value *ou
     if (sscanf(text, "%4d-%2d-%2d%n", &y, &mo, &d, &n) < 3 || !n)
         return false;
     const char *p = text + n;
-    if (*p && (!strchr("Tt ", *p) ||
-               sscanf(p + 1, "%2d:%2d:%2d%n", &h, &mi, &sec, &k) < 3 || !k))
+    if (*p && (!strchr("Tt ", *p) || sscanf(p + 1, "%2d:%2d:%2d%n", &h, &mi, &sec, &k) < 3 || !k))
         return false;
     p += *p ? k + 1 : 0;
     if (*p == '.')
@@ -78,8 +79,8 @@ static bool timestamp(struct mio_call *c, struct mio_str s, struct mio_value *ou
             p++;
     snprintf(zone, sizeof zone, "%s", *p ? p : "Z");
     struct civil t;
-    struct mio_str full = mio_arena_printf(c->a, "%04d-%02d-%02dT%02d:%02d:%02d%s", y, mo, d, h, mi,
-                                           sec, zone);
+    struct mio_str full =
+        mio_arena_printf(c->a, "%04d-%02d-%02dT%02d:%02d:%02d%s", y, mo, d, h, mi, sec, zone);
     if (!mio_civil_parse(full, &t))
         return false;
     *out = mio_string(mio_civil_text(c->a, t));
@@ -106,12 +107,13 @@ static bool number(struct mio_call *c, struct mio_str s, struct mio_value *out)
 static enum mio_code plain(struct reader *r, struct mio_str s, struct mio_value *out)
 {
     static const char *const NULLS[] = {"", "~", "null", "Null", "NULL", NULL};
-    static const char *const YES[] = {"y",  "Y",  "yes", "Yes",  "YES",  "true",
-                                      "True", "TRUE", "on",  "On", "ON", NULL};
-    static const char *const NO[] = {"n",     "N",     "no",    "No",  "NO",  "false",
+    static const char *const YES[] = {"y",    "Y",    "yes", "Yes", "YES", "true",
+                                      "True", "TRUE", "on",  "On",  "ON",  NULL};
+    static const char *const NO[] = {"n",     "N",     "no",  "No",  "NO",  "false",
                                      "False", "FALSE", "off", "Off", "OFF", NULL};
-    static const char *const NOT_FINITE[] = {".inf",  ".Inf",  ".INF",  "+.inf", "+.Inf", "+.INF",
-                                             "-.inf", "-.Inf", "-.INF", ".nan",  ".NaN",  ".NAN", NULL};
+    static const char *const NOT_FINITE[] = {".inf",  ".Inf",  ".INF",  "+.inf", "+.Inf",
+                                             "+.INF", "-.inf", "-.Inf", "-.INF", ".nan",
+                                             ".NaN",  ".NAN",  NULL};
     if (one_of(s, NULLS))
         *out = mio_null();
     else if (one_of(s, YES) || one_of(s, NO))
@@ -127,17 +129,20 @@ static enum mio_code plain(struct reader *r, struct mio_str s, struct mio_value 
 
 static enum mio_code scalar(struct reader *r, struct mio_value *out)
 {
-    static const char *const KNOWN[] = {TAG("str"),   TAG("int"),    TAG("float"),     TAG("bool"),
-                                        TAG("null"), TAG("binary"), TAG("timestamp"), "!", NULL};
-    struct mio_str s = mio_arena_str(
-        r->c->a, (struct mio_str){(const char *)r->event.data.scalar.value, r->event.data.scalar.length});
+    static const char *const KNOWN[] = {TAG("str"),       TAG("int"),  TAG("float"),
+                                        TAG("bool"),      TAG("null"), TAG("binary"),
+                                        TAG("timestamp"), "!",         NULL};
+    struct mio_str s =
+        mio_arena_str(r->c->a, (struct mio_str){(const char *)r->event.data.scalar.value,
+                                                r->event.data.scalar.length});
     struct mio_str tag = mio_str_z((const char *)r->event.data.scalar.tag);
     if (!mio_str_utf8(s))
         return fail(r, "the text holds a NUL");
     s = mio_text_nfc(r->c->a, s);
     if (tag.n && !one_of(tag, KNOWN))
         return fail(r, "this tag is not supported");
-    bool text = mio_str_is(tag, TAG("str")) || mio_str_is(tag, TAG("binary")) || mio_str_is(tag, "!");
+    bool text =
+        mio_str_is(tag, TAG("str")) || mio_str_is(tag, TAG("binary")) || mio_str_is(tag, "!");
     if (text || r->event.data.scalar.style != YAML_PLAIN_SCALAR_STYLE) {
         *out = mio_string(s);
         return MIO_OK;
@@ -272,7 +277,8 @@ static enum mio_code node(struct reader *r, int depth, struct mio_value *out)
     struct anchor *a = NULL;
     if (name) {
         a = MIO_NEW(r->c->a, struct anchor);
-        mio_index_set(&r->anchors, mio_arena_str(r->c->a, mio_str_z((const char *)name)), (uintptr_t)a);
+        mio_index_set(&r->anchors, mio_arena_str(r->c->a, mio_str_z((const char *)name)),
+                      (uintptr_t)a);
     }
     size_t before = r->nodes;
     enum mio_code code = type == YAML_SCALAR_EVENT           ? scalar(r, out)

@@ -1,8 +1,9 @@
-/* planner/expr/func_yamlencode.c: yamlencode(): quoted strings, block collections, as Terraform writes them. */
-#include <yaml.h>
+/* planner/expr/func_yamlencode.c: yamlencode(): quoted strings, block collections, as Terraform
+ * writes them. */
 #include "planner/expr/func.h"
 #include "planner/expr/number.h"
 #include "providers/sdk/buf.h"
+#include <yaml.h>
 
 struct writer {
     struct mio_arena *a;
@@ -26,7 +27,8 @@ static void put_scalar(struct writer *w, struct mio_str s, yaml_scalar_style_t s
 {
     yaml_event_t e;
     emit(w, &e,
-         yaml_scalar_event_initialize(&e, NULL, NULL, (const yaml_char_t *)s.p, (int)s.n, 1, 1, style));
+         yaml_scalar_event_initialize(&e, NULL, NULL, (const yaml_char_t *)s.p, (int)s.n, 1, 1,
+                                      style));
 }
 
 static void put_string(struct writer *w, struct mio_str s, bool key)
@@ -54,7 +56,8 @@ static void put_value(struct writer *w, struct mio_value v)
         put_string(w, mio_value_str(v), false);
         return;
     case MIO_LIST:
-        emit(w, &e, yaml_sequence_start_event_initialize(&e, NULL, NULL, 1, YAML_BLOCK_SEQUENCE_STYLE));
+        emit(w, &e,
+             yaml_sequence_start_event_initialize(&e, NULL, NULL, 1, YAML_BLOCK_SEQUENCE_STYLE));
         for (uint32_t i = 0; i < v.n; i++)
             put_value(w, v.items[i]);
         emit(w, &e, yaml_sequence_end_event_initialize(&e));

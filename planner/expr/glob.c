@@ -16,7 +16,7 @@ static size_t bracket(struct mio_str p, unsigned char c, bool *hit)
 {
     size_t i = 1;
     bool not = i < p.n && p.p[i] == '^';
-    i += not;
+    i += not ;
     *hit = false;
     for (size_t first = i; i < p.n && (p.p[i] != ']' || i == first); i++) {
         unsigned char lo = (unsigned char)p.p[i], hi = lo;
@@ -26,7 +26,7 @@ static size_t bracket(struct mio_str p, unsigned char c, bool *hit)
         }
         *hit |= lo <= c && c <= hi;
     }
-    *hit = *hit != not;
+    *hit = *hit != not ;
     return i < p.n ? i + 1 : 0;
 }
 

@@ -6,7 +6,7 @@ static const struct {
     char text[4];
     int kind;
 } OPERATORS[] = {
-    {"...", TOK_ELLIPSIS}, {"==", TOK_EQ}, {"!=", TOK_NE}, {"<=", TOK_LE},   {">=", TOK_GE},
+    {"...", TOK_ELLIPSIS}, {"==", TOK_EQ}, {"!=", TOK_NE},    {"<=", TOK_LE},    {">=", TOK_GE},
     {"&&", TOK_AND},       {"||", TOK_OR}, {"=>", TOK_ARROW}, {"::", TOK_SCOPE},
 };
 

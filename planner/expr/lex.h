@@ -12,8 +12,15 @@ enum token_kind {
     TOK_NUMBER,
     TOK_QUOTE,
     TOK_HEREDOC, /* << or <<- with the name; text is the name */
-    TOK_EQ, TOK_NE, TOK_LE, TOK_GE, TOK_AND, TOK_OR,
-    TOK_ELLIPSIS, TOK_ARROW, TOK_SCOPE,
+    TOK_EQ,
+    TOK_NE,
+    TOK_LE,
+    TOK_GE,
+    TOK_AND,
+    TOK_OR,
+    TOK_ELLIPSIS,
+    TOK_ARROW,
+    TOK_SCOPE,
     TOK_BAD,
 };
 

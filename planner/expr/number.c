@@ -1,10 +1,10 @@
 /* planner/expr/number.c: small integers in a register, the rest by MPFR. */
 #include "planner/expr/number.h"
+#include "providers/sdk/alloc.h"
 #include <ctype.h>
 #include <gmp.h>
 #include <math.h>
 #include <mpfr.h>
-#include "providers/sdk/alloc.h"
 
 enum {
     PRECISION = 512,

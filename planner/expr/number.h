@@ -1,15 +1,18 @@
 /* planner/expr/number.h: arithmetic on number texts with Terraform's results.
  *
- * Small integers are computed as such; everything else as 512-bit binary floating point, rounded to nearest even,
- * and written as the shortest decimal that reads back the same: the digits Terraform shows. */
+ * Small integers are computed as such; everything else as 512-bit binary floating point, rounded to
+ * nearest even, and written as the shortest decimal that reads back the same: the digits Terraform
+ * shows. */
 #pragma once
 #include "planner/expr/ast.h"
 
 /* A number as written in an expression; false when it is out of range. */
 bool mio_num_literal(struct mio_arena *a, struct mio_str text, struct mio_value *out);
-/* Text a person wrote ("5", "-0.5", "1e3", " 5" is none): false when it is no number or out of range. */
+/* Text a person wrote ("5", "-0.5", "1e3", " 5" is none): false when it is no number or out of
+ * range. */
 bool mio_num_parse(struct mio_arena *a, struct mio_str text, struct mio_value *out);
-/* OP_ADD OP_SUB OP_MUL OP_DIV OP_MOD of two numbers. Errors: MIO_TEMPLATE for division by zero and for results out of range. */
+/* OP_ADD OP_SUB OP_MUL OP_DIV OP_MOD of two numbers. Errors: MIO_TEMPLATE for division by zero and
+ * for results out of range. */
 enum mio_code mio_num_op(struct mio_arena *a, enum node_op op, struct mio_value x,
                          struct mio_value y, struct mio_value *out, struct mio_err *err);
 struct mio_value mio_num_neg(struct mio_arena *a, struct mio_value x);

@@ -1,9 +1,9 @@
 /* planner/expr/number_format.c: numbers by the verbs of format(), as Go's big numbers print. */
 #include "planner/expr/number.h"
+#include "providers/sdk/buf.h"
 #include <ctype.h>
 #include <gmp.h>
 #include <mpfr.h>
-#include "providers/sdk/buf.h"
 
 enum { PRECISION = 512, SURE_DIGITS = 153, MAX_TEXT = 8192 };
 
@@ -60,12 +60,13 @@ static void shortest(struct mio_buf *b, char verb, mpfr_t x)
     if (exp < -4 || exp >= 6)
         mpfr_snprintf(text, sizeof text, verb == 'g' ? "%.*Re" : "%.*RE", (int)n - 1, x);
     else
-        mpfr_snprintf(text, sizeof text, "%.*Rf", (long)n > point ? (int)((long)n - (long)point) : 0,
-                      x);
+        mpfr_snprintf(text, sizeof text, "%.*Rf",
+                      (long)n > point ? (int)((long)n - (long)point) : 0, x);
     mio_buf_z(b, text);
 }
 
-static void float_digits(struct mio_buf *b, const struct num_format *f, struct mio_value x, bool *neg)
+static void float_digits(struct mio_buf *b, const struct num_format *f, struct mio_value x,
+                         bool *neg)
 {
     MPFR_DECL_INIT(v, PRECISION);
     char text[MAX_TEXT];
@@ -91,7 +92,8 @@ static void float_digits(struct mio_buf *b, const struct num_format *f, struct m
 bool mio_num_format(struct mio_arena *a, const struct num_format *f, struct mio_value x,
                     struct mio_str *out)
 {
-    static const char *const PREFIX[] = {['b'] = "0b", ['o'] = "0", ['x'] = "0x", ['X'] = "0X", ['z'] = ""};
+    static const char *const PREFIX[] = {
+        ['b'] = "0b", ['o'] = "0", ['x'] = "0x", ['X'] = "0X", ['z'] = ""};
     bool whole = strchr("bdoxX", f->verb), neg = false;
     MIO_AUTO_BUF digits, b;
     mio_buf_init(&digits, 0);

@@ -1,18 +1,25 @@
 /* planner/expr/parse.c: tokens to the tree of an expression.
  *
- * Recursive descent; binary operators by precedence climbing. After an error the parser goes on behind the
- * next comma or bracket, so that one run tells everything that is wrong. */
+ * Recursive descent; binary operators by precedence climbing. After an error the parser goes on
+ * behind the next comma or bracket, so that one run tells everything that is wrong. */
 #include "planner/expr/parse.h"
-#include <ctype.h>
 #include "planner/expr/func.h"
 #include "planner/expr/number.h"
+#include <ctype.h>
 
 void mio_parser_init(struct parser *p, struct mio_arena *a, struct mio_str text, struct mio_pos at,
                      struct mio_diags *diags)
 {
     const char *copy = mio_arena_z(a, text);
-    *p = (struct parser){.a = a, .diags = diags, .text = copy, .at = copy, .end = copy + text.n,
-                         .origin = at, .mark = copy, .line_start = copy, .line = at.line};
+    *p = (struct parser){.a = a,
+                         .diags = diags,
+                         .text = copy,
+                         .at = copy,
+                         .end = copy + text.n,
+                         .origin = at,
+                         .mark = copy,
+                         .line_start = copy,
+                         .line = at.line};
 }
 
 struct mio_pos mio_parser_pos(struct parser *p, const char *from, const char *to)
@@ -135,7 +142,8 @@ static bool expect(struct parser *p, int kind, const char *wanted)
     return false;
 }
 
-/* After an error: forward to a comma or the closer of the bracket we are in. Strings are jumped over. */
+/* After an error: forward to a comma or the closer of the bracket we are in. Strings are jumped
+ * over. */
 static void resync(struct parser *p)
 {
     int depth = 0;
@@ -338,8 +346,8 @@ static bool parse_items(struct parser *p, int close, const char *wanted, bool *e
         if (item && expand && accept(p, TOK_ELLIPSIS))
             *expand = true;
         int kind = mio_parser_peek(p).kind;
-        if (item && (*(expand ? expand : &(bool){false}) ? kind != close
-                                                         : kind != ',' && kind != close)) {
+        if (item &&
+            (*(expand ? expand : &(bool){false}) ? kind != close : kind != ',' && kind != close)) {
             unexpected(p, wanted, NULL);
             item = NULL;
         }
@@ -492,8 +500,8 @@ static const struct mio_expr *parse_call(struct parser *p, struct token name, co
     if (!f || !ok)
         return NULL;
     struct mio_expr *e = mio_node(p, NODE_CALL, name.start, p->at);
-    e->call = (struct call_node){.func = f, .args = args.items, .n = (uint32_t)args.n,
-                                 .expand = expand};
+    e->call =
+        (struct call_node){.func = f, .args = args.items, .n = (uint32_t)args.n, .expand = expand};
     for (size_t i = 0; i < args.n; i++)
         mio_node_child(e, args.items[i]);
     const char *wrong = expand ? NULL : mio_func_count(p->a, f, args.n);

@@ -1,5 +1,5 @@
-/* planner/expr/parse.h: what the two halves of the parser share: expressions (parse.c) and templates
- * (parse_template.c). */
+/* planner/expr/parse.h: what the two halves of the parser share: expressions (parse.c) and
+ * templates (parse_template.c). */
 #pragma once
 #include "planner/expr/lex.h"
 
@@ -48,5 +48,6 @@ const struct mio_expr *mio_parse_expr(struct parser *p);
 enum template_mode { TEMPLATE_BARE, TEMPLATE_QUOTED };
 /* Reads to the closing quote (consumed) or to p->end. */
 const struct mio_expr *mio_parse_template(struct parser *p, enum template_mode mode);
-/* The `for NAME, NAME in EXPR` head up to, not including, what follows the source; binds the names. */
+/* The `for NAME, NAME in EXPR` head up to, not including, what follows the source; binds the names.
+ */
 bool mio_parse_for_head(struct parser *p, struct for_node *loop);

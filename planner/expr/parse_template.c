@@ -1,7 +1,7 @@
 /* planner/expr/parse_template.c: text with ${...} and %{...} to the tree of a template. */
-#include <ctype.h>
 #include "planner/expr/parse.h"
 #include "planner/expr/text.h"
+#include <ctype.h>
 
 /* What ends a body: the text itself or a directive that belongs to an outer one. */
 enum stop { STOP_END, STOP_ELSE, STOP_ENDIF, STOP_ENDFOR, STOP_ERROR };
@@ -175,7 +175,8 @@ static void strip_before(struct parser *p, struct body *b)
 
 /* ---- ${...} and %{...} ---- */
 
-/* From inside the braces to behind the one that closes them; strings and nested braces are jumped over. */
+/* From inside the braces to behind the one that closes them; strings and nested braces are jumped
+ * over. */
 static const char *closing_brace(const char *at, const char *end)
 {
     enum { LEVELS = 256 };
@@ -203,7 +204,8 @@ static const char *closing_brace(const char *at, const char *end)
     return at;
 }
 
-/* The end of a sequence whose inside began at `inside`; after an error the rest of it is jumped over. */
+/* The end of a sequence whose inside began at `inside`; after an error the rest of it is jumped
+ * over. */
 static bool close_sequence(struct parser *p, const char *open, const char *inside, bool ok)
 {
     if (ok) {
@@ -259,8 +261,7 @@ static const struct mio_expr *join_parts(struct parser *p, const struct body *b,
         e->literal = mio_string_z("");
         return e;
     }
-    if (b->n == 1 && b->parts[0]->kind == NODE_LITERAL &&
-        b->parts[0]->literal.type == MIO_STRING)
+    if (b->n == 1 && b->parts[0]->kind == NODE_LITERAL && b->parts[0]->literal.type == MIO_STRING)
         return b->parts[0];
     e = mio_node(p, NODE_TEMPLATE, from, p->at);
     e->list.items = b->parts;

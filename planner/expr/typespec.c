@@ -10,9 +10,9 @@ static const struct {
     enum type_kind kind;
     char args; /* 0 none, t a type, o an object's braces, b a tuple's brackets */
 } TYPES[] = {
-    {"any", T_ANY, 0},   {"bool", T_BOOL, 0}, {"number", T_NUMBER, 0}, {"string", T_STRING, 0},
-    {"list", T_LIST, 't'}, {"set", T_SET, 't'}, {"map", T_MAP, 't'},
-    {"tuple", T_TUPLE, 'b'}, {"object", T_OBJECT, 'o'},
+    {"any", T_ANY, 0},       {"bool", T_BOOL, 0},     {"number", T_NUMBER, 0},
+    {"string", T_STRING, 0}, {"list", T_LIST, 't'},   {"set", T_SET, 't'},
+    {"map", T_MAP, 't'},     {"tuple", T_TUPLE, 'b'}, {"object", T_OBJECT, 'o'},
 };
 enum { TYPE_COUNT = sizeof TYPES / sizeof *TYPES };
 
@@ -76,8 +76,7 @@ static bool parse_field(struct parser *p, struct type_field *f)
 {
     struct token t = mio_parser_peek(p);
     if (t.kind == TOK_QUOTE) {
-        const struct mio_expr *e =
-            (mio_parser_next(p), mio_parse_template(p, TEMPLATE_QUOTED));
+        const struct mio_expr *e = (mio_parser_next(p), mio_parse_template(p, TEMPLATE_QUOTED));
         if (!e || e->kind != NODE_LITERAL)
             return false;
         f->name = mio_value_str(e->literal);
@@ -237,9 +236,9 @@ static enum mio_code fit(struct mio_arena *a, const struct mio_typespec *t, stru
 static enum mio_type shape(enum type_kind kind)
 {
     static const enum mio_type SHAPES[] = {
-        [T_ANY] = MIO_UNKNOWN, [T_BOOL] = MIO_BOOL, [T_NUMBER] = MIO_NUMBER, [T_STRING] = MIO_STRING,
-        [T_LIST] = MIO_LIST,   [T_SET] = MIO_LIST,  [T_MAP] = MIO_MAP,       [T_TUPLE] = MIO_LIST,
-        [T_OBJECT] = MIO_MAP,
+        [T_ANY] = MIO_UNKNOWN,   [T_BOOL] = MIO_BOOL,  [T_NUMBER] = MIO_NUMBER,
+        [T_STRING] = MIO_STRING, [T_LIST] = MIO_LIST,  [T_SET] = MIO_LIST,
+        [T_MAP] = MIO_MAP,       [T_TUPLE] = MIO_LIST, [T_OBJECT] = MIO_MAP,
     };
     return SHAPES[kind];
 }
@@ -315,8 +314,9 @@ static enum mio_code fit_object(struct mio_arena *a, const struct mio_typespec *
         struct path here = {.up = path, .key = f->name};
         pairs[i].key = f->name;
         if (!given && !f->optional)
-            return misfit(path, err,
-                          mio_arena_printf(a, "attribute \"%.*s\" is required", MIO_FMT(f->name)).p);
+            return misfit(
+                path, err,
+                mio_arena_printf(a, "attribute \"%.*s\" is required", MIO_FMT(f->name)).p);
         if (!given || (given->type == MIO_NULL && f->has_default)) {
             pairs[i].value = f->has_default ? f->value : mio_null();
             continue;

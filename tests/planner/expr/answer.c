@@ -1,10 +1,10 @@
 /* tests/planner/expr/answer.c: see answer.h. */
 #include "answer.h"
-#include <fcntl.h>
-#include <unistd.h>
 #include "planner/expr/func.h"
 #include "providers/sdk/buf.h"
 #include "providers/sdk/fs.h"
+#include <fcntl.h>
+#include <unistd.h>
 
 static const struct {
     const char *name, *text;

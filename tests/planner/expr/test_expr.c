@@ -2,7 +2,9 @@
 #include "planner/expr/expr.h"
 #include <setjmp.h>
 #include <stdarg.h>
+
 #include <cmocka.h>
+
 #include "providers/sdk/buf.h"
 #include "providers/sdk/json.h"
 
@@ -153,7 +155,8 @@ static void test_collections(void **state)
         {"[for x in var.list : x * 2 if x > 1]", "[4,6]"},
         {"[for i, x in [\"a\", \"b\"] : \"${i}${x}\"]", "[\"0a\",\"1b\"]"},
         {"{for k, v in {a = 1, b = 2} : v => k}", "{\"1\":\"a\",\"2\":\"b\"}"},
-        {"{for x in [\"ab\", \"ac\", \"b\"] : length(x) => x...}", "{\"1\":[\"b\"],\"2\":[\"ab\",\"ac\"]}"},
+        {"{for x in [\"ab\", \"ac\", \"b\"] : length(x) => x...}",
+         "{\"1\":[\"b\"],\"2\":[\"ab\",\"ac\"]}"},
         {"{for x in [1, 1] : x => x}", "!two rounds of the for give the key \"1\""},
         {"[for x in [[1, 2], [3]] : [for y in x : y + length(x)]]", "[[3,4],[4]]"},
         {"[for k, v in toset([\"b\", \"a\"]) : \"${k}${v}\"]", "[\"aa\",\"bb\"]"},
@@ -248,8 +251,8 @@ static void test_needed(void **state)
 {
     (void)state;
     static const char *const YES[] = {"${a}", "x %{if}", "$${", "%%{", "${{a}} ${b}", "$$${a}"};
-    static const char *const NO[] = {"", "plain", "$", "100%", "${{a}}", "$[[a ${{b}} ]]",
-                                     "${{ a }} ${{ b }}", "$ {a}", "{}"};
+    static const char *const NO[] = {
+        "", "plain", "$", "100%", "${{a}}", "$[[a ${{b}} ]]", "${{ a }} ${{ b }}", "$ {a}", "{}"};
     for (size_t i = 0; i < sizeof YES / sizeof *YES; i++)
         assert_true(mio_expr_needed(mio_str_z(YES[i])));
     for (size_t i = 0; i < sizeof NO / sizeof *NO; i++)
@@ -273,11 +276,13 @@ static void test_refs(void **state)
     (void)state;
     struct fixture f;
     fixture_open(&f);
-    const struct mio_expr *e = mio_expr_template(
-        &f.arena,
-        MIO_STR("${[for x in var.a[0].b : x.y + local.z]}${compute.c[each.key].id}%{for k, v in data.d.e}"
-                "${k}${v}${k == path.root ? 1 : stage.name}%{endfor}${try(module.m.o[*].p[self.q], w)}"),
-        (struct mio_pos){1, 1, 1, 1}, &f.diags);
+    const struct mio_expr *e =
+        mio_expr_template(&f.arena,
+                          MIO_STR("${[for x in var.a[0].b : x.y + "
+                                  "local.z]}${compute.c[each.key].id}%{for k, v in data.d.e}"
+                                  "${k}${v}${k == path.root ? 1 : "
+                                  "stage.name}%{endfor}${try(module.m.o[*].p[self.q], w)}"),
+                          (struct mio_pos){1, 1, 1, 1}, &f.diags);
     assert_non_null(e);
     MIO_AUTO_BUF b;
     mio_buf_init(&b, 0);
@@ -293,11 +298,12 @@ static void test_positions(void **state)
     struct fixture f;
     fixture_open(&f);
     struct mio_pos at = {.file = 3, .line = 10, .col = 20};
-    assert_null(mio_expr_template(&f.arena,
-                                  MIO_STR("a ${uper(\"x\")}\n b ${lowr(1)} ${1 +} ${length(foo(2))}"),
-                                  at, &f.diags));
+    assert_null(mio_expr_template(
+        &f.arena, MIO_STR("a ${uper(\"x\")}\n b ${lowr(1)} ${1 +} ${length(foo(2))}"), at,
+        &f.diags));
     assert_int_equal(f.diags.errors, 4);
-    static const struct mio_pos WANT[] = {{3, 10, 24, 4}, {3, 11, 6, 4}, {3, 11, 20, 1}, {3, 11, 31, 3}};
+    static const struct mio_pos WANT[] = {
+        {3, 10, 24, 4}, {3, 11, 6, 4}, {3, 11, 20, 1}, {3, 11, 31, 3}};
     for (size_t i = 0; i < 4; i++) {
         struct mio_pos pos = f.diags.items[i].err.pos;
         assert_memory_equal(&pos, &WANT[i], sizeof pos);
@@ -316,14 +322,16 @@ static void test_depth(void **state)
     (void)state;
     struct fixture f;
     fixture_open(&f);
-    static const char *const OPEN[] = {"(", "[", "{a=", "-", "!", "upper(", "\"${", "1+", "a[", "1?2:"};
+    static const char *const OPEN[] = {"(",      "[",    "{a=", "-",  "!",
+                                       "upper(", "\"${", "1+",  "a[", "1?2:"};
     for (size_t i = 0; i < sizeof OPEN / sizeof *OPEN; i++) {
         MIO_AUTO_BUF b;
         mio_buf_init(&b, 0);
         for (int k = 0; k < 100000; k++)
             mio_buf_z(&b, OPEN[i]);
         mio_buf_z(&b, "1");
-        assert_null(mio_expr_parse(&f.arena, mio_buf_view(&b), (struct mio_pos){1, 1, 1, 1}, &f.diags));
+        assert_null(
+            mio_expr_parse(&f.arena, mio_buf_view(&b), (struct mio_pos){1, 1, 1, 1}, &f.diags));
     }
     mio_arena_free(&f.arena);
 }
@@ -343,10 +351,10 @@ static void test_number_text(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_operators), cmocka_unit_test(test_collections),
-        cmocka_unit_test(test_templates), cmocka_unit_test(test_marks),
-        cmocka_unit_test(test_needed),    cmocka_unit_test(test_refs),
-        cmocka_unit_test(test_positions), cmocka_unit_test(test_depth),
+        cmocka_unit_test(test_operators),   cmocka_unit_test(test_collections),
+        cmocka_unit_test(test_templates),   cmocka_unit_test(test_marks),
+        cmocka_unit_test(test_needed),      cmocka_unit_test(test_refs),
+        cmocka_unit_test(test_positions),   cmocka_unit_test(test_depth),
         cmocka_unit_test(test_number_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

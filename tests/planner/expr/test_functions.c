@@ -1,8 +1,10 @@
-/* tests/planner/expr/test_functions.c: the table itself, its examples, and what functions refuse. */
+/* tests/planner/expr/test_functions.c: the table itself, its examples, and what functions refuse.
+ */
 #include "answer.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <unistd.h>
+
 #include <cmocka.h>
 
 static void test_table(void **state)

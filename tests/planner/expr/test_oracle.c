@@ -2,7 +2,9 @@
 #include "answer.h"
 #include <setjmp.h>
 #include <stdarg.h>
+
 #include <cmocka.h>
+
 #include "providers/sdk/fs.h"
 
 struct fixture {

@@ -1,4 +1,5 @@
-/* tests/planner/expr/oracle/say.c: expressions on standard input, one a line; "EXPRESSION TAB ANSWER" out. */
+/* tests/planner/expr/oracle/say.c: expressions on standard input, one a line; "EXPRESSION TAB
+ * ANSWER" out. */
 #include "../answer.h"
 #include <stdio.h>
 #include <stdlib.h>
