@@ -150,7 +150,10 @@ int main(int argc, char **argv)
     fill_descriptors();
     setup_signals();
     mio_fault_setup(getenv("MLOPS_IAC_FAULT"));
-    struct mio_cli c = {.interrupt = &interrupted, .abort = &aborted, .json_file = {.fd = -1}};
+    struct mio_cli c = {.interrupt = &interrupted,
+                        .abort = &aborted,
+                        .json_file = {.fd = -1},
+                        .ui.lock = PTHREAD_MUTEX_INITIALIZER};
     struct mio_err err = {0};
     mio_arena_init(&c.arena);
     mio_out_init(&c.out, STDOUT_FILENO);

@@ -5,13 +5,28 @@
 #include "cli/render_value.h"
 #include "providers/sdk/clock.h"
 
-void mio_ui_flush(struct mio_ui *ui)
+static void unlock(pthread_mutex_t **m)
+{
+    pthread_mutex_unlock(*m);
+}
+/* Held until the function that asks for it returns. */
+#define HOLD(ui)                                                           \
+    __attribute__((cleanup(unlock))) pthread_mutex_t *held_ = &(ui)->lock; \
+    pthread_mutex_lock(held_)
+
+static void flush(struct mio_ui *ui)
 {
     struct mio_out *outs[] = {ui->text.out, ui->text.err, ui->json.out};
     for (size_t i = 0; i < 3; i++) {
         if (outs[i])
             mio_out_flush(outs[i]);
     }
+}
+
+void mio_ui_flush(struct mio_ui *ui)
+{
+    HOLD(ui);
+    flush(ui);
 }
 
 static void tell(struct mio_ui *ui, const struct mio_event *ev)
@@ -25,6 +40,7 @@ static void tell(struct mio_ui *ui, const struct mio_event *ev)
 void mio_ui_event(void *arg, const struct mio_event *ev)
 {
     struct mio_ui *ui = arg;
+    HOLD(ui);
     bool quiet = ev->type == MIO_EV_TICK || ev->type == MIO_EV_PROGRESS;
     struct mio_event still;
     mio_running_event(&ui->running, ev);
@@ -36,27 +52,29 @@ void mio_ui_event(void *arg, const struct mio_event *ev)
     } else {
         tell(ui, ev);
     }
-    mio_ui_flush(ui);
+    flush(ui);
 }
 
 void mio_ui_diag(struct mio_ui *ui, const struct mio_diag *d, const struct mio_sources *sources)
 {
+    HOLD(ui);
     if (ui->text.err) {
         struct mio_pen pen = mio_out_pen(ui->text.err);
         mio_render_diag(&pen, d, sources);
     }
     if (ui->json.out)
         mio_json_diag(&ui->json, d, sources);
-    mio_ui_flush(ui);
+    flush(ui);
 }
 
 void mio_ui_diags(struct mio_ui *ui, const struct mio_diags *d, const struct mio_sources *sources)
 {
+    HOLD(ui);
     if (!d || ui->shown >= d->n)
         return;
     if (ui->text.out)
         mio_text_end(&ui->text);
-    mio_ui_flush(ui);
+    flush(ui);
     if (ui->text.err) {
         struct mio_pen pen = mio_out_pen(ui->text.err);
         mio_render_diags(&pen, d, ui->shown, sources, ui->compact_warnings);
@@ -64,29 +82,31 @@ void mio_ui_diags(struct mio_ui *ui, const struct mio_diags *d, const struct mio
     for (size_t i = ui->shown; ui->json.out && i < d->n; i++)
         mio_json_diag(&ui->json, &d->items[i], sources);
     ui->shown = d->n;
-    mio_ui_flush(ui);
+    flush(ui);
 }
 
 void mio_ui_plan(struct mio_ui *ui, const struct mio_plan *p, bool summary)
 {
+    HOLD(ui);
     if (ui->text.out) {
         struct mio_pen pen = mio_out_pen(ui->text.out);
         mio_render_plan(&pen, p, summary);
     }
     if (ui->json.out)
         mio_json_plan(&ui->json, p);
-    mio_ui_flush(ui);
+    flush(ui);
 }
 
 void mio_ui_drift(struct mio_ui *ui, const struct mio_plan *p, size_t total, bool summary)
 {
+    HOLD(ui);
     if (ui->text.out) {
         struct mio_pen pen = mio_out_pen(ui->text.out);
         mio_render_drift(&pen, p, total, summary);
     }
     if (ui->json.out)
         mio_json_drift(&ui->json, p, total);
-    mio_ui_flush(ui);
+    flush(ui);
 }
 
 static void put_outputs(const struct mio_pen *pen, const struct mio_apply_result *r)
@@ -138,15 +158,17 @@ static void put_applied(struct mio_ui *ui, const struct mio_plan *p,
 void mio_ui_applied(struct mio_ui *ui, const struct mio_plan *p, const struct mio_apply_result *r,
                     bool failed)
 {
+    HOLD(ui);
     if (ui->text.out)
         put_applied(ui, p, r, failed);
     if (ui->json.out && !failed)
         mio_json_applied(&ui->json, p->mode, r);
-    mio_ui_flush(ui);
+    flush(ui);
 }
 
 void mio_ui_note(struct mio_ui *ui, const char *fmt, ...)
 {
+    HOLD(ui);
     if (!ui->text.out)
         return;
     va_list ap;

@@ -1,10 +1,12 @@
 /* cli/ui.h: what a run tells while it works: lines for people, the JSON stream for programs, or
  * both.
  *
- * All calls come from the main thread. */
+ * The mio_ui_ functions may be called from any thread (plugins speak from threads of their own),
+ * the views from one at a time. */
 #pragma once
 #include "cli/out.h"
 #include "cli/running.h"
+#include <pthread.h>
 
 /* Text: progress lines, and on a terminal a moving block with a line an operation and a bar. */
 struct mio_text_ui {
@@ -42,6 +44,7 @@ struct mio_ui {
     struct mio_running_set running;
     bool compact_warnings;
     size_t shown; /* diagnostics shown so far */
+    pthread_mutex_t lock;
 };
 void mio_ui_event(void *ui, const struct mio_event *ev);
 /* Shows what came since the last call. */
