@@ -71,6 +71,7 @@ static enum mio_code index_list(struct evaluator *ev, const struct mio_expr *e,
 {
     struct mio_err err = {0};
     struct mio_value number;
+    struct mio_str word = mio_value_str(key);
     int64_t i = -1;
     if (list.marks & MIO_MARK_SET)
         return mio_eval_fail(ev, e, "a set has no order: use one(...) or tolist(...)[...]",
@@ -78,7 +79,7 @@ static enum mio_code index_list(struct evaluator *ev, const struct mio_expr *e,
     if (mio_to_number(ev->a, key, &number, &err))
         return mio_eval_fail(ev, e, "use [*] for all elements or [0] for the first",
                              "a list is indexed by numbers and has no attribute \"%.*s\"",
-                             key.n > 80 ? 80 : (int)key.n, key.s);
+                             word.n > 80 ? 80 : (int)word.n, word.p);
     if (!mio_value_i64(number, &i))
         return mio_eval_fail(ev, e, NULL, "the index %.*s is no whole number",
                              MIO_FMT(mio_value_str(number)));
@@ -104,6 +105,10 @@ enum mio_code mio_eval_index(struct evaluator *ev, const struct mio_expr *e, str
     if (coll.type != MIO_UNKNOWN && key.type != MIO_UNKNOWN) {
         enum mio_code code = coll.type == MIO_MAP ? index_map(ev, e, coll, key, &v)
                                                   : index_list(ev, e, coll, key, &v);
+        if (code && (mio_is_sensitive(coll) || mio_is_sensitive(key))) {
+            mio_err_clear(ev->err); /* it names keys */
+            return mio_eval_fail(ev, e, NULL, "a sensitive value has no such element");
+        }
         if (code)
             return code;
     }

@@ -134,6 +134,15 @@ enum mio_type mio_func_type(char letter)
 
 /* ---- errors ---- */
 
+/* Reasons often quote what they are about. */
+static bool secret(const struct mio_call *c)
+{
+    for (size_t i = 0; c->args && i < c->n; i++)
+        if (mio_has_sensitive(c->args[i]))
+            return true;
+    return false;
+}
+
 enum mio_code mio_call_fail(const struct mio_call *c, size_t arg, const char *hint, const char *fmt,
                             ...)
 {
@@ -142,6 +151,10 @@ enum mio_code mio_call_fail(const struct mio_call *c, size_t arg, const char *hi
     char message[320];
     vsnprintf(message, sizeof message, fmt, ap);
     va_end(ap);
+    if (secret(c)) {
+        snprintf(message, sizeof message, "it is refused; why is not shown, a value is sensitive");
+        hint = NULL;
+    }
     mio_fail(c->err, MIO_TEMPLATE, "argument %zu of %s: %s", arg + 1, c->func->name, message);
     if (hint)
         mio_err_hint(c->err, "%s", hint);
@@ -187,6 +200,7 @@ enum mio_code mio_func_call(struct mio_call *c, struct mio_value *args, struct m
         mio_err_hint(c->err, "%s", wrong);
         return mio_err_at(c->err, c->node->pos);
     }
+    c->args = args;
     for (size_t i = 0; i < c->n; i++) {
         bool nullable = false;
         char letter = param(f, i, &nullable);
@@ -201,7 +215,6 @@ enum mio_code mio_func_call(struct mio_call *c, struct mio_value *args, struct m
         sensitive |= f->flags & FN_MARKS ? mio_is_sensitive(args[i]) : mio_has_sensitive(args[i]);
     }
     struct mio_value v = mio_unknown(mio_func_type(f->returns));
-    c->args = args;
     if (!unknown || f->flags & FN_UNKNOWN) {
         enum mio_code code = f->impl(c, &v);
         if (code)

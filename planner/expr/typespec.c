@@ -348,6 +348,10 @@ static enum mio_code fit(struct mio_arena *a, const struct mio_typespec *t, stru
         else
             code = fit_list(a, t, v, path, &made, err);
     }
+    if (code && mio_is_sensitive(v)) {
+        mio_err_clear(err); /* it may quote what is inside */
+        return misfit(path, err, "this sensitive value does not fit the type");
+    }
     if (!code)
         *out = mio_is_sensitive(v) ? mio_sensitive(made) : made;
     return code;

@@ -144,6 +144,7 @@ static void test_collections(void **state)
         {"var.list.1", "2"},
         {"var.list[\"1\"]", "2"},
         {"var.list[3]", "!the index 3 is outside a list of 3"},
+        {"var.list[[1, 2]]", "!a list is indexed by numbers and has no attribute \"\""},
         {"var.m[\"k\"]", "\"v\""},
         {"var.m.kk", "!there is no attribute or key \"kk\""},
         {"var.objs[*].a", "[1,2]"},
@@ -245,6 +246,42 @@ static void test_marks(void **state)
         {"nonsensitive({a = var.sec})", "{\"a\":" SENSITIVE("\"pw\"") "}"},
     };
     CHECK(ROWS, false);
+}
+
+/* No error quotes what is sensitive. */
+static void test_secrets(void **state)
+{
+    (void)state;
+    static const char *const TEXTS[] = {
+        "var.sec + 1",
+        "var.m[var.sec]",
+        "var.list[var.sec]",
+        "sensitive({pw = 1}).x",
+        "sensitive([1])[var.sec]",
+        "tonumber(var.sec)",
+        "tolist([1, [var.sec]])",
+        "sum(sensitive([\"pw\"]))",
+        "regex(var.sec, \"x\")",
+        "jsondecode(var.sec)",
+        "{for x in sensitive([\"pw\", \"pw\"]) : x => 1}",
+        "var.sec ? 1 : 2",
+        "-var.sec",
+        "tobool(var.sec)",
+        "file(var.sec)",
+        "formatdate(var.sec, \"2018-01-02T23:12:01Z\")",
+        "try(tonumber(var.sec))",
+        "format(\"%d\", var.sec)",
+        "lookup({}, var.sec)",
+    };
+    struct fixture f;
+    fixture_open(&f);
+    for (size_t i = 0; i < sizeof TEXTS / sizeof *TEXTS; i++) {
+        const char *got = run(&f, TEXTS[i], false);
+        assert_true(*got == '!');
+        if (strstr(got, "pw") || strstr(f.err.hint, "pw"))
+            fail_msg("%s: %s (%s)", TEXTS[i], got, f.err.hint);
+    }
+    mio_arena_free(&f.arena);
 }
 
 static void test_needed(void **state)
@@ -351,11 +388,11 @@ static void test_number_text(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_operators),   cmocka_unit_test(test_collections),
-        cmocka_unit_test(test_templates),   cmocka_unit_test(test_marks),
-        cmocka_unit_test(test_needed),      cmocka_unit_test(test_refs),
-        cmocka_unit_test(test_positions),   cmocka_unit_test(test_depth),
-        cmocka_unit_test(test_number_text),
+        cmocka_unit_test(test_operators), cmocka_unit_test(test_collections),
+        cmocka_unit_test(test_templates), cmocka_unit_test(test_marks),
+        cmocka_unit_test(test_secrets),   cmocka_unit_test(test_needed),
+        cmocka_unit_test(test_refs),      cmocka_unit_test(test_positions),
+        cmocka_unit_test(test_depth),     cmocka_unit_test(test_number_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
