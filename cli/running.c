@@ -58,7 +58,8 @@ void mio_running_event(struct mio_running_set *s, const struct mio_event *ev)
     struct mio_running *r = end || ev->type == MIO_EV_PROGRESS ? find(s, ev) : NULL;
     if (r && end) {
         free(r->address);
-        *r = s->items[--s->n];
+        s->n--; /* the rest keeps its order: lines on a screen must not jump */
+        memmove(r, r + 1, (size_t)(s->items + s->n - r) * sizeof *r);
     } else if (r) {
         take_message(r, ev);
     }
