@@ -6,6 +6,7 @@
 #include <cmocka.h>
 #include "planner/change/diff.h"
 #include "providers/sdk/json.h"
+#include "state/model.h"
 
 #define F(n, t, fl) {.size = sizeof(struct mlops_field), .name = (n), .type = (t), .flags = (fl)}
 
