@@ -281,6 +281,7 @@ enum mio_code mio_decide(struct mio_planner *p, struct mio_inst *inst, struct mi
         err->reported = true;
         return rc;
     }
+    s->inputs = mio_mark(p->arena, &r->kind->root, s->inputs);
     if (mio_wanted_content(p, inst, s->inputs, &s->content, err))
         return err->code;
     inst->user = s;
@@ -316,6 +317,7 @@ enum mio_code mio_decide_late(struct mio_planner *p, struct mio_step *s, struct 
         err->reported = true;
         return rc;
     }
+    s->late = mio_mark(p->arena, &s->inst->res->kind->root, s->late);
     return settle(p, s, s->late, err);
 }
 

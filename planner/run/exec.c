@@ -128,6 +128,7 @@ static enum mio_code real_inputs(struct exec *x, struct mio_op *op, enum mio_bod
         err->reported = x->e->diags.errors > errors;
         return rc;
     }
+    *out = mio_mark(&x->e->arena, &s->inst->res->kind->root, *out);
     for (uint32_t i = 0; i < planned.n; i++) {
         const struct mio_value *now = mio_get(*out, planned.pairs[i].key);
         const struct mio_field *f = mio_field_get(&s->inst->res->kind->root, planned.pairs[i].key);
