@@ -57,18 +57,21 @@ bool mio_azureml_text(struct mio_str text)
                                          "code",       "environment",  "model_id",
                                          "location",   "python",       "replication_locations",
                                          "nodes",      "flow",         NULL};
-    bool template = false, azure = false;
+    bool azure = false;
     while (text.n) {
-        ptrdiff_t nl = mio_str_find(text, '\n');
-        struct mio_str line = mio_str_sub(text, 0, nl < 0 ? text.n : (size_t)nl);
-        text = mio_str_sub(text, line.n + (nl >= 0), text.n);
+        const char *nl = memchr(text.p, '\n', text.n);
+        struct mio_str line = mio_str_sub(text, 0, nl ? (size_t)(nl - text.p) : text.n);
+        text = mio_str_sub(text, line.n + (nl != NULL), text.n);
+        if (!line.n || strchr(" #-", line.p[0]))
+            continue;
         struct mio_str key = first_key(line);
         if (mio_str_is(key, "$schema") && (holds(line, "azureml") || holds(line, "promptflow")))
             return true;
-        template = template || in(key, ours);
+        if (in(key, ours))
+            return false;
         azure = azure || in(key, theirs);
     }
-    return azure && !template;
+    return azure;
 }
 
 /* Entities */
