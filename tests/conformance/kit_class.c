@@ -96,12 +96,16 @@ static void *call(void *arg)
 /* One create, killed `us` microseconds after it began. False: the kit itself could not go on. */
 static bool kill_one(struct kit *k, unsigned number, int64_t us, struct mio_err *err)
 {
-    struct mio_provider *keep = k->p;
+    struct kit saved = *k; /* another provider for the victim; ours settles what it leaves */
     enum mio_code code = kit_connect(k, err);
     struct victim v = {.k = k, .p = k->p, .number = number};
-    k->p = keep;
-    if (code)
+    k->p = saved.p;
+    k->schema = saved.schema;
+    k->kind = saved.kind;
+    if (code) {
+        mio_provider_close(v.p == saved.p ? NULL : v.p);
         return false;
+    }
     pthread_t thread;
     if (pthread_create(&thread, NULL, call, &v) == 0) {
         nanosleep(&(struct timespec){.tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000}, NULL);
