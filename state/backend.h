@@ -44,6 +44,9 @@ struct mio_backend_ops {
     const char *type;
     bool lock_outlives; /* the lock stays when its holder dies; force-unlock takes it away */
     void (*close)(struct mio_backend *b);
+    /* Proves that compare-and-swap works here; NULL: nothing to prove. Errors: MIO_STATE when it
+     * does not. */
+    enum mio_code (*probe)(struct mio_backend *b, struct mio_err *err);
     /* One attempt. Errors: MIO_LOCKED with the holder's note in *held ("" when it cannot be read).
      */
     enum mio_code (*lock)(struct mio_backend *b, struct mio_str note, struct mio_arena *a,
@@ -83,8 +86,26 @@ struct mio_backend_ops {
 
 struct mio_backend {
     const struct mio_backend_ops *ops;
-    const char *where; /* for messages: a path or an address without secrets */
+    const char *where;   /* for messages: a path or an address without secrets */
+    const char *warning; /* what users must know of this place, or NULL: "unsafe, because ..." */
 };
+
+/* What a backend is opened with. */
+struct mio_backend_args {
+    struct mio_value config; /* map: the settings of `backend:`, type among them */
+    struct mio_str stage;
+    const char *dir; /* absolute folder on this machine, for what is kept beside a remote state */
+    bool create;
+};
+/* By type: "file" (or no type) is here; every other one is a shared object in `folder`, which is
+ * loaded now and stays. Errors: MIO_USAGE (no such type, bad setting), MIO_AUTH, MIO_IO,
+ * MIO_TRANSIENT. */
+enum mio_code mio_backend_open(const struct mio_backend_args *args, const char *folder,
+                               struct mio_backend **out, struct mio_err *err);
+/* The one symbol of such a shared object. */
+#define MIO_BACKEND_ENTRY "mio_backend_open_v1"
+typedef enum mio_code mio_backend_entry(const struct mio_backend_args *args,
+                                        struct mio_backend **out, struct mio_err *err);
 
 /* The file backend. create: make the folder when it is missing; otherwise a missing folder is an
  * empty store that cannot be written. Errors: MIO_IO, MIO_STATE (folder open to others). */

@@ -14,7 +14,8 @@ enum mio_code mio_store_open(const struct mio_store_opts *o, struct mio_store **
     struct mio_backend *b;
     struct mio_sealer *sealer = NULL;
     enum mio_code rc = o->seal ? mio_sealer_open(o->seal, &sealer, err) : MIO_OK;
-    rc = rc ? rc : mio_backend_file(o->dir, o->create, &b, err);
+    struct mio_backend_args args = {o->backend, o->stage, o->dir, o->create};
+    rc = rc ? rc : mio_backend_open(&args, o->backend_dir, &b, err);
     if (rc) {
         mio_sealer_close(sealer);
         return rc;
@@ -29,6 +30,16 @@ enum mio_code mio_store_open(const struct mio_store_opts *o, struct mio_store **
     s->tag = s->digest = s->lineage = MIO_STR("");
     *out = s;
     return MIO_OK;
+}
+
+const char *mio_store_warning(const struct mio_store *s)
+{
+    return s->b->warning;
+}
+
+enum mio_code mio_store_probe(struct mio_store *s, struct mio_err *err)
+{
+    return s->b->ops->probe ? s->b->ops->probe(s->b, err) : MIO_OK;
 }
 
 void mio_store_close(struct mio_store *s)

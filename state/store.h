@@ -16,6 +16,8 @@ struct mio_store;
 struct mio_store_opts {
     const char *dir;      /* absolute folder of the state */
     struct mio_str stage; /* "" : the default stage */
+    struct mio_value backend;         /* settings of `backend:` (map with type); null: the file backend */
+    const char *backend_dir;          /* absolute folder of the remote backends' shared objects */
     const struct mio_seal_opts *seal; /* NULL: nothing is sealed. Keys are copied in */
     const char *seen_dir; /* absolute folder of this machine's notes on states it has seen; NULL: none */
     bool accept_rollback; /* a state older than the last seen one is fine, this once */
@@ -23,6 +25,10 @@ struct mio_store_opts {
 };
 enum mio_code mio_store_open(const struct mio_store_opts *o, struct mio_store **out,
                              struct mio_err *err);
+/* What users must be told of the place where the state is, or NULL. */
+const char *mio_store_warning(const struct mio_store *s);
+/* For init: proves that the backend compares and swaps. Errors: MIO_STATE when it does not. */
+enum mio_code mio_store_probe(struct mio_store *s, struct mio_err *err);
 void mio_store_close(struct mio_store *s); /* unlocks; NULL accepted */
 
 /* Errors: MIO_LOCKED with holder, host, pid, operation, age and id, and `force-unlock ID` as the hint.

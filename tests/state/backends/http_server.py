@@ -1,0 +1,86 @@
+"""A server of Terraform's http state protocol, in memory, as a test needs it.
+
+GET, POST and DELETE on /state/NAME; LOCK and UNLOCK on /lock/NAME. With --etag it sends ETag and honours If-Match
+and If-None-Match; without it, it knows nothing of them. Prints its port.
+"""
+import hashlib
+import json
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+ETAG = "--etag" in sys.argv
+states, locks, guard = {}, {}, threading.Lock()
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *args):
+        pass
+
+    def answer(self, status, body=b"", etag=None):
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        if etag and ETAG:
+            self.send_header("ETag", etag)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def body(self):
+        return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+
+    @property
+    def name(self):
+        return self.path.split("?")[0].rsplit("/", 1)[1]
+
+    @staticmethod
+    def tag(text):
+        return '"' + hashlib.sha256(text).hexdigest()[:20] + '"'
+
+    def do_GET(self):
+        with guard:
+            text = states.get(self.name)
+        if text is None:
+            return self.answer(404)
+        self.answer(200, text, self.tag(text))
+
+    def do_POST(self):
+        text = self.body()
+        with guard:
+            now = states.get(self.name)
+            held = locks.get(self.name)
+            if held and "ID=" + held["ID"] not in self.path:
+                return self.answer(423, json.dumps(held).encode())
+            match, none = self.headers.get("If-Match"), self.headers.get("If-None-Match")
+            if ETAG and ((match and (now is None or match != self.tag(now))) or (none == "*" and now is not None)):
+                return self.answer(412)
+            states[self.name] = text
+        self.answer(200, b"", self.tag(text))
+
+    def do_DELETE(self):
+        with guard:
+            states.pop(self.name, None)
+        self.answer(200)
+
+    def do_LOCK(self):
+        info = json.loads(self.body())
+        with guard:
+            held = locks.setdefault(self.name, info)
+        if held is not info:
+            return self.answer(423, json.dumps(held).encode())
+        self.answer(200)
+
+    def do_UNLOCK(self):
+        info = json.loads(self.body() or b"{}")
+        with guard:
+            held = locks.get(self.name)
+            if held and held["ID"] != info.get("ID"):
+                return self.answer(409, json.dumps(held).encode())
+            locks.pop(self.name, None)
+        self.answer(200)
+
+
+server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+print(server.server_port, flush=True)
+server.serve_forever()

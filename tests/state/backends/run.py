@@ -1,0 +1,121 @@
+"""Starts a real server on loopback, runs the conformance suite against it, stops it by its process id.
+
+run.py PROGRAM KIND. Exit 77: skipped, because this machine has no such server.
+"""
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+program, kind = sys.argv[1:3]
+scratch = tempfile.mkdtemp(prefix="mio-backend-")
+started = []
+
+
+class Skip(Exception):
+    pass
+
+
+def need(*names, folders=()):
+    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/bin", *folders])
+    for name in names:
+        found = shutil.which(name, path=path)
+        if found:
+            return found
+    raise Skip("%s is not installed" % names[0])
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def start(argv, **more):
+    log = open(os.path.join(scratch, "log"), "ab")
+    p = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **more)
+    started.append(p)
+    return p
+
+
+def wait_for(port, process):
+    for _ in range(300):
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
+        except OSError:
+            if process.poll() is not None:
+                break
+            time.sleep(0.1)
+    sys.stderr.write(open(os.path.join(scratch, "log"), errors="replace").read()[-2000:])
+    raise SystemExit("the server of %s does not start" % kind)
+
+
+def http(*flags):
+    p = subprocess.Popen([sys.executable, os.path.join(HERE, "http_server.py"), *flags], stdout=subprocess.PIPE)
+    started.append(p)
+    port = int(p.stdout.readline())
+    base = "http://127.0.0.1:%d" % port
+    return '{"type":"http","address":"%s/state/@","lock_address":"%s/lock/@"}' % (base, base)
+
+
+def http_bare():
+    os.environ["MIO_UNSAFE"] = "1"
+    return http()
+
+
+def pg():
+    folders = sorted(("/usr/lib/postgresql/" + v + "/bin" for v in os.listdir("/usr/lib/postgresql")), reverse=True) \
+        if os.path.isdir("/usr/lib/postgresql") else []
+    initdb, postgres = need("initdb", folders=folders), need("postgres", folders=folders)
+    who = {}
+    if os.geteuid() == 0:
+        try:
+            pwd.getpwnam("postgres")
+        except KeyError:
+            raise Skip("PostgreSQL does not run as root and there is no user postgres")
+        who = {"user": "postgres"}
+        shutil.chown(scratch, "postgres")
+    data, port = os.path.join(scratch, "pg"), free_port()
+    subprocess.run([initdb, "-D", data, "-U", "mlops", "-A", "trust", "-N"], check=True, stdout=subprocess.DEVNULL, cwd="/",
+                   **who)
+    p = start([postgres, "-D", data, "-p", str(port), "-h", "127.0.0.1", "-k", scratch, "-F"], cwd="/", **who)
+    wait_for(port, p)
+    for _ in range(100):  # the port answers before the server does
+        r = subprocess.run([need("psql", folders=folders), "-h", "127.0.0.1", "-p", str(port), "-U", "mlops", "-d", "postgres",
+                            "-c", "select 1"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        if r.returncode == 0:
+            break
+        time.sleep(0.1)
+    return '{"type":"pg","name":"@","conn_str":"host=127.0.0.1 port=%d user=mlops dbname=postgres"}' % port
+
+
+KINDS = {"http": lambda: http("--etag"), "http_bare": http_bare, "pg": pg}
+
+
+def main():
+    config = KINDS[kind]()
+    return subprocess.run([program], env={**os.environ, "MIO_BACKEND": config}).returncode
+
+
+try:
+    code = main()
+except Skip as why:
+    print("skipped: %s: %s" % (kind, why))
+    code = 77
+finally:
+    for p in started:
+        p.terminate()
+    for p in started:
+        try:
+            p.wait(10)
+        except subprocess.TimeoutExpired:
+            p.kill()
+            p.wait()
+    shutil.rmtree(scratch, ignore_errors=True)
+sys.exit(code)
