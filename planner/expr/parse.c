@@ -22,6 +22,15 @@ void mio_parser_init(struct parser *p, struct mio_arena *a, struct mio_str text,
                          .line = at.line};
 }
 
+bool mio_parser_text_ok(struct parser *p)
+{
+    if (mio_str_utf8((struct mio_str){p->text, (size_t)(p->end - p->text)}))
+        return true;
+    mio_parser_fail(p, p->text, p->text, "save the file as UTF-8",
+                    "the text is no UTF-8 or holds a NUL");
+    return false;
+}
+
 struct mio_pos mio_parser_pos(struct parser *p, const char *from, const char *to)
 {
     if (from < p->mark) {
@@ -826,7 +835,7 @@ const struct mio_expr *mio_expr_parse(struct mio_arena *a, struct mio_str text, 
     struct parser p;
     size_t before = diags->errors;
     mio_parser_init(&p, a, text, at, diags);
-    const struct mio_expr *e = mio_parse_expr(&p);
+    const struct mio_expr *e = mio_parser_text_ok(&p) ? mio_parse_expr(&p) : NULL;
     if (e && mio_parser_peek(&p).kind != TOK_END) {
         const char *hint = *p.tok.start == '=' ? "comparison is written ==" : NULL;
         unexpected(&p, "the end of the expression", hint);

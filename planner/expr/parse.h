@@ -24,6 +24,8 @@ struct parser {
     uint32_t line;
 };
 
+/* Reports and gives false when the text is no UTF-8 or holds a NUL. */
+bool mio_parser_text_ok(struct parser *p);
 /* Copies the text into the arena, so that the tree may point into it. */
 void mio_parser_init(struct parser *p, struct mio_arena *a, struct mio_str text, struct mio_pos at,
                      struct mio_diags *diags);

@@ -435,6 +435,7 @@ const struct mio_expr *mio_expr_template(struct mio_arena *a, struct mio_str tex
     struct parser p;
     size_t before = diags->errors;
     mio_parser_init(&p, a, text, at, diags);
-    const struct mio_expr *e = mio_parse_template(&p, TEMPLATE_BARE);
+    const struct mio_expr *e =
+        mio_parser_text_ok(&p) ? mio_parse_template(&p, TEMPLATE_BARE) : NULL;
     return diags->errors == before ? e : NULL;
 }

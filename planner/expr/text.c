@@ -65,7 +65,7 @@ uint32_t mio_text_rune(struct mio_str s, size_t *n)
 /* Code point by code point, as Go's strings.ToUpper does it: sharp s stays one letter. */
 static struct mio_str each_rune(struct mio_arena *a, struct mio_str s, ucs4_t (*f)(ucs4_t))
 {
-    char *out = mio_arena_alloc(a, s.n * 2 + 8);
+    char *out = mio_arena_alloc(a, s.n * 3 + 8); /* a malformed byte becomes U+FFFD: three */
     size_t n = 0;
     for (size_t k; s.n; s = (struct mio_str){s.p + k, s.n - k}) {
         ucs4_t c = f(mio_text_rune(s, &k));

@@ -186,7 +186,7 @@ const struct mio_typespec *mio_typespec_parse(struct mio_arena *a, struct mio_st
     struct parser p;
     size_t before = diags->errors;
     mio_parser_init(&p, a, text, at, diags);
-    const struct mio_typespec *t = parse_type(&p);
+    const struct mio_typespec *t = mio_parser_text_ok(&p) ? parse_type(&p) : NULL;
     if (t)
         need(&p, TOK_END, "the end of the type");
     return diags->errors == before ? t : NULL;

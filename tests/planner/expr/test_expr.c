@@ -126,6 +126,7 @@ static void test_operators(void **state)
         {"1.50", "1.5"},
         {"1e3", "1000"},
         {"2 /* two */ + 3 # five", "5"},
+        {"upper(\"\xff\xff\xff\")", "!the text is no UTF-8"},
     };
     CHECK(ROWS, false);
 }
