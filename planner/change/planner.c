@@ -179,6 +179,12 @@ static bool covered(const char *const *list, size_t n, struct mio_str address)
     return false;
 }
 
+static bool selected(const struct mio_planner *p, struct mio_str address)
+{
+    return (p->ntargets == 0 || covered(p->targets, p->ntargets, address)) &&
+           !covered(p->excludes, p->nexcludes, address);
+}
+
 static void include(struct mio_inst *inst, uint8_t *in, struct mio_inst **stack, size_t *n)
 {
     if (in[inst->number])
@@ -219,8 +225,7 @@ static void narrow(struct mio_planner *p)
             p->steps[i]->excluded = !in[i];
     for (size_t i = ninsts; i < p->nsteps; i++) {
         struct mio_str a = p->steps[i]->row->address;
-        p->steps[i]->excluded = (p->ntargets && !covered(p->targets, p->ntargets, a)) ||
-                                covered(p->excludes, p->nexcludes, a);
+        p->steps[i]->excluded = !selected(p, a);
     }
 }
 
@@ -413,6 +418,11 @@ static void drift(struct mio_planner *p)
     for (size_t i = 0; i < p->state->nrows; i++) {
         const struct mio_row *row = &p->state->rows[i];
         enum mio_seen seen = (enum mio_seen)p->refresh->seen[i];
+        if (p->mode == MIO_PLAN_REFRESH_ONLY && !selected(p, row->address)) {
+            if (seen != MIO_SEEN_NOT)
+                mio_refresh_unchecked(p->refresh, row, "-target or -exclude leaves it out");
+            continue;
+        }
         if (seen != MIO_SEEN_HERE && seen != MIO_SEEN_GONE)
             continue;
         struct mio_prov *prov = mio_provs_find(p->provs, row->provider);
@@ -613,9 +623,8 @@ enum mio_code mio_planner_run(struct mio_planner *p)
     if (p->ntargets || p->nexcludes) {
         if (p->mode == MIO_PLAN_DESTROY)
             for (size_t i = 0; i < p->nsteps; i++)
-                p->steps[i]->excluded = (p->ntargets && !covered(p->targets, p->ntargets, p->steps[i]->row->address)) ||
-                                        covered(p->excludes, p->nexcludes, p->steps[i]->row->address);
-        else
+                p->steps[i]->excluded = !selected(p, p->steps[i]->row->address);
+        else if (p->mode == MIO_PLAN_NORMAL)
             narrow(p);
         widen_destroy(p);
     }

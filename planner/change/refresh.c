@@ -13,7 +13,7 @@ struct mio_refresh_job {
     struct mio_call_opts opts;
 };
 
-static void unchecked(struct mio_refresh *r, const struct mio_row *row, const char *why)
+void mio_refresh_unchecked(struct mio_refresh *r, const struct mio_row *row, const char *why)
 {
     struct mio_str **list = (struct mio_str **)(void *)&r->unchecked;
     MIO_PUSH(r->arena, *list, r->nunchecked, r->unchecked_cap) =
@@ -67,9 +67,9 @@ void mio_refresh_start(struct mio_refresh *r, bool full, const bool *cancel)
         }
         owner[i] = last_owner;
         if (last_owner == UINT32_MAX - 1)
-            unchecked(r, row, "its provider is not configured in the template");
+            mio_refresh_unchecked(r, row, "its provider is not configured in the template");
         else if (!mio_schema_kind(r->provs->items[last_owner].schema, row->kind))
-            owner[i] = UINT32_MAX - 1, unchecked(r, row, "its provider no longer has this kind");
+            owner[i] = UINT32_MAX - 1, mio_refresh_unchecked(r, row, "its provider no longer has this kind");
         else
             counts[last_owner]++;
     }

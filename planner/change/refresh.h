@@ -33,5 +33,7 @@ struct mio_refresh {
 void mio_refresh_start(struct mio_refresh *r, bool full, const bool *cancel);
 /* Waits for the answers. Errors: the first provider that failed as a whole; single rows that failed are in `here`. */
 enum mio_code mio_refresh_collect(struct mio_refresh *r, struct mio_err *err);
+/* Tells that this row is not looked at, and why. */
+void mio_refresh_unchecked(struct mio_refresh *r, const struct mio_row *row, const char *why);
 /* Without any read: every row counts as recorded. */
 void mio_refresh_none(struct mio_refresh *r);

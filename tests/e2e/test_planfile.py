@@ -1,0 +1,97 @@
+#!/usr/bin/env python3
+"""Saved plans: what was reviewed is what is applied, once, or nothing."""
+import stat
+
+from support import *
+
+
+class PlanFile(Case):
+    def setUp(self):
+        super().setUp()
+        self.template('thing: { a: { name: a, inputs: { v: "${var.v}" } } }', top="variables: { v: { default: 1 } }\n")
+        self.init()
+
+    def refused(self, *says, plan="p.plan"):
+        ops = self.ops()
+        self.fails("apply", plan, says=says)
+        self.assertEqual(self.ops(), ops)
+
+    def test_applies_without_a_question(self):
+        self.ok("plan", "-out=p.plan", "-var=v=3", says="p.plan")
+        self.assertEqual(stat.S_IMODE(os.stat(self.path("p.plan")).st_mode), 0o600)
+        self.ok("show", "p.plan", says=["thing.a will be created", "1 to add"])
+        self.ok("apply", "p.plan", says="1 added")
+        self.assertEqual(self.things(), {"a": {"v": "3"}})
+
+    def test_same_inputs_same_bytes(self):
+        self.apply()
+        plans = []
+        for name in ("one.plan", "two.plan"):
+            self.ok("plan", f"-out={name}", "-var=v=2")
+            with open(self.path(name), encoding="utf-8") as f:
+                header, body = f.read().split("\n", 1)
+            plans.append(body)
+        self.assertEqual(plans[0], plans[1])
+
+    def test_used_twice(self):
+        self.ok("plan", "-out=p.plan")
+        self.ok("apply", "p.plan")
+        self.refused("the saved plan is stale", "plan")
+
+    def test_stale(self):
+        self.ok("plan", "-out=p.plan", "-var=v=2")
+        self.apply()
+        self.refused("the saved plan is stale", "mlops-iac plan")
+
+    def test_other_template(self):
+        self.ok("plan", "-out=p.plan")
+        self.template('thing: { a: { name: a, inputs: { v: "${var.v}", w: 1 } } }', top="variables: { v: { default: 1 } }\n")
+        self.refused("stale", "template")
+
+    def test_altered(self):
+        self.ok("plan", "-out=p.plan")
+        with open(self.path("p.plan"), encoding="utf-8") as f:
+            text = f.read()
+        body = text.index("\n")
+        for broken in (text[:body] + text[body:].replace('"a"', '"b"', 1), text[:-20], text + "{}\n", "", "no plan at all\n"):
+            with open(self.path("p.plan"), "w", encoding="utf-8") as f:
+                f.write(broken)
+            self.refused("the plan file cannot be used", "mlops-iac plan -out")
+
+    def test_missing_file_and_contradicting_options(self):
+        self.refused("p.plan")
+        self.ok("plan", "-out=p.plan")
+        self.fails("apply", "-var=v=2", "p.plan", says="-var")
+        self.fails("apply", "-target=thing.a", "p.plan", says="-target")
+
+    def test_other_lock_file(self):
+        self.ok("plan", "-out=p.plan")
+        with open(self.path(".mlops-iac.lock.json"), "a", encoding="utf-8") as f:
+            f.write("\n")
+        self.write(".mlops-iac.lock.json", open(self.path(".mlops-iac.lock.json"), encoding="utf-8").read()
+                   .replace('"version": "0.1.0"', '"version": "0.1.1"'))
+        self.refused("stale")
+
+    def test_reality_that_moved_since_stops_nothing_but_is_not_lost(self):
+        self.apply()
+        self.ok("plan", "-out=p.plan", "-destroy")
+        self.ok("apply", "p.plan", says="1 destroyed")
+        self.assertEqual(self.things(), {})
+
+    def test_json_has_the_keys_of_terraform(self):
+        self.apply()
+        self.ok("plan", "-out=p.plan", "-var=v=2")
+        doc = self.ok("show", "-json", "p.plan").json()
+        for key in ("format_version", "planned_values", "resource_changes", "prior_state", "configuration", "variables"):
+            self.assertIn(key, doc)
+        change = doc["resource_changes"][0]
+        self.assertEqual((change["address"], change["mode"], change["type"], change["name"]),
+                         ("thing.a", "managed", "thing", "a"))
+        self.assertEqual(change["change"]["actions"], ["update"])
+        self.assertEqual(change["change"]["before"]["inputs"], {"v": 1})
+        self.assertEqual(change["change"]["after"]["inputs"], {"v": "2"})
+        self.assertTrue(change["change"]["after_unknown"]["output"])
+
+
+if __name__ == "__main__":
+    main()
