@@ -89,3 +89,9 @@ struct mio_azureml_doc {
 enum mio_code mio_azureml_check(struct mio_arena *a, const struct mio_node *root,
                                 const struct mio_azureml_opts *o, struct mio_azureml_doc *out,
                                 struct mio_diags *diags);
+/* One file by its path, read, parsed and checked (`validate FILE`, `show -azureml`). *root is set
+ * whenever it parsed. The path is made absolute for local paths inside; o->dir is ignored. */
+enum mio_code mio_azureml_file(struct mio_arena *a, const char *path,
+                               const struct mio_azureml_opts *o, struct mio_sources *sources,
+                               const struct mio_node **root, struct mio_azureml_doc *out,
+                               struct mio_diags *diags);

@@ -100,3 +100,23 @@ void mio_tpl_finish_document(struct mio_load *l, struct mio_block *b)
                       MIO_FMT(address), b->doc->missing[i]);
     }
 }
+
+enum mio_code mio_azureml_file(struct mio_arena *a, const char *path,
+                               const struct mio_azureml_opts *o, struct mio_sources *sources,
+                               const struct mio_node **root, struct mio_azureml_doc *out,
+                               struct mio_diags *diags)
+{
+    struct mio_load l = {.arena = a, .diags = diags, .sources = sources, .no_paths = o->no_paths};
+    mio_index_init(&l.files, a, 4);
+    char *real = realpath(path, NULL);
+    struct mio_str whole = mio_arena_str(a, mio_str_z(real ? real : path));
+    free(real);
+    const struct mio_tpl_file *f = mio_tpl_file(&l, whole, (struct mio_pos){0}, false);
+    if (!f->source)
+        return MIO_IO;
+    sources->items[f->source - 1].path = mio_arena_str(a, mio_str_z(path));
+    if (!f->root)
+        return MIO_TEMPLATE;
+    *root = f->root;
+    return check(&l, f->root, mio_path_dir(whole), out);
+}

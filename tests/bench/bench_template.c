@@ -1,10 +1,11 @@
-/* tests/bench/bench_template.c: how long loading 10,000 resource blocks takes, against libyaml's own event loop over
- * the same bytes. Prints both and the ratio; fails nothing. Usage: bench_template [BLOCKS [ROUNDS]] */
-#include <unistd.h>
-#include <yaml.h>
+/* tests/bench/bench_template.c: how long loading 10,000 resource blocks takes, against libyaml's
+ * own event loop over the same bytes. Prints both and the ratio; fails nothing. Usage:
+ * bench_template [BLOCKS [ROUNDS]] */
 #include "planner/template/template.h"
 #include "providers/sdk/buf.h"
 #include "providers/sdk/fs.h"
+#include <unistd.h>
+#include <yaml.h>
 
 static double seconds(void)
 {

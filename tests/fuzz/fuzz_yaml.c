@@ -1,5 +1,5 @@
-/* tests/fuzz/fuzz_yaml.c: any bytes as a template file: parsed, checked as an Azure ML document, written out, laid out
- * anew. Whatever parses must come back the same from the writer and from fmt.
+/* tests/fuzz/fuzz_yaml.c: any bytes as a template file: parsed, checked as an Azure ML document,
+ * written out, laid out anew. Whatever parses must come back the same from the writer and from fmt.
  *   build/fuzz/tests/fuzz_yaml -max_len=4096 -dict=tests/fuzz/yaml.dict CORPUS_FOLDER */
 #include "planner/template/azureml.h"
 #include "planner/template/diagtext.h"
