@@ -14,6 +14,13 @@ enum mio_code mio_step_record(struct mio_planner *p, struct mio_step *s, struct 
     return MIO_OK;
 }
 
+struct mio_value mio_observed(struct mio_planner *p, const struct mio_kind *kind, const struct mio_record *rec,
+                              struct mio_value told)
+{
+    struct mio_value v = mio_carry_marks(p->arena, rec->attributes, mio_mark(p->arena, &kind->root, told));
+    return mio_mask(p->arena, p->state->salt, v);
+}
+
 static struct mio_row *row_of(struct mio_planner *p, struct mio_inst *inst, size_t *index)
 {
     struct mio_row *row = mio_state_find(p->state, inst->address, MIO_STR(""));
@@ -45,7 +52,7 @@ static enum mio_code look(struct mio_planner *p, struct mio_step *s, size_t inde
     case MIO_SEEN_HERE:
         if (mio_step_record(p, s, err))
             return err->code;
-        s->observed = mio_mark(p->arena, &s->inst->res->kind->root, ob->attributes);
+        s->observed = mio_observed(p, s->inst->res->kind, s->record, ob->attributes);
         s->fingerprint = ob->fingerprint;
         return MIO_OK;
     case MIO_SEEN_NOT:

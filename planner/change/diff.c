@@ -1,5 +1,6 @@
 /* planner/change/diff.c: see diff.h. */
 #include "planner/change/diff.h"
+#include "planner/change/secret.h"
 #include "providers/sdk/clock.h"
 #include "state/model.h"
 
@@ -120,10 +121,11 @@ static void field_diff(struct walk *w, const struct mio_field *f, struct mio_str
     /* What is never read back is compared with what was last sent; so is what the platform does not report. */
     bool write_only = (f->flags & MLOPS_WRITE_ONLY) || !have;
     struct mio_value against = write_only ? (prior ? *prior : mio_null()) : *have;
-    if (mio_is_masked(against) || mio_has_sensitive(want))
-        want = mio_mask(w->a, w->in->salt, mio_is_sensitive(want) ? want : mio_sensitive(want));
-    if (mio_has_sensitive(want) && !mio_is_masked(against))
-        against = mio_mask(w->a, w->in->salt, mio_sensitive(against));
+    if (mio_has_sensitive(want) || mio_has_sensitive(against)) { /* secrets are compared by their masks */
+        struct mio_value plain = want;
+        want = mio_mask(w->a, w->in->salt, mio_carry_marks(w->a, against, want));
+        against = mio_mask(w->a, w->in->salt, mio_carry_marks(w->a, plain, against));
+    }
     if (!mio_same(f, want, against))
         add(w->a, w->out, path, f, w->top_flags, false, false);
 }
@@ -246,31 +248,10 @@ bool mio_drifted(const struct mio_kind *kind, struct mio_value recorded, struct 
         const struct mio_field *f = mio_field_get(&kind->root, recorded.pairs[i].key);
         const struct mio_value *now = mio_get(observed, recorded.pairs[i].key);
         struct mio_value was = recorded.pairs[i].value;
-        if (!f || (f->flags & (MLOPS_UNSTABLE | MLOPS_WRITE_ONLY)) || mio_is_masked(was))
+        if (!f || (f->flags & (MLOPS_UNSTABLE | MLOPS_WRITE_ONLY)))
             continue;
         if (!mio_same(f, was, now ? *now : mio_null()))
             add(a, out, f->name, f, 0, false, false);
     }
     return out->n > 0;
-}
-
-struct mio_value mio_mark(struct mio_arena *a, const struct mio_field *object, struct mio_value v)
-{
-    if (v.type != MIO_MAP || !object)
-        return v;
-    bool any = false;
-    for (size_t i = 0; i < object->nfields && !any; i++)
-        any = (object->fields[i].flags & MLOPS_SENSITIVE) || object->fields[i].type == MLOPS_OBJECT;
-    if (!any)
-        return v;
-    struct mio_pair *pairs = MIO_NEW_N(a, struct mio_pair, v.n + 1u);
-    for (uint32_t i = 0; i < v.n; i++) {
-        const struct mio_field *f = mio_field_get(object, v.pairs[i].key);
-        pairs[i] = v.pairs[i];
-        if (f && (f->flags & MLOPS_SENSITIVE) && pairs[i].value.type != MIO_NULL)
-            pairs[i].value = mio_sensitive(pairs[i].value);
-        else if (f && f->type == MLOPS_OBJECT)
-            pairs[i].value = mio_mark(a, f, pairs[i].value);
-    }
-    return mio_map(pairs, v.n);
 }

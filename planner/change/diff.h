@@ -32,9 +32,6 @@ struct mio_value mio_diff_after(struct mio_arena *a, const struct mio_diff_in *i
 bool mio_same(const struct mio_field *f, struct mio_value a, struct mio_value b);
 
 /* Reality against record, for the drift section: true when an attribute that counts differs. Attributes that only
- * the platform reports and the record lacks do not count. */
+ * the platform reports and the record lacks do not count. Both sides are masked. */
 bool mio_drifted(const struct mio_kind *kind, struct mio_value recorded, struct mio_value observed,
                  struct mio_arena *a, struct mio_diff_out *out);
-
-/* Marks the sensitive fields of attributes that came from a plugin. */
-struct mio_value mio_mark(struct mio_arena *a, const struct mio_field *object, struct mio_value v);

@@ -122,9 +122,13 @@ static void go(struct mio_planner *p, struct mio_row *row, enum mio_reason why)
     }
     bool forget = forgotten(p, row->address) || (s->record->forget && p->mode == MIO_PLAN_NORMAL);
     s->action = forget ? MIO_FORGET : MIO_DELETE;
-    s->observed = p->refresh->seen[i] == MIO_SEEN_HERE ? p->refresh->here[i]->attributes : s->record->attributes;
-    if (p->refresh->seen[i] == MIO_SEEN_HERE)
+    struct mio_prov *prov = mio_provs_find(p->provs, row->provider);
+    const struct mio_kind *kind = prov && prov->schema ? mio_schema_kind(prov->schema, row->kind) : NULL;
+    s->observed = s->record->attributes;
+    if (p->refresh->seen[i] == MIO_SEEN_HERE && kind) {
+        s->observed = mio_observed(p, kind, s->record, p->refresh->here[i]->attributes);
         s->fingerprint = p->refresh->here[i]->fingerprint;
+    }
     if (s->gone) /* drift tells of it; nothing is left to delete */
         s->rewrite = true, s->action = MIO_NOOP;
     MIO_PUSH(p->arena, p->steps, p->nsteps, p->steps_cap) = s;
@@ -433,7 +437,7 @@ static void drift(struct mio_planner *p)
         if (!kind || mio_row_read(p->arena, row, &rec, &err))
             continue;
         struct mio_value now = seen == MIO_SEEN_HERE
-                                   ? mio_mark(p->arena, &kind->root, p->refresh->here[i]->attributes)
+                                   ? mio_observed(p, kind, &rec, p->refresh->here[i]->attributes)
                                    : mio_null();
         if (seen == MIO_SEEN_HERE && !mio_drifted(kind, rec.attributes, now, p->arena, &diff)) {
             p->refresh->seen[i] = MIO_SEEN_UNCHANGED;

@@ -5,6 +5,7 @@
 #pragma once
 #include "planner/change/diff.h"
 #include "planner/change/refresh.h"
+#include "planner/change/secret.h"
 #include "providers/sdk/buf.h"
 #include "providers/sdk/digest.h"
 
@@ -78,6 +79,9 @@ static inline struct mio_step *mio_step_of(const struct mio_inst *inst)
 {
     return inst->user;
 }
+/* What the platform told of a row, marked where the schema or the record says so, and masked. */
+struct mio_value mio_observed(struct mio_planner *p, const struct mio_kind *kind, const struct mio_record *rec,
+                              struct mio_value told);
 /* The row of a step in full, read once. */
 enum mio_code mio_step_record(struct mio_planner *p, struct mio_step *s, struct mio_err *err);
 

@@ -78,6 +78,7 @@ enum mio_code mio_prov_configure(struct mio_provs *p, struct mio_prov *it, struc
     st->collect = &deps;
     enum mio_code rc = mio_object_eval(st, st->root, map, &it->schema->config, pos, "the provider", &config, err);
     st->collect = outer;
+    err->reported = rc != MIO_OK; /* each fault was, where it stands */
     if (rc == MIO_OK && (deps.n || mio_has_unknown(config))) {
         mio_fail(err, MIO_TEMPLATE, "the settings of provider \"%.*s\" depend on resources", MIO_FMT(it->name));
         mio_err_hint(err, "Use variables, locals and the stage in provider settings: they are needed before any "

@@ -306,7 +306,8 @@ struct mio_value mio_make_set(struct mio_arena *a, struct mio_value *items, size
     bool sensitive = false;
     for (size_t i = 0; i < n; i++) /* a set cannot mark one element: the mark moves to the set */
         sensitive |= mio_has_sensitive(items[i]);
-    qsort(items, n, sizeof *items, by_order);
+    if (n)
+        qsort(items, n, sizeof *items, by_order);
     size_t kept = 0;
     for (size_t i = 0; i < n; i++)
         if (!kept || mio_has_unknown(items[i]) || mio_compare(items[kept - 1], items[i]))

@@ -122,10 +122,9 @@ static enum mio_code as_object(struct loop *l, struct mio_value *out)
     for (size_t i = 0; i < l->n; i++) {
         struct mio_str key = l->sensitive ? MIO_STR("(sensitive value)") : l->keys[i];
         if (!mio_index_add(&seen, l->keys[i], i))
-            return mio_eval_fail(l->ev, l->e->loop->key,
-                                 "add ... behind the value to collect them in lists",
-                                 "two rounds of the for give the key \"%.*s\"",
-                                 key.n > 80 ? 80 : (int)key.n, key.p);
+            return mio_eval_fail(
+                l->ev, l->e->loop->key, "add ... behind the value to collect them in lists",
+                "two rounds of the for give the key \"%.*s\"", key.n > 80 ? 80 : (int)key.n, key.p);
         pairs[i] = (struct mio_pair){l->keys[i], l->items[i]};
     }
     *out = mio_map(pairs, l->n);

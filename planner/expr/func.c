@@ -132,6 +132,12 @@ enum mio_type mio_func_type(char letter)
     return LETTERS[letter_row(letter)].type;
 }
 
+void mio_copy_items(void *to, const void *from, size_t n, size_t size)
+{
+    if (n)
+        memcpy(to, from, n * size);
+}
+
 /* ---- errors ---- */
 
 /* Reasons often quote what they are about. */

@@ -52,6 +52,8 @@ enum mio_code mio_func_call(struct mio_call *c, struct mio_value *args, struct m
 enum mio_code mio_call_fail(const struct mio_call *c, size_t arg, const char *hint, const char *fmt,
                             ...) __attribute__((format(printf, 4, 5)));
 enum mio_type mio_func_type(char letter);
+/* memcpy of n items that takes the NULL which empty lists and maps may hold. */
+void mio_copy_items(void *to, const void *from, size_t n, size_t size);
 struct mio_buf;
 /* The value as jsonencode() writes it; unknown values as null. */
 void mio_put_json(struct mio_arena *a, struct mio_buf *b, struct mio_value v);

@@ -27,7 +27,7 @@ enum mio_code mio_fn_merge(struct mio_call *c, struct mio_value *out)
     for (size_t i = 0; i < c->n; i++) {
         if (c->args[i].type != MIO_MAP)
             continue; /* a null counts as no map */
-        memcpy(to, c->args[i].pairs, c->args[i].n * sizeof *pairs);
+        mio_copy_items(to, c->args[i].pairs, c->args[i].n, sizeof *pairs);
         to += c->args[i].n;
     }
     *out = mio_map(pairs, n);
@@ -128,7 +128,7 @@ enum mio_code mio_fn_one(struct mio_call *c, struct mio_value *out)
 enum mio_code mio_fn_coalesce(struct mio_call *c, struct mio_value *out)
 {
     struct mio_value *all = mio_arena_alloc(c->a, c->n * sizeof *all);
-    memcpy(all, c->args, c->n * sizeof *all);
+    mio_copy_items(all, c->args, c->n, sizeof *all);
     if (!mio_unify_values(c->a, all, c->n))
         return mio_call_fail(c, 0, NULL, "the values have no type in common");
     for (size_t i = 0; i < c->n; i++) {

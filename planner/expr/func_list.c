@@ -5,7 +5,7 @@
 #include "planner/expr/number.h"
 #include "providers/sdk/map.h"
 
-enum { MAX_ELEMENTS = 1000000 };
+enum { MAX_ELEMENTS = 100000 };
 
 static enum mio_code no_set(const struct mio_call *c, size_t arg)
 {
@@ -31,7 +31,7 @@ enum mio_code mio_fn_concat(struct mio_call *c, struct mio_value *out)
     }
     struct mio_value *items = mio_arena_alloc(c->a, n * sizeof *items), *to = items;
     for (size_t i = 0; i < c->n; i++) {
-        memcpy(to, c->args[i].items, c->args[i].n * sizeof *items);
+        mio_copy_items(to, c->args[i].items, c->args[i].n, sizeof *items);
         to += c->args[i].n;
     }
     *out = mio_list(items, n);

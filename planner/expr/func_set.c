@@ -2,7 +2,7 @@
 #include "planner/expr/convert.h"
 #include "planner/expr/func.h"
 
-enum { MAX_PRODUCT = 1000000 };
+enum { MAX_PRODUCT = 100000 };
 
 static int compare(const void *a, const void *b)
 {
@@ -17,7 +17,7 @@ static bool prepare(struct mio_call *c, struct mio_value **sets)
         total += c->args[i].n;
     struct mio_value *all = mio_arena_alloc(c->a, total * sizeof *all);
     for (size_t i = 0; i < c->n; at += c->args[i++].n)
-        memcpy(all + at, c->args[i].items, c->args[i].n * sizeof *all);
+        mio_copy_items(all + at, c->args[i].items, c->args[i].n, sizeof *all);
     if (!mio_unify_values(c->a, all, total)) {
         mio_call_fail(c, 0, NULL, "the elements have no type in common");
         return false;
@@ -95,7 +95,7 @@ enum mio_code mio_fn_setproduct(struct mio_call *c, struct mio_value *out)
         if (total > MAX_PRODUCT)
             return mio_call_fail(c, i, NULL, "the product has more than %d elements", MAX_PRODUCT);
         struct mio_value *items = mio_arena_alloc(c->a, lists[i].n * sizeof *items);
-        memcpy(items, lists[i].items, lists[i].n * sizeof *items);
+        mio_copy_items(items, lists[i].items, lists[i].n, sizeof *items);
         if (!mio_unify_values(c->a, items, lists[i].n))
             return mio_call_fail(c, i, NULL, "the elements have no type in common");
         lists[i] = mio_list(items, lists[i].n);

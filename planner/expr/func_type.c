@@ -62,7 +62,7 @@ enum mio_code mio_fn_nonsensitive(struct mio_call *c, struct mio_value *out)
         v.marks = set;
     } else if (v.type == MIO_MAP) {
         struct mio_pair *pairs = mio_arena_alloc(c->a, v.n * sizeof *pairs);
-        memcpy(pairs, v.pairs, v.n * sizeof *pairs);
+        mio_copy_items(pairs, v.pairs, v.n, sizeof *pairs);
         v = mio_map(pairs, v.n);
     } else {
         v = mio_unmark(c->a, v);

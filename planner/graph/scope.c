@@ -40,8 +40,10 @@ static enum mio_code remember(struct mio_stack *st, struct mio_memo *memo, const
 {
     if (memo->visit == MIO_VISIT_BUSY)
         return mio_fail(err, MIO_TEMPLATE, "%s.%.*s refers to itself", what, MIO_FMT(name));
-    if (memo->visit == MIO_VISIT_FAILED)
+    if (memo->visit == MIO_VISIT_FAILED) {
+        err->reported = true; /* by whoever asked first */
         return mio_fail(err, MIO_TEMPLATE, "%s.%.*s could not be evaluated", what, MIO_FMT(name));
+    }
     if (memo->visit == MIO_VISIT_NEW) {
         struct mio_deps *outer = st->collect;
         memo->visit = MIO_VISIT_BUSY;

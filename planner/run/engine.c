@@ -136,11 +136,14 @@ static enum mio_code lock(struct mio_engine *e, const char *operation)
                   (e->opts.durable_folder || mio_fs_exists(e->state_dir.p));
     if (!wanted)
         return MIO_OK;
-    if (e->opts.lock_timeout_ms) {
+    enum mio_code rc = mio_store_lock(e->store, operation, 0, e->opts.interrupt, &err);
+    if (rc == MIO_LOCKED && e->opts.lock_timeout_ms) {
         struct mio_event ev = {.type = MIO_EV_WAITING};
         mio_engine_event(e, &ev);
+        mio_err_clear(&err);
+        rc = mio_store_lock(e->store, operation, e->opts.lock_timeout_ms, e->opts.interrupt, &err);
     }
-    if (mio_store_lock(e->store, operation, e->opts.lock_timeout_ms, e->opts.interrupt, &err))
+    if (rc)
         return mio_engine_fail(e, &err);
     e->locked = true;
     return MIO_OK;
@@ -163,8 +166,8 @@ enum mio_code mio_engine_load(struct mio_engine *e, const char *operation)
         return mio_engine_fail(e, &err);
     e->loaded = true;
     if (found && (e->opts.read_only || !e->locked)) {
-        mio_diags_warn(&e->diags, (struct mio_pos){0}, "Run `mlops-iac plan`; it settles the interrupted apply first.",
-                       "an interrupted apply left %zu operations in the journal; the recorded state lacks them",
+        mio_diags_warn(&e->diags, (struct mio_pos){0}, "If none is running, `mlops-iac plan` settles the interrupted one.",
+                       "an apply is running, or was interrupted: %zu operations of its journal are not in the state yet",
                        replay.n);
     } else if (found) {
         if (!e->stack.root && (rc = mio_engine_stack(e, true, false)) != MIO_OK)
@@ -317,7 +320,7 @@ enum mio_code mio_engine_plan(struct mio_engine *e, const struct mio_plan_opts *
     if (rc || (rc = check_targets(e, o->targets, o->ntargets, "-target")) ||
         (rc = check_targets(e, o->excludes, o->nexcludes, "-exclude")) ||
         (rc = check_targets(e, o->replaces, o->nreplaces, "-replace")) ||
-        (rc = mio_engine_load(e, o->mode == MIO_PLAN_DESTROY ? "destroy" : "plan")) ||
+        (rc = mio_engine_load(e, o->mode == MIO_PLAN_DESTROY ? "destroy" : e->opts.durable_folder ? "apply" : "plan")) ||
         (rc = refuse_unconfirmed(e)) || (rc = mio_engine_configure(e)))
         return rc;
     e->plan = (struct mio_plan){

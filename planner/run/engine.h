@@ -52,7 +52,7 @@ struct mio_engine_opts {
     size_t nvar_files;
     const bool *interrupt; /* true after the first Ctrl-C */
     const bool *abort;     /* true after the second */
-    void (*on_event)(void *arg, const struct mio_event *ev); /* called on the main thread only */
+    void (*on_event)(void *arg, const struct mio_event *ev); /* on the main thread; MIO_EV_LOG on any */
     void *arg;
 };
 struct mio_engine; /* handle */

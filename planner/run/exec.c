@@ -10,6 +10,8 @@ enum { TICK_MS = 100, ABORT_GRACE_MS = 5000 };
 
 struct exec {
     struct mio_engine *e;
+    struct mio_work **working; /* those on worker threads, for their progress */
+    size_t nworking;
     struct mio_ops ops;
     struct mio_pool *pool;
     struct mio_jrn *journal;
@@ -116,6 +118,11 @@ static enum mio_code real_inputs(struct exec *x, struct mio_op *op, enum mio_bod
 {
     struct mio_step *s = op->step;
     size_t errors = x->e->diags.errors;
+    if (mio_holds_mask(planned)) {
+        mio_fail(err, MIO_STATE, "%.*s needs a secret that the state does not hold", MIO_FMT(s->inst->address));
+        return mio_err_hint(err, "An attribute it refers to is sensitive, and only its digest is recorded. Pass the secret "
+                                 "by a variable, or apply with -replace on the resource that makes it.");
+    }
     if (!mio_has_unknown(planned)) {
         *out = planned;
         return MIO_OK;
@@ -153,6 +160,7 @@ static enum mio_code prepare_main(struct exec *x, struct mio_op *op, struct mio_
         return err->code;
     s->inputs = inputs;
     s->content = content;
+    w->wanted = inputs;
     w->call.inputs = mio_unmark(&w->arena, inputs);
     w->call.content = content;
     /* The late part keeps what it had until its own turn. */
@@ -183,6 +191,7 @@ static enum mio_code prepare_late(struct exec *x, struct mio_op *op, struct mio_
     struct mio_value *paths = MIO_NEW_N(&w->arena, struct mio_value, late.n + 1u);
     for (uint32_t i = 0; i < late.n; i++)
         paths[i] = mio_string(late.pairs[i].key);
+    w->wanted = inputs;
     w->call.inputs = mio_unmark(&w->arena, inputs);
     w->call.changed = mio_list(paths, late.n);
     w->call.content = s->content;
@@ -376,6 +385,9 @@ static void finish(struct exec *x, struct mio_work *w)
 {
     struct mio_op *op = w->owner;
     double elapsed = (double)(w->ended_ms - w->started_ms) / 1000.0;
+    for (size_t i = 0; i < x->nworking; i++)
+        if (x->working[i] == w)
+            x->working[i--] = x->working[--x->nworking];
     x->running--;
     x->finished++;
     x->open |= w->open;
@@ -398,6 +410,7 @@ static void finish(struct exec *x, struct mio_work *w)
         end(x, op, MIO_OP_OK);
     }
     mio_arena_free(&w->arena);
+    pthread_mutex_destroy(&w->lock);
     free(w);
 }
 
@@ -406,6 +419,7 @@ static void start(struct exec *x, struct mio_op *op)
     struct mio_work *w = mio_zalloc(1, sizeof *w);
     struct mio_err err = {0};
     mio_arena_init(&w->arena);
+    pthread_mutex_init(&w->lock, NULL);
     w->owner = op;
     w->job.run = mio_work_run;
     enum mio_code rc = op->step->action == MIO_READ ? prepare_read(x, op, w, &err) : prepare(x, op, w, &err);
@@ -413,6 +427,7 @@ static void start(struct exec *x, struct mio_op *op)
         x->finished++;
         fail(x, op, &err, 0);
         mio_arena_free(&w->arena);
+        pthread_mutex_destroy(&w->lock);
         free(w);
         return;
     }
@@ -420,7 +435,21 @@ static void start(struct exec *x, struct mio_op *op)
     op->status = MIO_OP_RUNNING;
     emit(x, MIO_EV_START, op, &ev);
     x->running++;
+    x->working[x->nworking++] = w;
     mio_pool_put(x->pool, &w->job);
+}
+
+/* What plugins said of their operations since the last look. */
+static void progress(struct exec *x)
+{
+    for (size_t i = 0; i < x->nworking; i++) {
+        char text[sizeof x->working[i]->progress];
+        int percent;
+        if (!mio_work_progress(x->working[i], text, &percent))
+            continue;
+        struct mio_event ev = {.message = mio_str_z(text), .percent = percent};
+        emit(x, MIO_EV_PROGRESS, x->working[i]->owner, &ev);
+    }
 }
 
 /* ---- the walk ---- */
@@ -473,6 +502,7 @@ static void give_out(struct exec *x)
 static void walk(struct exec *x)
 {
     x->ready = MIO_NEW_N(&x->e->arena, struct mio_op *, x->ops.n + 1);
+    x->working = MIO_NEW_N(&x->e->arena, struct mio_work *, (x->e->opts.parallelism ? x->e->opts.parallelism : 10) + 1u);
     for (size_t i = 0; i < x->ops.n; i++)
         if (x->ops.items[i].waits == 0)
             x->ready[x->tail++] = &x->ops.items[i];
@@ -486,6 +516,7 @@ static void walk(struct exec *x)
             finish(x, (struct mio_work *)job);
             continue;
         }
+        progress(x);
         struct mio_event ev = {0};
         emit(x, MIO_EV_TICK, NULL, &ev);
     }

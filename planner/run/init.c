@@ -98,6 +98,19 @@ static enum mio_code ask(struct mio_engine *e, struct mio_step *s)
     return MIO_OK;
 }
 
+/* The settings of every provider against its table; values that are not known here are not missed. */
+static void check_settings(struct mio_engine *e)
+{
+    for (size_t i = 0; i < e->provs.n; i++) {
+        struct mio_prov *it = &e->provs.items[i];
+        struct mio_err err = {0};
+        struct mio_value config;
+        if (it->schema && it->block)
+            mio_object_eval(&e->stack, e->stack.root, it->block->config, &it->schema->config, it->block->pos,
+                            "the provider", &config, &err);
+    }
+}
+
 /* The planner over an empty state, with everything that only apply can know left unknown. */
 static enum mio_code look_through(struct mio_engine *e)
 {
@@ -111,6 +124,7 @@ static enum mio_code look_through(struct mio_engine *e)
                                       .mode = MIO_PLAN_NORMAL, .validating = true, .plan = &e->plan};
     e->stack.value = mio_planner_value;
     e->stack.arg = &e->planner;
+    check_settings(e);
     rc = mio_planner_run(&e->planner);
     for (size_t i = 0; i < e->planner.nsteps && !rc; i++)
         if (e->planner.steps[i] && e->planner.steps[i]->inst && !e->planner.steps[i]->inst->res->block->is_data)

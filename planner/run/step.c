@@ -15,6 +15,27 @@ static bool journal_handle(void *arg, struct mio_str handle)
     return mio_jrn_handle(w->journal, w->intent.op, handle, &err) == MIO_OK;
 }
 
+static void note_progress(void *arg, struct mio_str message, int percent)
+{
+    struct mio_work *w = arg;
+    pthread_mutex_lock(&w->lock);
+    snprintf(w->progress, sizeof w->progress, "%.*s", MIO_FMT(message));
+    w->percent = percent;
+    w->news = true;
+    pthread_mutex_unlock(&w->lock);
+}
+
+bool mio_work_progress(struct mio_work *w, char text[160], int *percent)
+{
+    pthread_mutex_lock(&w->lock);
+    bool news = w->news;
+    w->news = false;
+    memcpy(text, w->progress, sizeof w->progress);
+    *percent = w->percent;
+    pthread_mutex_unlock(&w->lock);
+    return news;
+}
+
 /* The attributes that count: what came back, and inputs that the platform does not tell. */
 static void keep(struct mio_work *w, const struct mio_object *o)
 {
@@ -22,6 +43,8 @@ static void keep(struct mio_work *w, const struct mio_object *o)
     struct mio_value told = o->attributes.type == MIO_MAP ? o->attributes : mio_map(NULL, 0);
     struct mio_value inputs = w->call.inputs.type == MIO_MAP ? w->call.inputs : mio_map(NULL, 0);
     struct mio_value all = mio_map_merge(a, inputs, told);
+    struct mio_value marked = w->wanted.type == MIO_MAP ? w->wanted : w->call.inputs;
+    all = mio_carry_texts(a, marked, mio_carry_marks(a, marked, all));
     w->attributes = mio_mark(a, w->kind ? &w->kind->root : NULL, all);
     w->result = w->intent.target;
     w->result.id = o->id.n ? o->id : w->intent.id;
@@ -246,6 +269,7 @@ void mio_work_run(struct mio_job *job)
     struct mio_work *w = (struct mio_work *)job;
     w->started_ms = mio_now_ms();
     w->opts.on_handle = journal_handle;
+    w->opts.on_progress = note_progress;
     w->opts.arg = w;
     if (w->is_read) {
         read_data(w);

@@ -3,6 +3,7 @@
  * In: const inputs and an arena of its own. Out: what the journal and the state are to know.
  * Never: the graph, the state, the user interface (the main thread owns them). */
 #pragma once
+#include <pthread.h>
 #include "planner/change/planner.h"
 #include "planner/run/pool.h"
 #include "state/journal.h"
@@ -18,11 +19,16 @@ struct mio_work {
     struct mio_jrn *journal;
     struct mio_jrn_intent intent; /* target: the row as it will be, attributes empty */
     struct mio_prov_change call;
+    struct mio_value wanted;  /* the inputs with their sensitive marks; null: call.inputs has them */
     struct mio_value planned; /* attributes promised by the plan; null: no promise */
     struct mio_str salt;
     struct mio_call_opts opts;
     bool is_read;             /* a lookup of a data block: no journal */
     bool unjournalled;        /* recovery: the intent is in the journal already */
+    pthread_mutex_t lock; /* of the progress: the plugin's threads write it, the main thread reads it */
+    char progress[160];
+    int percent;
+    bool news;
     /* out */
     struct mio_err err;
     struct mio_record result; /* of create and update */
@@ -33,5 +39,7 @@ struct mio_work {
     int64_t started_ms, ended_ms;
 };
 void mio_work_run(struct mio_job *job);
+/* The last thing that the plugin said of it, if that is new. */
+bool mio_work_progress(struct mio_work *w, char text[160], int *percent);
 /* What to do with an operation whose outcome is unknown, by create class. Sets done, open, result and err. */
 void mio_work_settle(struct mio_work *w);

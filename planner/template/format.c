@@ -129,8 +129,8 @@ static void scalar(struct layout *l, const yaml_token_t *t)
     }
     struct mio_str head = l->lines[t->start_mark.line].text;
     bool fixed = false, keep = false;
-    for (size_t i = byte_of(head, t->start_mark.column) + 1; i < head.n && head.p[i] != ' ' && head.p[i] != '#';
-         i++) {
+    for (size_t i = byte_of(head, t->start_mark.column) + 1;
+         i < head.n && head.p[i] != ' ' && head.p[i] != '#'; i++) {
         fixed = fixed || (head.p[i] >= '1' && head.p[i] <= '9');
         keep = keep || head.p[i] == '+';
     }

@@ -331,7 +331,7 @@ static size_t refuse_repeated(struct parse *p, struct mio_entry *c, size_t n)
 }
 
 static void merge_from(struct parse *p, struct mio_node *into, size_t *cap,
-                       const struct mio_node *from)
+                       const struct mio_node *from, struct mio_index *keys)
 {
     if (from->type != MIO_NODE_MAP) {
         complain(p, from->pos, "`<<` takes an alias of a mapping, or a list of them",
@@ -340,7 +340,7 @@ static void merge_from(struct parse *p, struct mio_node *into, size_t *cap,
     }
     struct mio_entry *entries = (struct mio_entry *)(uintptr_t)into->entries;
     for (size_t i = 0; i < from->n; i++) {
-        if (mio_node_entry(into, from->entries[i].key))
+        if (!mio_index_add(keys, from->entries[i].key, 0))
             continue;
         MIO_PUSH(p->arena, entries, into->n, *cap) = from->entries[i];
         into->entries = entries;
@@ -353,16 +353,23 @@ static void merge(struct parse *p, struct mio_node *n)
     struct mio_node merged = {.type = MIO_NODE_MAP};
     size_t cap = 0;
     struct mio_entry *entries = NULL;
-    for (size_t i = 0; i < n->n; i++)
+    struct mio_arena scratch;
+    struct mio_index keys;
+    mio_arena_init(&scratch);
+    mio_index_init(&keys, &scratch, n->n);
+    for (size_t i = 0; i < n->n; i++) {
+        mio_index_add(&keys, n->entries[i].key, 0);
         if (!mio_str_is(n->entries[i].key, "<<"))
             MIO_PUSH(p->arena, entries, merged.n, cap) = n->entries[i];
+    }
     merged.entries = entries;
     const struct mio_node *from = mio_node_get(n, "<<");
     if (from->type == MIO_NODE_SEQ)
         for (size_t i = 0; i < from->n; i++)
-            merge_from(p, &merged, &cap, from->items[i]);
+            merge_from(p, &merged, &cap, from->items[i], &keys);
     else
-        merge_from(p, &merged, &cap, from);
+        merge_from(p, &merged, &cap, from, &keys);
+    mio_arena_free(&scratch);
     n->entries = merged.entries;
     n->n = merged.n;
 }

@@ -210,8 +210,10 @@ static bool torn_expression(struct mio_str line, size_t col)
         } else if ((c == '"' || c == '\'') && (!i || strchr(" [{,:", line.p[i - 1]))) {
             quote = c;
         } else if (c == '$' && i + 1 < line.n && line.p[i + 1] == '{') {
-            if (i + 2 >= col || mio_yaml_unclosed(mio_str_sub(line, i, col - i)))
+            size_t end = closing_brace(line, i + 1);
+            if (i + 2 >= col || end >= col)
                 return true;
+            i = end;
         }
     }
     return false;
