@@ -2,6 +2,10 @@
 
 run.py PROGRAM KIND. Exit 77: skipped, because this machine has no such server.
 """
+import base64
+import email.utils
+import hashlib
+import hmac
 import os
 import pwd
 import shutil
@@ -10,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 program, kind = sys.argv[1:3]
@@ -95,7 +100,56 @@ def pg():
     return '{"type":"pg","name":"@","conn_str":"host=127.0.0.1 port=%d user=mlops dbname=postgres"}' % port
 
 
-KINDS = {"http": lambda: http("--etag"), "http_bare": http_bare, "pg": pg}
+def etcd():
+    port, peer = free_port(), free_port()
+    url = "http://127.0.0.1:%d" % port
+    p = start([need("etcd"), "--data-dir", os.path.join(scratch, "etcd"), "--listen-client-urls", url,
+               "--advertise-client-urls", url, "--listen-peer-urls", "http://127.0.0.1:%d" % peer,
+               "--initial-advertise-peer-urls", "http://127.0.0.1:%d" % peer,
+               "--initial-cluster", "default=http://127.0.0.1:%d" % peer])
+    wait_for(port, p)
+    for _ in range(100):  # it listens before it has a leader
+        try:
+            with urllib.request.urlopen(url + "/health", timeout=2) as r:
+                if b"true" in r.read():
+                    break
+        except OSError:
+            pass
+        time.sleep(0.1)
+    return '{"type":"etcd","prefix":"/mlops/@","endpoint":"%s"}' % url
+
+
+def s3():
+    port = free_port()
+    p = start([need("moto_server"), "-H", "127.0.0.1", "-p", str(port)])
+    wait_for(port, p)
+    url = "http://127.0.0.1:%d" % port
+    urllib.request.urlopen(urllib.request.Request(url + "/states", method="PUT"), timeout=30).close()
+    return ('{"type":"s3","bucket":"states","key":"@","region":"us-east-1","endpoint":"%s",'
+            '"access_key":"testing","secret_key":"testing"}' % url)
+
+
+def azure():
+    # The emulator's account and key are fixed and published with it.
+    key = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+    folder = os.environ.get("MIO_AZURITE", "")
+    program, port = need("azurite-blob", folders=[folder] if folder else ()), free_port()
+    p = start([program, "--blobHost", "127.0.0.1", "--blobPort", str(port), "--location", os.path.join(scratch, "az"),
+               "--silent", "--skipApiVersionCheck"])
+    wait_for(port, p)
+    url = "http://127.0.0.1:%d/devstoreaccount1" % port
+    date = email.utils.formatdate(usegmt=True)
+    text = ("PUT\n\n\n\n\napplication/octet-stream\n\n\n\n\n\n\nx-ms-date:%s\nx-ms-version:2021-12-02\n"
+            "/devstoreaccount1/devstoreaccount1/states\nrestype:container" % date)
+    mac = base64.b64encode(hmac.new(base64.b64decode(key), text.encode(), hashlib.sha256).digest()).decode()
+    headers = {"Content-Type": "application/octet-stream", "x-ms-date": date, "x-ms-version": "2021-12-02", "Authorization": "SharedKey devstoreaccount1:" + mac}
+    urllib.request.urlopen(urllib.request.Request(url + "/states?restype=container", method="PUT", headers=headers,
+                                                  data=b""), timeout=30).close()
+    return ('{"type":"azure","storage_account_name":"devstoreaccount1","container_name":"states","key":"@",'
+            '"endpoint":"%s","access_key":"%s"}' % (url, key))
+
+
+KINDS = {"http": lambda: http("--etag"), "http_bare": http_bare, "pg": pg, "etcd": etcd, "s3": s3, "azure": azure}
 
 
 def main():
