@@ -43,16 +43,18 @@ static int read_things(struct mlops_instance *p, const struct mlops_call *c,
     MIO_AUTO_FREE int64_t *versions = mio_alloc((a->count + 1) * sizeof *versions);
     for (size_t i = 0; i < a->count; i++)
         ids[i] = sim_id_number(mio_plugin_item(a, i)->id);
-    if (sim_cloud_versions(p->cloud, ids, a->count, versions, &err))
+    if (sim_cloud_read_begin(p->cloud, a->count, &err))
         return mio_plugin_fail(c, &err);
     struct mio_arena arena;
     mio_arena_init(&arena);
+    sim_cloud_versions(p->cloud, ids, a->count, versions, &err);
     for (size_t i = 0; i < a->count && !err.code; i++) {
         struct mio_arena_mark mark = mio_arena_mark(&arena);
         answer_item(p, &arena, c, i, mio_plugin_item(a, i), versions[i], rule->garbage, &err);
         mio_arena_rewind(&arena, mark);
     }
     mio_arena_free(&arena);
+    sim_cloud_read_end(p->cloud, &err);
     return err.code ? mio_plugin_fail(c, &err) : MLOPS_OK;
 }
 

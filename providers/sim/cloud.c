@@ -1,4 +1,7 @@
-/* providers/sim/cloud.c: see cloud.h. One connection behind a lock: writers of one SQLite file take turns anyway. */
+/* providers/sim/cloud.c: see cloud.h.
+ *
+ * One connection behind a lock: writers of one SQLite file take turns anyway. Changes that come while another is being
+ * committed wait together and share the next transaction, as ten workers at once are the everyday case. */
 #include "providers/sim/cloud.h"
 
 #include <pthread.h>
@@ -12,7 +15,7 @@ enum { BUSY_MS = 20000 };
 static const char setup_sql[] =
     "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF; PRAGMA temp_store=MEMORY;"
     "PRAGMA cache_size=-16000;"
-    "CREATE TABLE IF NOT EXISTS things(id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL,"
+    "CREATE TABLE IF NOT EXISTS things(id INTEGER PRIMARY KEY, kind TEXT NOT NULL,"
     " name TEXT, key TEXT, marker TEXT, version INTEGER NOT NULL, commit_at INTEGER NOT NULL,"
     " visible_at INTEGER NOT NULL, inputs TEXT NOT NULL);"
     "CREATE UNIQUE INDEX IF NOT EXISTS things_name ON things(kind, name) WHERE name IS NOT NULL;"
@@ -26,14 +29,14 @@ static const char setup_sql[] =
 #define COLUMNS "id, version, commit_at, visible_at, kind, name, coalesce(key, marker), inputs"
 enum sql {
     BEGIN, COMMIT, ROLLBACK, INSERT, BY_ID, BY_KEY, BY_NAME, UPDATE, DELETE, VERSION, RANGE, LIST,
-    LIST_KEY, COUNT, OP, CALL, FIRE, NSQL,
+    LIST_KEY, COUNT, OP, OP_NEW, CALL, FIRE, NSQL,
 };
 static const char *const texts[NSQL] = {
     [BEGIN] = "BEGIN IMMEDIATE",
     [COMMIT] = "COMMIT",
     [ROLLBACK] = "ROLLBACK",
-    [INSERT] = "INSERT INTO things(kind, name, key, marker, version, commit_at, visible_at, inputs)"
-               " VALUES(?, ?, ?, ?, 1, ?, ?, ?)",
+    [INSERT] = "INSERT INTO things(kind, name, key, marker, version, commit_at, visible_at, inputs, id)"
+               " VALUES(?, ?, ?, ?, 1, ?, ?, ?, ?)",
     [BY_ID] = "SELECT " COLUMNS " FROM things WHERE id = ?",
     [BY_KEY] = "SELECT " COLUMNS " FROM things WHERE key = ?",
     [BY_NAME] = "SELECT " COLUMNS " FROM things WHERE kind = ? AND name = ?",
@@ -46,16 +49,35 @@ static const char *const texts[NSQL] = {
                  " AND (marker = ?3 OR key = ?3) ORDER BY id",
     [COUNT] = "SELECT count(*) FROM things",
     [OP] = "INSERT INTO ops(op, id, key) VALUES(?, ?, ?)",
+    [OP_NEW] = "INSERT INTO ops(op, id, key) VALUES('create', (SELECT coalesce(max(n), 0) + 1 FROM ops), ?)",
     [CALL] = "INSERT INTO calls(op, n, items) VALUES(?1, 1, ?2)"
              " ON CONFLICT(op) DO UPDATE SET n = n + 1, items = items + ?2",
     [FIRE] = "INSERT INTO fired(rule, n) VALUES(?1, 1)"
              " ON CONFLICT(rule) DO UPDATE SET n = n + 1 RETURNING n",
 };
 
+/* A change that waits for its turn, on the stack of the thread that wants it. */
+struct change {
+    struct change *next;
+    pthread_cond_t wake;
+    bool (*run)(struct sim_cloud *c, struct change *ch); /* inside a transaction; false: it failed */
+    struct mio_arena *a;
+    const struct sim_row *in;
+    struct sim_row out;
+    int64_t id;
+    struct mio_str key, body;
+    bool dedupe, marked, found;
+    bool ran, done;
+    struct mio_err err;
+};
+
 struct sim_cloud {
     sqlite3 *db;
-    pthread_mutex_t mu;
+    pthread_mutex_t mu; /* the connection */
     sqlite3_stmt *st[NSQL];
+    pthread_mutex_t queue_mu; /* what follows */
+    struct change *first, **last;
+    bool busy; /* somebody commits for all */
 };
 
 int64_t sim_now_ms(void)
@@ -75,7 +97,13 @@ static enum mio_code broken(struct sim_cloud *c, struct mio_err *err)
 enum mio_code sim_cloud_open(const char *path, struct sim_cloud **out, struct mio_err *err)
 {
     struct sim_cloud *c = mio_zalloc(1, sizeof *c);
-    pthread_mutex_init(&c->mu, NULL);
+    pthread_mutexattr_t recursive;
+    pthread_mutexattr_init(&recursive);
+    pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
+    pthread_mutex_init(&c->mu, &recursive);
+    pthread_mutexattr_destroy(&recursive);
+    pthread_mutex_init(&c->queue_mu, NULL);
+    c->last = &c->first;
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
     int bad = sqlite3_open_v2(path, &c->db, flags, NULL);
     if (!bad) {
@@ -100,6 +128,7 @@ void sim_cloud_close(struct sim_cloud *c)
     for (int i = 0; i < NSQL; i++)
         sqlite3_finalize(c->st[i]);
     sqlite3_close(c->db);
+    pthread_mutex_destroy(&c->queue_mu);
     pthread_mutex_destroy(&c->mu);
     free(c);
 }
@@ -189,10 +218,16 @@ static bool find_existing(struct sim_cloud *c, struct mio_arena *a, const struct
     return one(c, a, BY_NAME, out);
 }
 
+/* The number of the operation becomes the id: no id is ever given twice. */
 static bool add(struct sim_cloud *c, struct sim_row *row, bool dedupe, bool marked)
 {
     sqlite3_stmt *s = c->st[INSERT];
     struct mio_str none = {0};
+    bind_text(c->st[OP_NEW], 1, row->key);
+    if (!run(c, OP_NEW))
+        return false;
+    row->id = sqlite3_last_insert_rowid(c->db);
+    row->version = 1;
     bind_text(s, 1, row->kind);
     bind_text(s, 2, row->name);
     bind_text(s, 3, dedupe ? row->key : none);
@@ -200,11 +235,8 @@ static bool add(struct sim_cloud *c, struct sim_row *row, bool dedupe, bool mark
     sqlite3_bind_int64(s, 5, row->commit_at);
     sqlite3_bind_int64(s, 6, row->visible_at);
     bind_text(s, 7, row->body);
-    if (!run(c, INSERT))
-        return false;
-    row->id = sqlite3_last_insert_rowid(c->db);
-    row->version = 1;
-    return log_op(c, "create", row->id, row->key);
+    sqlite3_bind_int64(s, 8, row->id);
+    return run(c, INSERT);
 }
 
 /* Ends a transaction: commits when all went well, else takes it back and says why. */
@@ -217,59 +249,126 @@ static void end(struct sim_cloud *c, bool ok, struct mio_err *err)
         run(c, ROLLBACK);
 }
 
+/* One transaction for all of them. */
+static void commit_all(struct sim_cloud *c, struct change *all)
+{
+    struct mio_err err = {0};
+    pthread_mutex_lock(&c->mu);
+    bool ok = run(c, BEGIN);
+    for (struct change *ch = all; ch && ok; ch = ch->next) {
+        ch->ran = ch->run(c, ch);
+        if (!ch->ran)
+            broken(c, &ch->err);
+        ok = ch->ran || !sqlite3_get_autocommit(c->db); /* a failure may have ended the transaction */
+    }
+    end(c, ok, &err);
+    pthread_mutex_unlock(&c->mu);
+    for (struct change *ch = all; ch; ch = ch->next)
+        if (err.code && !ch->err.code)
+            ch->err = err;
+}
+
+/* Takes what waits, commits it, wakes those who wanted it, and one more to go on with what has come since. */
+static void lead(struct sim_cloud *c)
+{
+    struct change *all = c->first;
+    c->first = NULL;
+    c->last = &c->first;
+    c->busy = true;
+    pthread_mutex_unlock(&c->queue_mu);
+    commit_all(c, all);
+    pthread_mutex_lock(&c->queue_mu);
+    c->busy = false;
+    while (all) {
+        struct change *next = all->next;
+        all->done = true;
+        pthread_cond_signal(&all->wake);
+        all = next; /* its owner may be gone as soon as the lock is */
+    }
+    if (c->first)
+        pthread_cond_signal(&c->first->wake);
+}
+
+static enum mio_code change(struct sim_cloud *c, struct change *ch, struct mio_err *err)
+{
+    pthread_cond_init(&ch->wake, NULL);
+    pthread_mutex_lock(&c->queue_mu);
+    *c->last = ch;
+    c->last = &ch->next;
+    while (!ch->done)
+        if (c->busy)
+            pthread_cond_wait(&ch->wake, &c->queue_mu);
+        else
+            lead(c);
+    pthread_mutex_unlock(&c->queue_mu);
+    pthread_cond_destroy(&ch->wake);
+    if (ch->err.code)
+        *err = ch->err;
+    return ch->err.code;
+}
+
+static bool run_insert(struct sim_cloud *c, struct change *ch)
+{
+    ch->out = *ch->in;
+    if (!log_call(c, "create", 1))
+        return false;
+    ch->found = find_existing(c, ch->a, ch->in, ch->dedupe, &ch->out);
+    return ch->found || add(c, &ch->out, ch->dedupe, ch->marked);
+}
+
 enum mio_code sim_cloud_insert(struct sim_cloud *c, struct mio_arena *a, const struct sim_row *in,
                                bool dedupe, bool marked, struct sim_row *out, bool *existed,
                                struct mio_err *err)
 {
-    pthread_mutex_lock(&c->mu);
-    struct sim_row row = *in;
-    bool ok = run(c, BEGIN) && log_call(c, "create", 1);
-    bool found = ok && find_existing(c, a, in, dedupe, &row);
-    ok = ok && (found || add(c, &row, dedupe, marked));
-    end(c, ok, err);
-    pthread_mutex_unlock(&c->mu);
-    if (!err->code && found && !(dedupe && mio_str_eq(row.key, in->key)))
-        mio_fail(err, MIO_REALITY, "the name \"%.*s\" is taken", MIO_FMT(in->name));
-    if (!err->code) {
-        *out = row;
-        *existed = found;
-    }
-    return err->code;
+    struct change ch = {.run = run_insert, .a = a, .in = in, .dedupe = dedupe, .marked = marked};
+    if (change(c, &ch, err))
+        return err->code;
+    if (ch.found && !(dedupe && mio_str_eq(ch.out.key, in->key)))
+        return mio_fail(err, MIO_REALITY, "the name \"%.*s\" is taken", MIO_FMT(in->name));
+    *out = ch.out;
+    *existed = ch.found;
+    return MIO_OK;
+}
+
+static bool run_update(struct sim_cloud *c, struct change *ch)
+{
+    if (!log_call(c, "update", 1))
+        return false;
+    ch->found = by_id(c, ch->a, ch->id, &ch->out) && ch->out.commit_at <= sim_now_ms();
+    if (!ch->found)
+        return true;
+    bind_text(c->st[UPDATE], 1, ch->body);
+    sqlite3_bind_int64(c->st[UPDATE], 2, ch->id);
+    ch->out.version++;
+    ch->out.body = ch->body;
+    return run(c, UPDATE) && log_op(c, "update", ch->id, ch->key);
 }
 
 enum mio_code sim_cloud_update(struct sim_cloud *c, struct mio_arena *a, int64_t id,
                                struct mio_str key, struct mio_str body, struct sim_row *out,
                                bool *found, struct mio_err *err)
 {
-    pthread_mutex_lock(&c->mu);
-    bool ok = run(c, BEGIN) && log_call(c, "update", 1), there = false;
-    if (ok && by_id(c, a, id, out) && out->commit_at <= sim_now_ms()) {
-        bind_text(c->st[UPDATE], 1, body);
-        sqlite3_bind_int64(c->st[UPDATE], 2, id);
-        ok = run(c, UPDATE) && log_op(c, "update", id, key);
-        out->version++;
-        out->body = body;
-        there = true;
-    }
-    end(c, ok, err);
-    pthread_mutex_unlock(&c->mu);
-    if (!err->code)
-        *found = there;
-    return err->code;
+    struct change ch = {.run = run_update, .a = a, .id = id, .key = key, .body = body};
+    if (change(c, &ch, err))
+        return err->code;
+    *out = ch.out;
+    *found = ch.found;
+    return MIO_OK;
+}
+
+static bool run_delete(struct sim_cloud *c, struct change *ch)
+{
+    sqlite3_bind_int64(c->st[DELETE], 1, ch->id);
+    if (!log_call(c, "delete", 1) || !run(c, DELETE))
+        return false;
+    return sqlite3_changes(c->db) == 0 || log_op(c, "delete", ch->id, ch->key);
 }
 
 enum mio_code sim_cloud_delete(struct sim_cloud *c, int64_t id, struct mio_str key,
                                struct mio_err *err)
 {
-    pthread_mutex_lock(&c->mu);
-    bool ok = run(c, BEGIN) && log_call(c, "delete", 1);
-    sqlite3_bind_int64(c->st[DELETE], 1, id);
-    ok = ok && run(c, DELETE);
-    if (ok && sqlite3_changes(c->db) > 0)
-        ok = log_op(c, "delete", id, key);
-    end(c, ok, err);
-    pthread_mutex_unlock(&c->mu);
-    return err->code;
+    struct change ch = {.run = run_delete, .id = id, .key = key};
+    return change(c, &ch, err);
 }
 
 /* ---- questions ---- */
@@ -345,15 +444,27 @@ enum mio_code sim_cloud_versions(struct sim_cloud *c, const int64_t *ids, size_t
         if (ids[i] > high)
             high = ids[i];
     }
-    pthread_mutex_lock(&c->mu);
-    bool ok = run(c, BEGIN) && log_call(c, "read", n);
-    if (ok && high >= low && (uint64_t)(high - low) < 8 * (uint64_t)n)
+    if (high >= low && (uint64_t)(high - low) < 8 * (uint64_t)n)
         scan(c, ids, n, low, high, now, versions);
-    else if (ok)
+    else
         seek(c, ids, n, now, versions);
-    end(c, ok && settle(c, err) == MIO_OK, err);
+    return settle(c, err);
+}
+
+enum mio_code sim_cloud_read_begin(struct sim_cloud *c, size_t n, struct mio_err *err)
+{
+    pthread_mutex_lock(&c->mu);
+    if (run(c, BEGIN) && log_call(c, "read", n))
+        return MIO_OK;
+    end(c, false, err);
     pthread_mutex_unlock(&c->mu);
     return err->code;
+}
+
+void sim_cloud_read_end(struct sim_cloud *c, struct mio_err *err)
+{
+    end(c, true, err);
+    pthread_mutex_unlock(&c->mu);
 }
 
 enum mio_code sim_cloud_list(struct sim_cloud *c, struct mio_arena *a, struct mio_str kind,

@@ -39,7 +39,11 @@ enum mio_code sim_cloud_update(struct sim_cloud *c, struct mio_arena *a, int64_t
                                bool *found, struct mio_err *err);
 enum mio_code sim_cloud_delete(struct sim_cloud *c, int64_t id, struct mio_str key,
                                struct mio_err *err);
-/* The version of each visible thing, 0 for what is not there. One transaction. */
+/* A batched read of n things sees one moment of the cloud: versions and get go between begin and end, on one
+ * thread. When begin fails there is no end. */
+enum mio_code sim_cloud_read_begin(struct sim_cloud *c, size_t n, struct mio_err *err);
+void sim_cloud_read_end(struct sim_cloud *c, struct mio_err *err);
+/* The version of each visible thing, 0 for what is not there. */
 enum mio_code sim_cloud_versions(struct sim_cloud *c, const int64_t *ids, size_t n,
                                  int64_t *versions, struct mio_err *err);
 /* Visible things of a kind in order of creation; key.n > 0: those that bear it. */
