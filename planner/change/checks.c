@@ -25,7 +25,7 @@ enum mio_code mio_conditions(struct mio_stack *st, struct mio_inst *inst,
                              const struct mio_node *rules, const struct mio_value *self,
                              const char *what, struct mio_err *err)
 {
-    struct mio_scope_arg arg = {st, inst->res->mod};
+    struct mio_scope_arg arg = {.st = st, .mod = inst->res->mod};
     struct mio_scope scope = mio_stack_scope(&arg);
     struct mio_inst *outer = st->self;
     const struct mio_value *outer_value = st->self_value;
@@ -48,7 +48,7 @@ enum mio_code mio_conditions(struct mio_stack *st, struct mio_inst *inst,
 void mio_checks_run(struct mio_stack *st, struct mio_plan *plan)
 {
     const struct mio_template *t = st->root->tpl;
-    struct mio_scope_arg arg = {st, st->root};
+    struct mio_scope_arg arg = {.st = st, .mod = st->root};
     struct mio_scope scope = mio_stack_scope(&arg);
     plan->checks = MIO_NEW_N(st->arena, struct mio_check_result, t->checks.n + 1);
     plan->nchecks = 0;

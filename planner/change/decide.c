@@ -333,7 +333,7 @@ enum mio_code mio_decide_data(struct mio_planner *p, struct mio_inst *inst, stru
 {
     struct mio_res *r = inst->res;
     struct mio_step *s = MIO_NEW(p->arena, struct mio_step);
-    struct mio_scope_arg arg = {p->st, r->mod};
+    struct mio_scope_arg arg = {.st = p->st, .mod = r->mod};
     struct mio_scope scope = mio_stack_scope(&arg);
     s->inst = inst;
     inst->user = s;

@@ -323,7 +323,7 @@ static void fill_change(struct mio_planner *p, struct mio_step *s, struct mio_ch
         .action = s->excluded ? MIO_NOOP : (enum mio_action)s->action,
         .reason = (enum mio_reason)s->reason,
         .before = s->gone && s->action == MIO_CREATE ? mio_null() : s->observed,
-        .after = s->after,
+        .after = mio_mask(p->arena, p->state->salt, s->after), /* equal secrets then look equal */
         .attrs = s->attrs,
         .nattrs = s->nattrs,
     };

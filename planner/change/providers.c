@@ -96,7 +96,7 @@ static struct mio_prov *choose(struct mio_provs *p, struct mio_stack *st, struct
                                struct mio_err *err)
 {
     const struct mio_node *named = r->block->provider;
-    struct mio_scope_arg arg = {st, r->mod};
+    struct mio_scope_arg arg = {.st = st, .mod = r->mod};
     struct mio_scope scope = mio_stack_scope(&arg);
     struct mio_value v;
     if (named) {
