@@ -426,7 +426,7 @@ static struct mio_str default_name(struct mio_stack *st, const struct mio_inst *
 enum mio_code mio_body_eval(struct mio_stack *st, struct mio_inst *inst, enum mio_body_part part,
                             struct mio_value *out, struct mio_err *err)
 {
-    struct mio_scope_arg arg = {st, inst->res->mod};
+    struct mio_scope_arg arg = {.st = st, .mod = inst->res->mod};
     struct mio_scope scope = mio_stack_scope(&arg);
     const struct mio_kind *kind = inst->res->kind;
     const struct mio_node *body = inst->res->block->body;
@@ -449,7 +449,7 @@ enum mio_code mio_object_eval(struct mio_stack *st, struct mio_modinst *mod,
                               struct mio_pos pos, const char *what, struct mio_value *out,
                               struct mio_err *err)
 {
-    struct mio_scope_arg arg = {st, mod};
+    struct mio_scope_arg arg = {.st = st, .mod = mod};
     struct mio_scope scope = mio_stack_scope(&arg);
     struct body b = {.st = st, .scope = &scope, .address = MIO_STR(""), .part = MIO_BODY_MAIN};
     *out = mio_map(NULL, 0);

@@ -31,7 +31,8 @@ static enum mio_code unknown_name(struct mio_scope_arg *s, const char *what, con
     return mio_err_hint(err, "Declare it in the template, or correct the name.");
 }
 
-/* Evaluates a memo once, noting what it depended on, and hands that on to whoever asks. */
+/* Evaluates a memo once, noting what it depended on, and hands that on to whoever asks. What was unknown while
+ * planning is looked at again once things are being made. */
 static enum mio_code remember(struct mio_stack *st, struct mio_memo *memo, const char *what,
                               struct mio_str name,
                               enum mio_code (*make)(struct mio_stack *, void *, struct mio_value *,
@@ -41,19 +42,26 @@ static enum mio_code remember(struct mio_stack *st, struct mio_memo *memo, const
     if (memo->visit == MIO_VISIT_BUSY)
         return mio_fail(err, MIO_TEMPLATE, "%s.%.*s refers to itself", what, MIO_FMT(name));
     if (memo->visit == MIO_VISIT_FAILED) {
-        err->reported = true; /* by whoever asked first */
-        return mio_fail(err, MIO_TEMPLATE, "%s.%.*s could not be evaluated", what, MIO_FMT(name));
+        *err = err->code ? *err : *memo->err;
+        return err->code;
     }
-    if (memo->visit == MIO_VISIT_NEW) {
+    if (memo->visit == MIO_VISIT_NEW || (!st->planning && mio_has_unknown(memo->value))) {
         struct mio_deps *outer = st->collect;
+        struct mio_inst *self = st->self;
         memo->visit = MIO_VISIT_BUSY;
         st->collect = &memo->deps;
+        st->self = NULL; /* it is the same for everyone who asks */
         st->kept++;
         enum mio_code rc = make(st, arg, &memo->value, err);
         st->collect = outer;
+        st->self = self;
         memo->visit = rc ? MIO_VISIT_FAILED : MIO_VISIT_DONE;
-        if (rc)
+        if (rc) {
+            struct mio_err *copy = MIO_NEW(st->arena, struct mio_err);
+            *copy = *err;
+            memo->err = copy;
             return rc;
+        }
     }
     if (st->collect)
         mio_deps_merge(st, st->collect, &memo->deps);
@@ -68,9 +76,32 @@ struct item {
 static enum mio_code node_in(struct mio_stack *st, struct mio_modinst *m, const struct mio_node *n,
                              struct mio_value *out, struct mio_err *err)
 {
-    struct mio_scope_arg arg = {st, m};
+    struct mio_scope_arg arg = {.st = st, .mod = m};
     struct mio_scope scope = mio_stack_scope(&arg);
     return mio_node_eval(n, &scope, out, err);
+}
+
+/* {condition, error} rules of a variable or an output; what cannot be said yet holds. */
+static enum mio_code holds(struct mio_stack *st, struct mio_modinst *m, const struct mio_node *rules,
+                           enum mio_code code, const char *what, struct mio_str name,
+                           struct mio_err *err)
+{
+    for (size_t k = 0; rules && k < rules->n; k++) {
+        const struct mio_node *condition = mio_node_get(rules->items[k], "condition");
+        const struct mio_node *message = mio_node_get(rules->items[k], "error");
+        struct mio_value ok, text;
+        if (!condition || node_in(st, m, condition, &ok, err) || mio_to_bool(ok, &ok, err))
+            return err->code;
+        if (ok.type != MIO_BOOL || ok.b)
+            continue;
+        struct mio_err ignored = {0};
+        if (!message || node_in(st, m, message, &text, &ignored) || text.type != MIO_STRING ||
+            mio_is_sensitive(text))
+            text = mio_string_z("the condition does not hold");
+        mio_fail(err, code, "%s \"%.*s\": %.*s", what, MIO_FMT(name), MIO_FMT(mio_value_str(text)));
+        return mio_err_at(err, condition->pos);
+    }
+    return MIO_OK;
 }
 
 static enum mio_code make_local(struct mio_stack *st, void *arg, struct mio_value *out,
@@ -85,7 +116,9 @@ static enum mio_code make_output(struct mio_stack *st, void *arg, struct mio_val
 {
     struct item *it = arg;
     const struct mio_output *o = &it->m->tpl->outputs.items[it->i];
-    if (node_in(st, it->m, o->value, out, err))
+    if (mio_stack_named(st, it->m, o->depends_on, st->collect, err) ||
+        holds(st, it->m, o->precondition, MIO_TEMPLATE, "precondition failed for output", o->name, err) ||
+        node_in(st, it->m, o->value, out, err))
         return err->code;
     if (o->sensitive) {
         *out = mio_sensitive(*out);
@@ -162,16 +195,12 @@ static enum mio_code raw_variable(struct mio_stack *st, struct item *it, struct 
                      MIO_FMT(v->name));
         return mio_err_at(err, it->m->parent ? it->m->call->pos : v->pos);
     }
-    struct mio_inst *self = st->self;
-    if (where != it->m) /* each and count of the module call */
-        st->self = NULL;
+    struct mio_inst call = {.key = it->m->key, .each = it->m->each};
+    st->self = where != it->m ? &call : NULL; /* each and count of the module call */
     enum mio_code rc = node_in(st, where, node, out, err);
-    st->self = self;
+    st->self = NULL;
     return rc;
 }
-
-static enum mio_code validate_variable(struct mio_stack *st, struct item *it, struct mio_value v,
-                                       struct mio_err *err);
 
 static enum mio_code make_variable(struct mio_stack *st, void *arg, struct mio_value *out,
                                    struct mio_err *err)
@@ -192,30 +221,7 @@ static enum mio_code make_variable(struct mio_stack *st, void *arg, struct mio_v
     /* Validation may refer to the variable itself: it counts as known from here on. */
     it->m->variables[it->i].value = *out;
     it->m->variables[it->i].visit = MIO_VISIT_DONE;
-    return v->validation ? validate_variable(st, it, *out, err) : MIO_OK;
-}
-
-static enum mio_code validate_variable(struct mio_stack *st, struct item *it, struct mio_value v,
-                                       struct mio_err *err)
-{
-    const struct mio_variable *var = &it->m->tpl->variables.items[it->i];
-    for (size_t k = 0; k < var->validation->n; k++) {
-        const struct mio_node *rule = var->validation->items[k];
-        const struct mio_node *condition = mio_node_get(rule, "condition");
-        const struct mio_node *message = mio_node_get(rule, "error");
-        struct mio_value ok, text;
-        if (!condition || node_in(st, it->m, condition, &ok, err) || mio_to_bool(ok, &ok, err))
-            return err->code;
-        if (ok.type != MIO_BOOL || ok.b)
-            continue;
-        if (!message || node_in(st, it->m, message, &text, err))
-            text = mio_string_z("the value is not allowed");
-        mio_fail(err, MIO_USAGE, "invalid value for variable \"%.*s\": %.*s", MIO_FMT(var->name),
-                 MIO_FMT(mio_value_str(text)));
-        return mio_err_at(err, condition->pos);
-    }
-    (void)v;
-    return MIO_OK;
+    return holds(st, it->m, v->validation, MIO_USAGE, "invalid value for variable", v->name, err);
 }
 
 enum mio_code mio_stack_variable(struct mio_stack *st, struct mio_modinst *m, size_t i,
@@ -341,6 +347,42 @@ static enum mio_code module_outputs(struct mio_stack *st, struct mio_modinst *m,
     return MIO_OK;
 }
 
+/* One module instance: an output that is named is asked for alone, because the others may depend on whoever asks. */
+static enum mio_code module_value(struct mio_stack *st, struct mio_modinst *m, const struct mio_ref *ref,
+                                  size_t step, struct mio_value *out, size_t *used, struct mio_err *err)
+{
+    uintptr_t o;
+    *used = step;
+    if (ref->n <= step || !ref->steps[step].known)
+        return module_outputs(st, m, out, err);
+    struct mio_str name = step_name(ref, step);
+    if (!mio_index_get(&m->index, mio_arena_printf(st->arena, "output.%.*s", MIO_FMT(name)), &o)) {
+        struct mio_scope_arg inner = {.st = st, .mod = m};
+        return unknown_name(&inner, "output of that module", "output.", name, err);
+    }
+    *used = step + 1;
+    return mio_stack_output(st, m, o, out, err);
+}
+
+static struct mio_modinst *module_at(const struct mio_modcall *c, struct mio_value key)
+{
+    for (size_t i = 0; i < c->n; i++)
+        if (mio_equal(c->items[i]->key, key))
+            return c->items[i];
+    return NULL;
+}
+
+static enum mio_code no_module_key(const struct mio_modcall *c, struct mio_str name, struct mio_value key,
+                                   struct mio_err *err)
+{
+    const char *quote = key.type == MIO_STRING ? "\"" : "";
+    mio_fail(err, MIO_TEMPLATE, "module.%.*s has no instance with the key %s%.*s%s", MIO_FMT(name), quote,
+             MIO_FMT(mio_value_str(key)), quote);
+    if (c->repetition == MIO_COUNT)
+        return mio_err_hint(err, "It uses count: the keys are numbers from 0 to %zu.", c->n - (c->n > 0));
+    return mio_err_hint(err, "It uses for_each with %zu keys; use one of those.", c->n);
+}
+
 static enum mio_code module_ref(struct mio_scope_arg *s, const struct mio_ref *ref,
                                 struct mio_value *out, size_t *used, struct mio_err *err)
 {
@@ -350,30 +392,27 @@ static enum mio_code module_ref(struct mio_scope_arg *s, const struct mio_ref *r
     if (!mio_index_get(&s->mod->index, key, &at))
         return unknown_name(s, "module", "module.", name, err);
     struct mio_modcall *c = (struct mio_modcall *)at;
-    if (c->visit != MIO_VISIT_DONE)
-        return mio_fail(err, MIO_TEMPLATE, "module.%.*s could not be unfolded%s", MIO_FMT(name),
-                        c->visit == MIO_VISIT_DONE ? "" : " before it is referred to");
+    if (c->visit == MIO_VISIT_BUSY) {
+        mio_fail(err, MIO_TEMPLATE, "module.%.*s refers to itself", MIO_FMT(name));
+        return mio_err_hint(err, "Its count or for_each needs what only the module itself can say.");
+    }
+    if (mio_stack_unfold_module(s->st, c)) {
+        err->reported = true;
+        return mio_fail(err, MIO_TEMPLATE, "module.%.*s could not be unfolded", MIO_FMT(name));
+    }
     *used = 1;
+    if (c->repetition == MIO_ONE)
+        return module_value(s->st, c->items[0], ref, 1, out, used, err);
+    if (ref->n > 1 && ref->steps[1].known && ref->steps[1].value.type != MIO_UNKNOWN) {
+        struct mio_modinst *m = module_at(c, ref->steps[1].value);
+        if (!m)
+            return no_module_key(c, name, ref->steps[1].value, err);
+        return module_value(s->st, m, ref, 2, out, used, err);
+    }
     struct mio_pair *pairs = MIO_NEW_N(s->st->arena, struct mio_pair, c->n + 1);
     struct mio_value *items = MIO_NEW_N(s->st->arena, struct mio_value, c->n + 1);
-    bool keyed = c->repetition == MIO_COUNT || c->repetition == MIO_FOR_EACH;
     for (size_t i = 0; i < c->n; i++) {
-        bool wanted = !keyed || ref->n < 2 || !ref->steps[1].known ||
-                      mio_equal(c->items[i]->key, ref->steps[1].value);
-        items[i] = mio_null();
-        /* One output of a single module is asked for alone: the others may depend on what asks. */
-        uintptr_t o;
-        struct mio_str out_name = step_name(ref, 1);
-        struct mio_str out_key = mio_arena_printf(s->st->arena, "output.%.*s", MIO_FMT(out_name));
-        if (!keyed && ref->n > 1 && ref->steps[1].known) {
-            if (!mio_index_get(&c->items[i]->index, out_key, &o)) {
-                struct mio_scope_arg inner = {s->st, c->items[i]};
-                return unknown_name(&inner, "output of that module", "output.", out_name, err);
-            }
-            *used = 2;
-            return mio_stack_output(s->st, c->items[i], o, out, err);
-        }
-        if (wanted && module_outputs(s->st, c->items[i], &items[i], err))
+        if (module_outputs(s->st, c->items[i], &items[i], err))
             return err->code;
         pairs[i] = (struct mio_pair){mio_value_str(c->items[i]->key), items[i]};
     }
@@ -388,7 +427,7 @@ static enum mio_code context(struct mio_scope_arg *s, const struct mio_ref *ref,
     struct mio_stack *st = s->st;
     struct mio_str name = step_name(ref, 0);
     const struct mio_inst *self = st->self;
-    struct mio_value key = self ? self->key : s->mod->key, each = self ? self->each : s->mod->each;
+    struct mio_value key = self ? self->key : mio_null(), each = self ? self->each : mio_null();
     *used = 1;
     if (mio_str_is(ref->root, "each") && key.type == MIO_STRING) {
         if (mio_str_is(name, "key") || mio_str_is(name, "value")) {
@@ -467,6 +506,12 @@ static enum mio_code lookup(void *varg, const struct mio_ref *ref, struct mio_va
     bool data = mio_str_is(ref->root, "data");
     enum mio_code rc;
     *used = 1;
+    const struct mio_value *extra = s->extra ? mio_get(*s->extra, ref->root) : NULL;
+    if (extra) {
+        *out = *extra;
+        *used = 0;
+        return MIO_OK;
+    }
     if (mio_str_is(ref->root, "var") || mio_str_is(ref->root, "local")) {
         rc = named(s, ref, out, err);
     } else if (mio_str_is(ref->root, "module")) {
@@ -617,7 +662,7 @@ enum mio_code mio_stack_named(struct mio_stack *st, struct mio_modinst *mod,
                               const struct mio_node *list, struct mio_deps *out,
                               struct mio_err *err)
 {
-    struct mio_scope_arg s = {st, mod};
+    struct mio_scope_arg s = {.st = st, .mod = mod};
     for (size_t i = 0; list && i < list->n; i++)
         if (depend_item(&s, list->items[i], out, err))
             return err->code;

@@ -42,7 +42,7 @@ static struct mio_modinst *new_module(struct mio_stack *st, const struct mio_tem
     return m;
 }
 
-static void add_blocks(struct mio_stack *st, struct mio_modinst *m)
+static void add_blocks(struct mio_stack *st, struct mio_modinst *m, unsigned depth)
 {
     const struct mio_template *t = m->tpl;
     for (size_t i = 0; i < t->blocks.n; i++) {
@@ -59,6 +59,7 @@ static void add_blocks(struct mio_stack *st, struct mio_modinst *m)
         struct mio_modcall *c = MIO_NEW(st->arena, struct mio_modcall);
         c->call = &t->modules.items[i];
         c->in = m;
+        c->depth = depth;
         mio_index_add(&m->index, key_of(st->arena, "module", c->call->name), (uintptr_t)c);
         MIO_PUSH(st->arena, st->calls, st->ncalls, st->calls_cap) = c;
     }
@@ -159,18 +160,20 @@ static struct mio_value key_at(struct mio_stack *st, const struct unfolded *u, s
     return mio_string(u->each.pairs[i].key);
 }
 
-static enum mio_code build(struct mio_stack *st, struct mio_modinst *m, int depth);
+static enum mio_code build(struct mio_stack *st, struct mio_modinst *m, unsigned depth);
 
-static enum mio_code unfold_call(struct mio_stack *st, struct mio_modcall *c, int depth,
-                                 struct mio_err *err)
+static enum mio_code unfold_call(struct mio_stack *st, struct mio_modcall *c, struct mio_err *err)
 {
-    struct mio_scope_arg arg = {st, c->in};
+    struct mio_scope_arg arg = {.st = st, .mod = c->in};
     struct mio_scope scope = mio_stack_scope(&arg);
     struct unfolded u;
     struct mio_deps deps = {0}, *outer = st->collect;
+    struct mio_inst *self = st->self;
     st->collect = &deps;
+    st->self = NULL;
     enum mio_code rc = unfold(st, &scope, c->call->count, c->call->for_each, NULL, &u, err);
     st->collect = outer;
+    st->self = self;
     if (rc)
         return rc;
     c->repetition = (uint8_t)u.repetition;
@@ -192,31 +195,38 @@ static enum mio_code unfold_call(struct mio_stack *st, struct mio_modcall *c, in
         mio_buf_char(&b, '.');
         m->prefix = mio_arena_str(st->arena, mio_buf_view(&b));
         c->items[c->n++] = m;
-        if (build(st, m, depth + 1))
+        if (build(st, m, c->depth + 1))
             return mio_fail(err, MIO_TEMPLATE, "module %.*s could not be unfolded", MIO_FMT(m->prefix));
     }
     return MIO_OK;
 }
 
-static enum mio_code build(struct mio_stack *st, struct mio_modinst *m, int depth)
+enum mio_code mio_stack_unfold_module(struct mio_stack *st, struct mio_modcall *c)
+{
+    struct mio_err err = {0};
+    if (c->visit != MIO_VISIT_NEW)
+        return c->visit == MIO_VISIT_DONE ? MIO_OK : MIO_TEMPLATE;
+    c->visit = MIO_VISIT_BUSY;
+    st->kept++;
+    if (c->depth > 16)
+        mio_fail(&err, MIO_TEMPLATE, "modules are nested more than 16 deep");
+    else
+        unfold_call(st, c, &err);
+    c->visit = err.code ? MIO_VISIT_FAILED : MIO_VISIT_DONE;
+    if (err.code) {
+        mio_err_at(&err, c->call->pos);
+        mio_diags_add(st->diags, MIO_ERROR, &err);
+    }
+    return err.code;
+}
+
+static enum mio_code build(struct mio_stack *st, struct mio_modinst *m, unsigned depth)
 {
     size_t from = st->ncalls;
-    add_blocks(st, m);
+    add_blocks(st, m, depth);
     size_t to = st->ncalls;
-    for (size_t i = from; i < to; i++) {
-        struct mio_modcall *c = st->calls[i];
-        struct mio_err err = {0};
-        c->visit = MIO_VISIT_BUSY;
-        if (depth > 16)
-            mio_fail(&err, MIO_TEMPLATE, "modules are nested more than 16 deep");
-        else
-            unfold_call(st, c, depth, &err);
-        c->visit = err.code ? MIO_VISIT_FAILED : MIO_VISIT_DONE;
-        if (err.code) {
-            mio_err_at(&err, c->call->pos);
-            mio_diags_add(st->diags, MIO_ERROR, &err);
-        }
-    }
+    for (size_t i = from; i < to; i++)
+        mio_stack_unfold_module(st, st->calls[i]);
     return st->diags->errors ? MIO_TEMPLATE : MIO_OK;
 }
 
@@ -252,7 +262,7 @@ static struct mio_str instance_address(struct mio_stack *st, const struct mio_re
 
 static enum mio_code expand(struct mio_stack *st, struct mio_res *r, struct mio_err *err)
 {
-    struct mio_scope_arg arg = {st, r->mod};
+    struct mio_scope_arg arg = {.st = st, .mod = r->mod};
     struct mio_scope scope = mio_stack_scope(&arg);
     const struct mio_block *b = r->block;
     struct unfolded u;

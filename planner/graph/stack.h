@@ -26,6 +26,7 @@ struct mio_memo {
     enum mio_visit visit;
     struct mio_value value;
     struct mio_deps deps;
+    const struct mio_err *err; /* MIO_VISIT_FAILED: why, told to everyone who asks */
 };
 struct mio_modinst {
     const struct mio_template *tpl;
@@ -43,6 +44,7 @@ struct mio_modcall { /* the instances of one module call */
     struct mio_modinst *in; /* the module that calls */
     enum mio_visit visit;
     uint8_t repetition; /* enum mio_repetition */
+    unsigned depth;     /* of `in`, 0 for the root */
     struct mio_modinst **items;
     size_t n;
 };
@@ -107,6 +109,9 @@ struct mio_stack {
 
 /* Fills st->root and st->res from a template; module calls are unfolded on the way. */
 enum mio_code mio_stack_build(struct mio_stack *st, const struct mio_template *tpl);
+/* Instances of one module call (by demand: its count or for_each may refer to another module). Errors are in diags
+ * already. */
+enum mio_code mio_stack_unfold_module(struct mio_stack *st, struct mio_modcall *call);
 /* Instances of every resource. Errors in diags. */
 enum mio_code mio_stack_expand(struct mio_stack *st);
 /* Instances of one resource (by demand). */
@@ -132,6 +137,7 @@ struct mio_inst *mio_stack_find(const struct mio_stack *st, struct mio_str addre
 struct mio_scope_arg {
     struct mio_stack *st;
     struct mio_modinst *mod;
+    const struct mio_value *extra; /* further roots by name (`plan` in policies, `output` in tests), or NULL */
 };
 /* A scope for expressions of that module; arg must outlive it. */
 struct mio_scope mio_stack_scope(struct mio_scope_arg *arg);

@@ -306,7 +306,7 @@ static enum mio_code prepare_read(struct exec *x, struct mio_op *op, struct mio_
 {
     struct mio_step *s = op->step;
     struct mio_prov *prov = mio_provs_find(&x->e->provs, s->change->provider);
-    struct mio_scope_arg arg = {&x->e->stack, s->inst->res->mod};
+    struct mio_scope_arg arg = {.st = &x->e->stack, .mod = s->inst->res->mod};
     struct mio_scope scope = mio_stack_scope(&arg);
     const struct mio_node *body = s->inst->res->block->body;
     struct mio_pair *pairs = MIO_NEW_N(&x->e->arena, struct mio_pair, body->n + 1);

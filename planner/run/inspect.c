@@ -120,7 +120,7 @@ static enum mio_code import_one(struct mio_engine *e, const struct mio_import_bl
 /* One import block; with for_each, one object a key. */
 static enum mio_code import_block(struct mio_engine *e, const struct mio_import_block *b, struct mio_err *err)
 {
-    struct mio_scope_arg arg = {&e->stack, e->stack.root};
+    struct mio_scope_arg arg = {.st = &e->stack, .mod = e->stack.root};
     struct mio_scope scope = mio_stack_scope(&arg);
     struct mio_value id, each;
     if (!b->for_each) {
@@ -208,7 +208,7 @@ enum mio_code mio_engine_eval(struct mio_engine *e, struct mio_str text, struct 
         *err = diags.items[0].err;
         return err->code;
     }
-    struct mio_scope_arg arg = {&e->stack, e->stack.root};
+    struct mio_scope_arg arg = {.st = &e->stack, .mod = e->stack.root};
     struct mio_scope scope = mio_stack_scope(&arg);
     return mio_expr_eval(x, &scope, out, err);
 }
