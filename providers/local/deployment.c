@@ -271,7 +271,7 @@ static enum mio_code switch_over(struct local *l, struct wanted *w, int64_t gene
     if (local_record_write(l, mio_arena_printf(l->a, "%s/deployment.json", d->dir).p, record, err))
         return err->code;
     d->record = record;
-    if (haproxy_apply(l, &d->ep, mio_null(), err))
+    if (haproxy_apply(l, &d->ep, mio_null(), err) || haproxy_well(l, d, w->count, err))
         return err->code;
     if (replaces) {
         local_progress(l, -1, "waiting for requests in flight");
@@ -279,6 +279,23 @@ static enum mio_code switch_over(struct local *l, struct wanted *w, int64_t gene
             return err->code;
     }
     return replicas_prune(l, d, generation, w->count, err);
+}
+
+/* The record goes last, so that a run which is killed is carried on by whoever comes next. The caller holds the lock. */
+static enum mio_code take_away(struct local *l, const struct served *d, struct mio_err *err)
+{
+    if (d->record.type == MIO_MAP) {
+        struct mio_value mark = mio_map_with(l->a, d->record, MIO_STR("removing"), mio_bool(true));
+        struct haproxy_state now = {0};
+        if (local_record_write(l, mio_arena_printf(l->a, "%s/deployment.json", d->dir).p, mark, err) ||
+            haproxy_read(l, &d->ep, &now, err))
+            return err->code;
+        if (now.up && (haproxy_apply(l, &d->ep, mio_null(), err) || haproxy_drained(l, &d->ep, err)))
+            return err->code;
+    }
+    if (replicas_prune(l, d, 0, 0, err))
+        return err->code;
+    return mio_fs_remove_tree(d->dir, err);
 }
 
 static enum mio_code converge(struct local *l, const struct local_change *ch, struct local_object *out,
@@ -296,7 +313,14 @@ static enum mio_code converge(struct local *l, const struct local_change *ch, st
         return mio_err_hint(err, "Declare it as `endpoint:` and refer to it with ${endpoint.NAME.name}.");
     }
     if (lock_deployment(l, &w.d, &lock, err) ||
-        served_open(l, ch->workspace, endpoint, name, &w.d, err) || resolve(l, ch, &w, err))
+        served_open(l, ch->workspace, endpoint, name, &w.d, err))
+        return err->code;
+    if (mio_get_bool(w.d.record, "removing", false)) {
+        if (take_away(l, &w.d, err))
+            return err->code;
+        w.d.record = mio_null();
+    }
+    if (resolve(l, ch, &w, err))
         return err->code;
     int64_t generation = same_generation(l, &w);
     bool fresh = generation == 0;
@@ -346,19 +370,7 @@ static enum mio_code remove_deployment(struct local *l, const struct local_chang
         return MIO_OK;
     if (lock_deployment(l, &d, &lock, err) || parse_id(l, ch->id, &d, err))
         return err->code;
-    if (d.record.type == MIO_MAP) { /* the record goes last: a killed run finds it again */
-        struct mio_value mark =
-            mio_map_with(l->a, d.record, MIO_STR("removing"), mio_bool(true));
-        struct haproxy_state now = {0};
-        if (local_record_write(l, mio_arena_printf(l->a, "%s/deployment.json", d.dir).p, mark, err) ||
-            haproxy_read(l, &d.ep, &now, err))
-            return err->code;
-        if (now.up && (haproxy_apply(l, &d.ep, mio_null(), err) || haproxy_drained(l, &d.ep, err)))
-            return err->code;
-    }
-    if (replicas_prune(l, &d, 0, 0, err))
-        return err->code;
-    return mio_fs_remove_tree(d.dir, err);
+    return take_away(l, &d, err);
 }
 
 static enum mio_code list(struct local *l, struct mio_str ws, struct local_findings *rows,

@@ -176,6 +176,8 @@ static struct mio_value observed_traffic(struct local *l, struct mio_value wante
 
 static const char *state_of(struct local *l, const struct serving *ep, const struct haproxy_state *now)
 {
+    if (mio_get_bool(ep->record, "removing", false))
+        return "Deleting";
     if (!now->up)
         return "Failed";
     if (needs_key(local_get(ep->record, "inputs")) &&
@@ -227,6 +229,26 @@ static enum mio_code find_port(struct local *l, const struct serving *ep, int64_
     return port_hold(l, want, seed, fd, port, err);
 }
 
+/* With everything behind it. The record goes last, so that a run which is killed is carried on by the next. */
+static enum mio_code take_away(struct local *l, const struct serving *ep, struct mio_err *err)
+{
+    struct mio_str *names = NULL;
+    size_t n = 0;
+    const char *deployments = mio_arena_printf(l->a, "%s/deployments", ep->dir).p;
+    struct mio_value mark = mio_map_with(l->a, ep->record.type == MIO_MAP ? ep->record : mio_map(NULL, 0),
+                                         MIO_STR("removing"), mio_bool(true));
+    if (local_record_write(l, mio_arena_printf(l->a, "%s/endpoint.json", ep->dir).p, mark, err) ||
+        service_stop_all(l, ep, err) ||
+        (mio_fs_is_dir(deployments) && mio_fs_list(l->a, deployments, &names, &n, err)))
+        return err->code;
+    for (size_t i = 0; i < n; i++) { /* for their control groups */
+        struct served d;
+        if (served_open(l, ep->ws, ep->name, names[i], &d, err) || replicas_prune(l, &d, 0, 0, err))
+            return err->code;
+    }
+    return mio_fs_remove_tree(ep->dir, err);
+}
+
 static enum mio_code converge(struct local *l, const struct local_change *ch, struct local_object *out,
                               struct mio_err *err)
 {
@@ -237,6 +259,7 @@ static enum mio_code converge(struct local *l, const struct local_change *ch, st
     MIO_AUTO_CLOSE int held = -1, lock = -1;
     if (local_ws_check(l, ch->workspace, err) || service_programs(l, err) ||
         serving_open(l, ch->workspace, mio_get_str(ch->inputs, "name"), &ep, err) ||
+        (mio_get_bool(ep.record, "removing", false) && take_away(l, &ep, err)) ||
         mio_fs_mkdirs(ep.dir, 0700, err) ||
         local_lock(l, mio_arena_printf(l->a, "%s/settings.lock", ep.dir).p, &lock, err) ||
         serving_open(l, ep.ws, ep.name, &ep, err))
@@ -284,22 +307,9 @@ static enum mio_code remove_endpoint(struct local *l, const struct local_change 
                                      struct mio_err *err)
 {
     struct serving ep;
-    struct mio_str *names = NULL;
-    size_t n = 0;
     if (parse_id(l, ch->id, &ep, err))
         return err->code;
-    if (!mio_fs_is_dir(ep.dir))
-        return MIO_OK;
-    const char *deployments = mio_arena_printf(l->a, "%s/deployments", ep.dir).p;
-    if (service_stop_all(l, &ep, err) ||
-        (mio_fs_is_dir(deployments) && mio_fs_list(l->a, deployments, &names, &n, err)))
-        return err->code;
-    for (size_t i = 0; i < n; i++) { /* for their control groups */
-        struct served d;
-        if (served_open(l, ep.ws, ep.name, names[i], &d, err) || replicas_prune(l, &d, 0, 0, err))
-            return err->code;
-    }
-    return mio_fs_remove_tree(ep.dir, err);
+    return mio_fs_is_dir(ep.dir) ? take_away(l, &ep, err) : MIO_OK;
 }
 
 static enum mio_code list(struct local *l, struct mio_str ws, struct local_findings *rows,

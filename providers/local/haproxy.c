@@ -91,11 +91,37 @@ static struct mio_value running_weights(struct local *l, const struct serving *e
     return mio_map(pairs, n);
 }
 
+/* A command that says nothing when it succeeds. */
+static enum mio_code order(struct local *l, const struct serving *ep, const char *command,
+                           struct mio_err *err)
+{
+    struct mio_str answer;
+    if (!ask(l, ep, "admin.sock", command, &answer))
+        return mio_fail(err, MIO_TRANSIENT, "HAProxy of endpoint %.*s does not answer", MIO_FMT(ep->name));
+    answer = mio_str_trim(answer);
+    if (!answer.n)
+        return MIO_OK;
+    return mio_fail(err, MIO_REALITY, "HAProxy of endpoint %.*s refuses `%s`: %.*s", MIO_FMT(ep->name),
+                    command, MIO_FMT(answer));
+}
+
+enum mio_code haproxy_well(struct local *l, const struct served *d, int64_t n, struct mio_err *err)
+{
+    for (int64_t i = 0; i < n; i++) {
+        const char *command =
+            mio_arena_printf(l->a, "set server d_%.*s/r%jd health up", MIO_FMT(d->name), (intmax_t)i).p;
+        if (order(l, &d->ep, command, err))
+            return err->code;
+    }
+    return order(l, &d->ep,
+                 mio_arena_printf(l->a, "set server traffic/%.*s health up", MIO_FMT(d->name)).p, err);
+}
+
 static enum mio_code set_weights(struct local *l, const struct serving *ep, struct mio_value now,
                                  struct mio_value want, struct mio_err *err)
 {
     for (uint32_t i = 0; i < now.n; i++) {
-        struct mio_str name = now.pairs[i].key, answer;
+        struct mio_str name = now.pairs[i].key;
         const struct mio_value *w = mio_get(want, name);
         int64_t value = 0;
         if (w)
@@ -104,12 +130,8 @@ static enum mio_code set_weights(struct local *l, const struct serving *ep, stru
             continue;
         const char *command =
             mio_arena_printf(l->a, "set weight traffic/%.*s %jd", MIO_FMT(name), (intmax_t)value).p;
-        if (!ask(l, ep, "admin.sock", command, &answer))
-            return mio_fail(err, MIO_TRANSIENT, "HAProxy of endpoint %.*s does not answer",
-                            MIO_FMT(ep->name));
-        if (mio_str_trim(answer).n)
-            return mio_fail(err, MIO_REALITY, "HAProxy refuses a weight of %jd for %.*s: %.*s",
-                            (intmax_t)value, MIO_FMT(name), MIO_FMT(mio_str_trim(answer)));
+        if (order(l, ep, command, err))
+            return err->code;
     }
     return MIO_OK;
 }

@@ -99,6 +99,8 @@ static void add_traffic(struct mio_buf *b, const struct served *d, size_t n, str
                        (intmax_t)weight_of(weights, d[i].name));
 }
 
+/* No connection to a replica is used twice: one that cannot be made is safely tried elsewhere, while a request that was
+ * sent into a kept connection just as the replica died could only be answered 502. */
 static void add_deployment(struct local *l, struct mio_buf *b, const struct served *d)
 {
     struct mio_value inputs = local_get(d->record, "inputs");
@@ -116,7 +118,7 @@ static void add_deployment(struct local *l, struct mio_buf *b, const struct serv
     mio_buf_printf(b,
                    "backend d_%.*s\n"
                    "    balance leastconn\n"
-                   "    http-reuse always\n"
+                   "    http-reuse never\n"
                    "    option httpchk GET %s\n"
                    "    timeout check %jds\n"
                    "    timeout queue %jdms\n"

@@ -222,58 +222,51 @@ enum mio_code replicas_ready(struct local *l, const struct served *d, int64_t ge
 
 /* ---- stopping ---- */
 
-/* "D@gN-rI" */
-static bool parse_name(struct mio_str name, int64_t *generation, int64_t *index)
-{
-    const char *at = memrchr(name.p, '@', name.n);
-    struct mio_str rest = at ? mio_str_sub(name, (size_t)(at - name.p) + 1, name.n) : MIO_STR("");
-    ptrdiff_t dash = mio_str_find(rest, '-');
-    return mio_str_starts(rest, "g") && dash > 1 &&
-           mio_str_i64(mio_str_sub(rest, 1, (size_t)dash - 1), generation) &&
-           mio_str_i64(mio_str_sub(rest, (size_t)dash + 2, rest.n), index);
-}
-
-static enum mio_code stop_one(struct local *l, const struct served *d, struct mio_str name,
-                              int64_t generation, int64_t index, struct mio_err *err)
+static enum mio_code stop_one(struct local *l, const struct served *d, int64_t generation,
+                              int64_t index, struct mio_err *err)
 {
     const char *dir = replica_dir(l, d, generation, index);
-    const char *service = mio_arena_z(l->a, name);
-    if (service_stop(l, &d->ep, dir, service, err) ||
-        local_cgroup_remove(l, group_name(l, d, service), err))
+    const char *name = replica_name(l, d, generation, index);
+    if (service_stop(l, &d->ep, dir, name, err) ||
+        local_cgroup_remove(l, group_name(l, d, name), err))
         return err->code;
     return mio_fs_remove_tree(dir, err);
 }
 
-/* Folders gN of other generations: their replicas are stopped. */
-static enum mio_code remove_generations(struct local *l, const struct served *d, int64_t keep,
-                                        struct mio_err *err)
+/* "g7" with letter 'g' gives 7. */
+static bool numbered(struct mio_str name, char letter, int64_t *number)
 {
-    struct mio_str *names = NULL;
-    size_t n = 0;
-    const char *kept = mio_arena_printf(l->a, "g%jd", (intmax_t)keep).p;
-    if (mio_fs_is_dir(d->dir) && mio_fs_list(l->a, d->dir, &names, &n, err))
+    return name.n > 1 && name.p[0] == letter && mio_str_i64(mio_str_sub(name, 1, name.n), number);
+}
+
+/* By the folders, not the links: a run that was killed may have taken the link away and no more. */
+static enum mio_code prune_generation(struct local *l, const struct served *d, int64_t generation,
+                                      int64_t keep, struct mio_err *err)
+{
+    struct mio_str *names;
+    size_t n;
+    int64_t index;
+    const char *dir = mio_arena_printf(l->a, "%s/g%jd", d->dir, (intmax_t)generation).p;
+    if (mio_fs_list(l->a, dir, &names, &n, err))
         return err->code;
     for (size_t i = 0; i < n; i++)
-        if (names[i].p[0] == 'g' && !mio_str_is(names[i], kept) &&
-            mio_fs_remove_tree(mio_arena_printf(l->a, "%s/%.*s", d->dir, MIO_FMT(names[i])).p, err))
+        if (numbered(names[i], 'r', &index) && index >= keep &&
+            stop_one(l, d, generation, index, err))
             return err->code;
-    return MIO_OK;
+    return keep ? MIO_OK : mio_fs_remove_tree(dir, err);
 }
 
 enum mio_code replicas_prune(struct local *l, const struct served *d, int64_t generation, int64_t keep,
                              struct mio_err *err)
 {
-    struct mio_str *names;
-    size_t n;
-    const char *prefix = mio_arena_printf(l->a, "%.*s@", MIO_FMT(d->name)).p;
-    if (service_names(l, &d->ep, prefix, &names, &n, err))
+    struct mio_str *names = NULL;
+    size_t n = 0;
+    int64_t g;
+    if (mio_fs_is_dir(d->dir) && mio_fs_list(l->a, d->dir, &names, &n, err))
         return err->code;
-    for (size_t i = 0; i < n; i++) {
-        int64_t g, index;
-        if (!parse_name(names[i], &g, &index) || (g == generation && index < keep))
-            continue;
-        if (stop_one(l, d, names[i], g, index, err))
+    for (size_t i = 0; i < n; i++)
+        if (numbered(names[i], 'g', &g) &&
+            prune_generation(l, d, g, g == generation ? keep : 0, err))
             return err->code;
-    }
-    return remove_generations(l, d, keep ? generation : 0, err);
+    return MIO_OK;
 }

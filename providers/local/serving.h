@@ -104,6 +104,9 @@ struct mio_str haproxy_cfg(struct local *l, const struct serving *ep, const stru
  * HAProxy has. Takes the endpoint's lock. Errors: MIO_REALITY with the last lines of its log. */
 enum mio_code haproxy_apply(struct local *l, const struct serving *ep, struct mio_value traffic,
                             struct mio_err *err);
+/* Tells HAProxy that replicas 0..n-1 are well, which the caller has just seen, so that requests need not wait for its next
+ * probe. */
+enum mio_code haproxy_well(struct local *l, const struct served *d, int64_t n, struct mio_err *err);
 /* Waits until processes of an earlier configuration have answered what they had in flight. */
 enum mio_code haproxy_drained(struct local *l, const struct serving *ep, struct mio_err *err);
 struct haproxy_state {

@@ -173,20 +173,28 @@ static enum mio_code scan_start(struct local *l, const struct serving *ep, struc
     return mio_err_hint(err, "See %s.", log);
 }
 
+/* An s6-svscan that is just ending is waited for and followed by a new one. */
 enum mio_code service_start(struct local *l, const struct serving *ep, const char *dir,
                             const char *name, struct mio_err *err)
 {
-    if (scan_start(l, ep, err))
-        return err->code;
     const char *scan = scan_dir(l, ep);
     const char *link = mio_arena_printf(l->a, "%s/%s", scan, name).p;
+    int64_t until = mio_now_ms() + STOP_MS, next = 0;
+    if (scan_start(l, ep, err))
+        return err->code;
     if (symlink(dir, link) != 0 && errno != EEXIST)
         return mio_fail_sys(err, errno, "cannot link %s", link);
-    if (!supervised(l, dir) && S6(l, NULL, err, "s6-svscanctl", "-a", scan))
-        return err->code;
-    for (int64_t until = mio_now_ms() + START_MS; !supervised(l, dir); mio_sleep_ms(10))
+    for (; !supervised(l, dir); mio_sleep_ms(10)) {
+        struct mio_err ignored = {0};
         if (mio_now_ms() > until)
             return mio_fail(err, MIO_IO, "s6-supervise does not start for %s", dir);
+        if (scan_start(l, ep, err) || local_check_stop(l, err))
+            return err->code;
+        if (mio_now_ms() < next)
+            continue;
+        S6(l, NULL, &ignored, "s6-svscanctl", "-a", scan);
+        next = mio_now_ms() + 500;
+    }
     return service_signal(l, dir, 'u', err);
 }
 

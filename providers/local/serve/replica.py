@@ -47,19 +47,30 @@ def enter(groups):
 
 
 def start(conf):
-    """The sandbox, and the pid of the server inside it as seen from here."""
-    told, tell = os.pipe()
+    """The sandbox, and a handle on the server inside it, which is process 1 there: with it ends everything.
+
+    Bubblewrap itself is never killed: a server that it has not yet tied to its own life would stay.
+    """
+    told, telling = os.pipe()
     listed = os.memfd_create("arguments")
-    options = ["--as-pid-1", "--info-fd", str(tell), *conf["sandbox"][1:]]
+    options = ["--as-pid-1", "--info-fd", str(telling), *conf["sandbox"][1:]]
     os.write(listed, b"".join(os.fsencode(o) + b"\0" for o in options))
     os.lseek(listed, 0, os.SEEK_SET)
     child = subprocess.Popen([conf["sandbox"][0], "--args", str(listed), "--", *conf["command"]],
-                             pass_fds=(listed, tell), stdin=subprocess.DEVNULL, env={"PATH": "/usr/bin:/bin"})
+                             pass_fds=(listed, telling), stdin=subprocess.DEVNULL, env={"PATH": "/usr/bin:/bin"})
     os.close(listed)
-    os.close(tell)
+    os.close(telling)
     with os.fdopen(told, encoding="utf-8") as f:
         text = f.read()
-    return child, json.loads(text)["child-pid"] if text else 0
+    return child, os.pidfd_open(json.loads(text)["child-pid"]) if text else -1
+
+
+def tell(server, number):
+    try:
+        if server >= 0:
+            signal.pidfd_send_signal(server, number)
+    except ProcessLookupError:
+        pass
 
 
 def watch(conf, child):
@@ -89,21 +100,21 @@ def main():
     with open("replica.json", encoding="utf-8") as f:
         conf = json.load(f)
     enter(conf["cgroup"])
+    if os.path.exists(conf["socket"]):
+        os.unlink(conf["socket"])
     stopping = []
     signal.signal(signal.SIGTERM, lambda *_: stopping.append(True))
     child, server = start(conf)
 
     def forward(signum, frame):
-        try:
-            os.kill(server or child.pid, signal.SIGTERM)
-        except ProcessLookupError:
-            pass
+        """The server ends by itself once it serves; before that it has nothing to finish, and may not listen to us."""
+        tell(server, signal.SIGTERM if os.path.exists(conf["socket"]) else signal.SIGKILL)
     signal.signal(signal.SIGTERM, forward)
     if stopping:
         forward(signal.SIGTERM, None)
     status = watch(conf, child)
     if status is None:
-        child.kill()
+        tell(server, signal.SIGKILL)
         child.wait()
         return 1
     return status if status >= 0 else 128 - status

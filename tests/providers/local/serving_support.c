@@ -183,18 +183,26 @@ const char *run(struct fixture *f, const char *const *argv)
     return text(f, "%s", out.p ? out.p : "");
 }
 
+/* By its folder, its command line, or, inside a sandbox, by what is mounted there. */
 static bool below(struct fixture *f, const char *pid)
 {
     char link[512] = "";
-    char cmd[4096] = "";
     if (readlink(text(f, "/proc/%s/cwd", pid), link, sizeof link - 1) > 0 &&
         strncmp(link, f->dir, strlen(f->dir)) == 0)
         return true;
-    int fd = open(text(f, "/proc/%s/cmdline", pid), O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd >= 0 ? read(fd, cmd, sizeof cmd - 1) : 0;
-    if (fd >= 0)
-        close(fd);
-    return n > 0 && memmem(cmd, (size_t)n, f->dir, strlen(f->dir));
+    const char *const files[] = {"cmdline", "mountinfo"};
+    for (int i = 0; i < 2; i++) {
+        static char all[1 << 16];
+        int fd = open(text(f, "/proc/%s/%s", pid, files[i]), O_RDONLY | O_CLOEXEC);
+        ssize_t n = 0, got = 0;
+        while (fd >= 0 && (got = read(fd, all + n, sizeof all - (size_t)n)) > 0)
+            n += got;
+        if (fd >= 0)
+            close(fd);
+        if (n > 0 && memmem(all, (size_t)n, f->dir, strlen(f->dir)))
+            return true;
+    }
+    return false;
 }
 
 int processes(struct fixture *f, pid_t *pids, int max)
