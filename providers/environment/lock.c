@@ -1,0 +1,212 @@
+/* providers/environment/lock.c: the lock file, read, written, compared. */
+#include "providers/environment/lock.h"
+#include "providers/sdk/fs.h"
+#include "providers/sdk/json.h"
+
+enum { MAX_LOCK = 64 << 20 };
+
+const char *mio_env_lock_path(struct mio_arena *a, const char *dir, struct mio_str name)
+{
+    return mio_arena_printf(a, "%s/environment.%.*s.lock.json", dir, MIO_FMT(name)).p;
+}
+
+struct column {
+    const char *key;
+    size_t offset;
+};
+#define COLUMN(type, member) {#member, offsetof(struct type, member)}
+static const struct column package_columns[] = {
+    COLUMN(mio_env_package, name),   COLUMN(mio_env_package, version),
+    COLUMN(mio_env_package, arch),   COLUMN(mio_env_package, source),
+    COLUMN(mio_env_package, path),   COLUMN(mio_env_package, sha256),
+    COLUMN(mio_env_package, suite),  COLUMN(mio_env_package, source_version),
+};
+static const struct column wheel_columns[] = {
+    COLUMN(mio_env_wheel, name),
+    COLUMN(mio_env_wheel, version),
+    COLUMN(mio_env_wheel, file),
+    COLUMN(mio_env_wheel, sha256),
+};
+#define N(array) (sizeof(array) / sizeof *(array))
+
+static struct mio_value put_row(struct mio_arena *a, const void *row, const struct column *columns,
+                                size_t n, uint64_t size)
+{
+    struct mio_pair *pairs = MIO_NEW_N(a, struct mio_pair, n + 1);
+    for (size_t i = 0; i < n; i++) {
+        const struct mio_str *s =
+            (const struct mio_str *)(const void *)((const char *)row + columns[i].offset);
+        pairs[i] = (struct mio_pair){mio_str_z(columns[i].key), mio_string(*s)};
+    }
+    pairs[n] = (struct mio_pair){MIO_STR("size"), mio_number_i64(a, (int64_t)size)};
+    return mio_map(pairs, n + 1);
+}
+
+static bool get_row(struct mio_value v, void *row, const struct column *columns, size_t n,
+                    uint64_t *size)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct mio_str *s = (struct mio_str *)(void *)((char *)row + columns[i].offset);
+        *s = mio_get_str(v, columns[i].key);
+        if (!s->n)
+            return false;
+    }
+    int64_t number = mio_get_i64(v, "size", -1);
+    *size = (uint64_t)number;
+    return number >= 0;
+}
+
+static struct mio_value to_value(struct mio_arena *a, const struct mio_env_lock *l, bool sealed)
+{
+    struct mio_value *packages = MIO_NEW_N(a, struct mio_value, l->n_packages + 1),
+                     *wheels = MIO_NEW_N(a, struct mio_value, l->n_wheels + 1);
+    for (size_t i = 0; i < l->n_packages; i++)
+        packages[i] = put_row(a, &l->packages[i], package_columns, N(package_columns),
+                              l->packages[i].size);
+    for (size_t i = 0; i < l->n_wheels; i++)
+        wheels[i] = put_row(a, &l->wheels[i], wheel_columns, N(wheel_columns), l->wheels[i].size);
+    struct mio_pair rows[] = {
+        {MIO_STR("format"), mio_number_i64(a, MIO_ENV_LOCK_FORMAT)},
+        {MIO_STR("name"), mio_string(l->name)},
+        {MIO_STR("inputs"), mio_string(l->inputs)},
+        {MIO_STR("suite"), mio_string(l->suite)},
+        {MIO_STR("arch"), mio_string(l->arch)},
+        {MIO_STR("epoch"), mio_number_i64(a, l->epoch)},
+        {MIO_STR("indices"), l->indices},
+        {MIO_STR("packages"), mio_list(packages, l->n_packages)},
+        {MIO_STR("wheels"), mio_list(wheels, l->n_wheels)},
+        {MIO_STR("files"), l->files},
+        {MIO_STR("config"), l->config},
+        {MIO_STR("sealed"), sealed ? l->sealed : mio_null()},
+    };
+    struct mio_pair *pairs = MIO_NEW_N(a, struct mio_pair, N(rows));
+    memcpy(pairs, rows, sizeof rows);
+    return mio_map(pairs, N(rows));
+}
+
+struct mio_str mio_env_lock_text(struct mio_arena *a, const struct mio_env_lock *lock, bool sealed)
+{
+    MIO_AUTO_BUF b;
+    mio_buf_init(&b, 0);
+    mio_json_pretty(&b, to_value(a, lock, sealed), MIO_JSON_PLAIN);
+    if (!b.n || b.p[b.n - 1] != '\n')
+        mio_buf_char(&b, '\n');
+    return mio_arena_str(a, mio_buf_view(&b));
+}
+
+enum mio_code mio_env_lock_write(struct mio_arena *a, const char *path,
+                                 const struct mio_env_lock *lock, struct mio_err *err)
+{
+    return mio_fs_replace(path, mio_env_lock_text(a, lock, true), 0644, err);
+}
+
+static bool sound_hex(struct mio_str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (!strchr("0123456789abcdef", s.p[i]))
+            return false;
+    return s.n == 64;
+}
+
+static enum mio_code read_rows(struct mio_arena *a, struct mio_value v, struct mio_env_lock *l,
+                               struct mio_err *err)
+{
+    const struct mio_value *packages = mio_get_z(v, "packages"), *wheels = mio_get_z(v, "wheels");
+    if (!packages || packages->type != MIO_LIST || !wheels || wheels->type != MIO_LIST)
+        return mio_fail(err, MIO_STATE, "it has no list of packages");
+    l->packages = MIO_NEW_N(a, struct mio_env_package, packages->n + 1u);
+    l->wheels = MIO_NEW_N(a, struct mio_env_wheel, wheels->n + 1u);
+    for (uint32_t i = 0; i < packages->n; i++) {
+        struct mio_env_package *p = &l->packages[l->n_packages++];
+        if (!get_row(packages->items[i], p, package_columns, N(package_columns), &p->size) ||
+            !sound_hex(p->sha256))
+            return mio_fail(err, MIO_STATE, "package %u is incomplete", i + 1);
+    }
+    for (uint32_t i = 0; i < wheels->n; i++) {
+        struct mio_env_wheel *w = &l->wheels[l->n_wheels++];
+        if (!get_row(wheels->items[i], w, wheel_columns, N(wheel_columns), &w->size) ||
+            !sound_hex(w->sha256) || mio_str_find(w->file, '/') >= 0)
+            return mio_fail(err, MIO_STATE, "wheel %u is incomplete", i + 1);
+    }
+    return MIO_OK;
+}
+
+static enum mio_code from_value(struct mio_arena *a, struct mio_value v, struct mio_env_lock *l,
+                                struct mio_err *err)
+{
+    int64_t format = mio_get_i64(v, "format", 0);
+    if (format != MIO_ENV_LOCK_FORMAT)
+        return mio_fail(err, MIO_STATE, "its format is %lld, this program reads %d",
+                        (long long)format, MIO_ENV_LOCK_FORMAT);
+    *l = (struct mio_env_lock){
+        .name = mio_get_str(v, "name"),
+        .inputs = mio_get_str(v, "inputs"),
+        .suite = mio_get_str(v, "suite"),
+        .arch = mio_get_str(v, "arch"),
+        .epoch = mio_get_i64(v, "epoch", -1),
+    };
+    struct {
+        const char *key;
+        struct mio_value *to;
+    } parts[] = {{"indices", &l->indices}, {"files", &l->files}, {"config", &l->config},
+                 {"sealed", &l->sealed}};
+    for (size_t i = 0; i < N(parts); i++) {
+        const struct mio_value *part = mio_get_z(v, parts[i].key);
+        *parts[i].to = part ? *part : mio_null();
+    }
+    if (!l->name.n || !sound_hex(l->inputs) || !l->arch.n || l->epoch < 0)
+        return mio_fail(err, MIO_STATE, "name, inputs, arch or epoch is missing");
+    return read_rows(a, v, l, err);
+}
+
+enum mio_code mio_env_lock_read(struct mio_arena *a, const char *path, struct mio_env_lock *out,
+                                bool *found, struct mio_err *err)
+{
+    struct mio_str text;
+    struct mio_value v;
+    bool there = true;
+    if (mio_fs_read(a, path, MAX_LOCK, &text, &there, err))
+        return err->code;
+    if (found)
+        *found = there;
+    if (!there)
+        return MIO_OK;
+    if (mio_json_read(a, text, NULL, &v, err) || from_value(a, v, out, err)) {
+        mio_err_wrap(err, "%s", path);
+        return mio_err_hint(err, "take the last version from git, or run 'env lock' anew");
+    }
+    return MIO_OK;
+}
+
+bool mio_env_lock_diff(const struct mio_env_lock *a, const struct mio_env_lock *b,
+                       struct mio_buf *out)
+{
+    size_t i = 0, k = 0, before = out->n;
+    while (i < a->n_packages || k < b->n_packages) {
+        const struct mio_env_package *x = &a->packages[i], *y = &b->packages[k];
+        int c = i == a->n_packages ? 1 : k == b->n_packages ? -1 : mio_str_cmp(x->name, y->name);
+        if (c < 0)
+            mio_buf_printf(out, "- %.*s %.*s\n", MIO_FMT(x->name), MIO_FMT(x->version));
+        else if (c > 0)
+            mio_buf_printf(out, "+ %.*s %.*s\n", MIO_FMT(y->name), MIO_FMT(y->version));
+        else if (!mio_str_eq(x->sha256, y->sha256))
+            mio_buf_printf(out, "~ %.*s %.*s -> %.*s\n", MIO_FMT(x->name), MIO_FMT(x->version),
+                           MIO_FMT(y->version));
+        i += c <= 0;
+        k += c >= 0;
+    }
+    for (i = k = 0; i < a->n_wheels || k < b->n_wheels;) {
+        const struct mio_env_wheel *x = &a->wheels[i], *y = &b->wheels[k];
+        int c = i == a->n_wheels ? 1 : k == b->n_wheels ? -1 : mio_str_cmp(x->name, y->name);
+        if (c < 0)
+            mio_buf_printf(out, "- wheel %.*s %.*s\n", MIO_FMT(x->name), MIO_FMT(x->version));
+        else if (c > 0)
+            mio_buf_printf(out, "+ wheel %.*s %.*s\n", MIO_FMT(y->name), MIO_FMT(y->version));
+        else if (!mio_str_eq(x->sha256, y->sha256))
+            mio_buf_printf(out, "~ wheel %.*s %.*s -> %.*s\n", MIO_FMT(x->name),
+                           MIO_FMT(x->version), MIO_FMT(y->version));
+        i += c <= 0;
+        k += c >= 0;
+    }
+    return out->n > before;
+}

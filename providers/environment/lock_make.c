@@ -1,0 +1,80 @@
+/* providers/environment/lock_make.c: from what is declared to what is locked. */
+#include "providers/environment/lock.h"
+#include "providers/environment/python.h"
+#include "providers/sdk/digest.h"
+#include "providers/sdk/fs.h"
+
+static struct mio_value put_indices(struct mio_arena *a, const struct mio_env_index *x, size_t n)
+{
+    struct mio_value *items = MIO_NEW_N(a, struct mio_value, n + 1);
+    for (size_t i = 0; i < n; i++) {
+        struct mio_pair *p = MIO_NEW_N(a, struct mio_pair, 6);
+        p[0] = (struct mio_pair){MIO_STR("suite"), mio_string(x[i].source.suite)};
+        p[1] = (struct mio_pair){MIO_STR("component"), mio_string(x[i].component)};
+        p[2] = (struct mio_pair){MIO_STR("sha256"), mio_string(x[i].sha256)};
+        p[3] = (struct mio_pair){MIO_STR("signed_by"), mio_string(x[i].signer)};
+        p[4] = (struct mio_pair){MIO_STR("date"), mio_string(x[i].date)};
+        p[5] = (struct mio_pair){MIO_STR("expired"), mio_bool(x[i].expired)};
+        items[i] = mio_map(p, 6);
+    }
+    return mio_list(items, n);
+}
+
+static enum mio_code put_files(struct mio_arena *a, const struct mio_env_spec *spec,
+                               const char *dir, struct mio_value *out, struct mio_err *err)
+{
+    struct mio_value *items = MIO_NEW_N(a, struct mio_value, spec->n_files + 1);
+    for (size_t i = 0; i < spec->n_files; i++) {
+        struct mio_str digest;
+        const char *path = mio_path_join(a, mio_str_z(dir), spec->files[i].key).p;
+        if (mio_digest_path(a, path, &digest, err))
+            return err->code;
+        struct mio_pair *p = MIO_NEW_N(a, struct mio_pair, 3);
+        p[0] = (struct mio_pair){MIO_STR("source"), mio_string(spec->files[i].key)};
+        p[1] = (struct mio_pair){MIO_STR("target"), mio_string(spec->files[i].value)};
+        p[2] = (struct mio_pair){MIO_STR("digest"), mio_string(digest)};
+        items[i] = mio_map(p, 3);
+    }
+    *out = mio_list(items, spec->n_files);
+    return MIO_OK;
+}
+
+/* What build needs of the declaration, so that the lock alone is enough. */
+static struct mio_value put_config(struct mio_arena *a, const struct mio_env_spec *s)
+{
+    static const char *const keys[] = {"env",     "serve",   "scripts", "layers",
+                                       "workdir", "command", "debian",  "python"};
+    struct mio_pair *p = MIO_NEW_N(a, struct mio_pair, sizeof keys / sizeof *keys);
+    size_t n = 0;
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        const struct mio_value *v = mio_get_z(s->body, keys[i]);
+        if (v && !mio_is_null(*v))
+            p[n++] = (struct mio_pair){mio_str_z(keys[i]), *v};
+    }
+    return mio_map(p, n);
+}
+
+enum mio_code mio_env_lock_make(struct mio_arena *a, const struct mio_env_store *s,
+                                const struct mio_env_spec *spec, const char *dir,
+                                struct mio_env_lock *out, struct mio_err *err)
+{
+    struct mio_env_source *sources = NULL;
+    struct mio_env_index *indices = NULL;
+    size_t n_sources = 0, n_indices = 0;
+    struct mio_env_lock l = {.name = spec->name, .suite = spec->suite, .arch = spec->arch};
+    if (mio_env_spec_digest(a, spec, dir, &l.inputs, err) ||
+        put_files(a, spec, dir, &l.files, err) ||
+        mio_env_sources(a, spec, &sources, &n_sources, err) ||
+        mio_env_indices(a, s, spec->arch, sources, n_sources, &indices, &n_indices, err) ||
+        mio_env_resolve(a, spec, indices, n_indices, &l.packages, &l.n_packages, err) ||
+        mio_env_python_resolve(a, s, spec, dir, &l.wheels, &l.n_wheels, err))
+        return mio_err_wrap(err, "environment %.*s", MIO_FMT(spec->name));
+    for (size_t i = 0; i < n_indices; i++)
+        if (indices[i].epoch > l.epoch)
+            l.epoch = indices[i].epoch;
+    l.indices = put_indices(a, indices, n_indices);
+    l.config = put_config(a, spec);
+    l.sealed = mio_null();
+    *out = l;
+    return MIO_OK;
+}

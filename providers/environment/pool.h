@@ -1,0 +1,17 @@
+/* providers/environment/pool.h: which packages a request needs.
+ *
+ * apt's answer is rebuilt by a walk that takes the first alternative of every dependency, and handed to libsolv as
+ * weak jobs: libsolv proves that the set is consistent, repairs it where it is not, and explains conflicts. */
+#pragma once
+#include "providers/environment/index.h"
+
+struct mio_env_package {
+    struct mio_str name, version, arch, source, source_version;
+    struct mio_str path; /* in the archive: pool/main/... */
+    struct mio_str sha256, suite;
+    uint64_t size;
+};
+/* The set sorted by name. Errors: MIO_TEMPLATE, with libsolv's words, when it cannot be had. */
+enum mio_code mio_env_resolve(struct mio_arena *a, const struct mio_env_spec *spec,
+                              const struct mio_env_index *indices, size_t n,
+                              struct mio_env_package **out, size_t *count, struct mio_err *err);

@@ -1,0 +1,252 @@
+/* providers/environment/spec.c: the resource's body to struct mio_env_spec. */
+#include "providers/environment/spec.h"
+#include "providers/sdk/digest.h"
+#include "providers/sdk/fs.h"
+#include "providers/sdk/json.h"
+
+struct reader {
+    struct mio_arena *a;
+    struct mio_err *err;
+};
+
+static enum mio_code bad(struct reader *r, const char *key, const char *what)
+{
+    return mio_fail(r->err, MIO_TEMPLATE, "environment: %s %s", key, what);
+}
+
+static enum mio_code read_strings(struct reader *r, const char *key, const struct mio_value *v,
+                                  struct mio_str **out, size_t *n)
+{
+    if (!v || mio_is_null(*v))
+        return MIO_OK;
+    if (v->type != MIO_LIST)
+        return bad(r, key, "must be a list of strings");
+    struct mio_str *items = MIO_NEW_N(r->a, struct mio_str, v->n + 1);
+    for (uint32_t i = 0; i < v->n; i++) {
+        items[i] = mio_str_trim(mio_value_str(v->items[i]));
+        if (!items[i].n)
+            return bad(r, key, "holds something that is no string");
+    }
+    *out = items;
+    *n = v->n;
+    return MIO_OK;
+}
+
+static enum mio_code read_reasoned(struct reader *r, const char *key, const struct mio_value *v,
+                                   struct mio_env_reasoned **out, size_t *n)
+{
+    if (!v || mio_is_null(*v))
+        return MIO_OK;
+    if (v->type != MIO_LIST)
+        return bad(r, key, "must be a list of {name, reason}");
+    struct mio_env_reasoned *items = MIO_NEW_N(r->a, struct mio_env_reasoned, v->n + 1);
+    for (uint32_t i = 0; i < v->n; i++) {
+        items[i] = (struct mio_env_reasoned){mio_get_str(v->items[i], "name"),
+                                             mio_get_str(v->items[i], "reason")};
+        if (!items[i].name.n || !items[i].reason.n)
+            return bad(r, key, "needs a name and a reason for each item");
+    }
+    *out = items;
+    *n = v->n;
+    return MIO_OK;
+}
+
+static enum mio_code read_variables(struct reader *r, const struct mio_value *v,
+                                    struct mio_env_spec *s)
+{
+    if (!v || mio_is_null(*v))
+        return MIO_OK;
+    if (v->type != MIO_MAP)
+        return bad(r, "env", "must be a map of strings");
+    s->variables = MIO_NEW_N(r->a, struct mio_env_pair, v->n + 1);
+    for (uint32_t i = 0; i < v->n; i++)
+        s->variables[s->n_variables++] =
+            (struct mio_env_pair){v->pairs[i].key, mio_value_str(v->pairs[i].value)};
+    return MIO_OK;
+}
+
+static enum mio_code read_files(struct reader *r, const struct mio_value *v, struct mio_env_spec *s)
+{
+    if (!v || mio_is_null(*v))
+        return MIO_OK;
+    if (v->type != MIO_LIST)
+        return bad(r, "files", "must be a list of {source, target}");
+    s->files = MIO_NEW_N(r->a, struct mio_env_pair, v->n + 1);
+    for (uint32_t i = 0; i < v->n; i++) {
+        struct mio_env_pair f = {mio_get_str(v->items[i], "source"),
+                                 mio_get_str(v->items[i], "target")};
+        if (!f.key.n || f.value.n < 2 || f.value.p[0] != '/')
+            return bad(r, "files", "needs a source and an absolute target for each item");
+        s->files[s->n_files++] = f;
+    }
+    return MIO_OK;
+}
+
+/* Keys that are read here or belong to the envelope of every asset; anything else is a misspelling. */
+static const char *const known[] = {
+    "base",    "debian",      "python", "files",   "env",     "serve", "scripts", "layers",
+    "workdir", "command",     "name",   "version", "tags",    "image", "build",   "conda_file",
+    "os_type", "description", "gpu",    "users",   "workspace", "registry", "inference_config",
+};
+
+static enum mio_code check_keys(struct reader *r, struct mio_value body)
+{
+    struct mio_str names[sizeof known / sizeof *known];
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        names[i] = mio_str_z(known[i]);
+    for (uint32_t i = 0; i < body.n; i++) {
+        struct mio_str key = body.pairs[i].key;
+        bool found = mio_is_null(body.pairs[i].value);
+        for (size_t k = 0; k < sizeof known / sizeof *known && !found; k++)
+            found = mio_str_eq(key, names[k]);
+        if (found)
+            continue;
+        struct mio_str near = mio_str_nearest(key, names, sizeof known / sizeof *known);
+        mio_fail(r->err, MIO_TEMPLATE, "environment: unknown key %.*s", MIO_FMT(key));
+        return near.n ? mio_err_hint(r->err, "did you mean %.*s?", MIO_FMT(near)) : r->err->code;
+    }
+    return MIO_OK;
+}
+
+static enum mio_code refuse(struct reader *r, struct mio_value body)
+{
+    static const struct {
+        const char *key, *hint;
+    } rows[] = {
+        {"image", "name a base: { debian: SUITE } and the packages instead"},
+        {"build", "a Dockerfile runs arbitrary steps: its result cannot be locked"},
+        {"conda_file", "no conda resolver is built in: list what it names under debian or python"},
+        {"gpu", "install the wheels that bring the CUDA libraries by python.packages"},
+        {"users", "install a package that brings the user, or run as root inside"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const struct mio_value *v = mio_get_z(body, rows[i].key);
+        if (!v || mio_is_null(*v))
+            continue;
+        mio_fail(r->err, MIO_TEMPLATE, "environment: %s cannot be built into a locked environment",
+                 rows[i].key);
+        return mio_err_hint(r->err, "%s", rows[i].hint);
+    }
+    return MIO_OK;
+}
+
+static enum mio_code read_base(struct reader *r, struct mio_env_spec *s)
+{
+    const struct mio_value *base = mio_get_z(s->body, "base");
+    if (!base || base->type != MIO_MAP)
+        return bad(r, "base", "is missing: write base: { debian: bookworm }");
+    s->suite = mio_get_str(*base, "debian");
+    s->arch = mio_get_str(*base, "arch");
+    s->mirror = mio_get_str(*base, "mirror");
+    s->security_mirror = mio_get_str(*base, "security_mirror");
+    s->keyring = mio_get_str(*base, "keyring");
+    struct mio_str variant = mio_get_str(*base, "variant");
+    s->bare = mio_str_is(variant, "none");
+    if (variant.n && !s->bare && !mio_str_is(variant, "slim"))
+        return bad(r, "base.variant", "must be slim or none");
+    if (!s->suite.n)
+        return bad(r, "base.debian", "must name a suite such as bookworm");
+    for (size_t i = 0; i < s->suite.n; i++)
+        if (!strchr("abcdefghijklmnopqrstuvwxyz0123456789-", s->suite.p[i]))
+            return bad(r, "base.debian", "must be a suite's code name in small letters");
+    if (!s->arch.n)
+        s->arch = MIO_STR("amd64");
+    return MIO_OK;
+}
+
+static enum mio_code read_debian(struct reader *r, struct mio_env_spec *s)
+{
+    const struct mio_value *d = mio_get_z(s->body, "debian");
+    if (!d || mio_is_null(*d))
+        return MIO_OK;
+    if (d->type != MIO_MAP)
+        return bad(r, "debian", "must be { packages: [...] }");
+    if (read_strings(r, "debian.packages", mio_get_z(*d, "packages"), &s->packages, &s->n_packages) ||
+        read_reasoned(r, "debian.drop", mio_get_z(*d, "drop"), &s->drops, &s->n_drops))
+        return r->err->code;
+    return read_reasoned(r, "debian.accept_scripts", mio_get_z(*d, "accept_scripts"), &s->accepted,
+                         &s->n_accepted);
+}
+
+static enum mio_code read_python(struct reader *r, struct mio_env_spec *s)
+{
+    const struct mio_value *p = mio_get_z(s->body, "python");
+    if (!p || mio_is_null(*p))
+        return MIO_OK;
+    if (p->type != MIO_MAP)
+        return bad(r, "python", "must be { version, from | packages }");
+    s->python_version = mio_get_str(*p, "version");
+    s->requirements = mio_get_str(*p, "from");
+    if (!s->python_version.n)
+        return bad(r, "python.version", "is missing: write version: \"3.11\"");
+    return read_strings(r, "python.packages", mio_get_z(*p, "packages"), &s->requirement_lines,
+                        &s->n_requirement_lines);
+}
+
+static enum mio_code read_rest(struct reader *r, struct mio_env_spec *s)
+{
+    struct mio_value b = s->body;
+    struct mio_str scripts = mio_get_str(b, "scripts");
+    if (scripts.n && !mio_str_is(scripts, "static") && !mio_str_is(scripts, "none"))
+        return bad(r, "scripts", "must be static or none");
+    s->scripts = mio_str_is(scripts, "none") ? MIO_SCRIPTS_NONE : MIO_SCRIPTS_STATIC;
+    s->workdir = mio_get_str(b, "workdir");
+    const struct mio_value *serve = mio_get_z(b, "serve"), *layers = mio_get_z(b, "layers");
+    s->serve = serve ? *serve : mio_null();
+    struct mio_value l = layers ? *layers : mio_null();
+    int64_t budget = mio_get_i64(l, "budget", 10);
+    if (budget < 1 || budget > 100)
+        return bad(r, "layers.budget", "must lie between 1 and 100");
+    s->budget = (unsigned)budget;
+    struct mio_str codec = mio_get_str(l, "compression");
+    s->gzip = mio_str_is(codec, "gzip");
+    if (codec.n && !s->gzip && !mio_str_is(codec, "zstd"))
+        return bad(r, "layers.compression", "must be zstd or gzip");
+    return read_strings(r, "command", mio_get_z(b, "command"), &s->command, &s->n_command);
+}
+
+enum mio_code mio_env_spec_read(struct mio_arena *a, struct mio_str name, struct mio_value body,
+                                struct mio_env_spec *out, struct mio_err *err)
+{
+    struct reader r = {a, err};
+    struct mio_env_spec s = {.name = name, .body = body, .serve = mio_null()};
+    if (body.type != MIO_MAP)
+        return bad(&r, "the body", "must be a map");
+    if (check_keys(&r, body) || refuse(&r, body) || read_base(&r, &s) || read_debian(&r, &s) ||
+        read_python(&r, &s) || read_variables(&r, mio_get_z(body, "env"), &s) ||
+        read_files(&r, mio_get_z(body, "files"), &s) || read_rest(&r, &s))
+        return err->code;
+    *out = s;
+    return MIO_OK;
+}
+
+/* Labels, versions and descriptions change nothing that is locked. */
+static const char *const locked_keys[] = {"base",  "debian", "python", "files",  "env",
+                                          "serve", "scripts", "layers", "workdir", "command"};
+
+enum mio_code mio_env_spec_digest(struct mio_arena *a, const struct mio_env_spec *s, const char *dir,
+                                  struct mio_str *out, struct mio_err *err)
+{
+    MIO_AUTO_BUF b;
+    mio_buf_init(&b, 0);
+    for (size_t i = 0; i < sizeof locked_keys / sizeof *locked_keys; i++) {
+        const struct mio_value *v = mio_get_z(s->body, locked_keys[i]);
+        mio_buf_printf(&b, "%s=", locked_keys[i]);
+        mio_json_write(&b, v ? *v : mio_null(), MIO_JSON_OPEN);
+        mio_buf_char(&b, '\n');
+    }
+    for (size_t i = 0; i <= s->n_files; i++) {
+        struct mio_str source = i < s->n_files ? s->files[i].key : s->requirements, digest;
+        if (!source.n)
+            continue;
+        if (mio_digest_path(a, mio_path_join(a, mio_str_z(dir), source).p, &digest, err))
+            return mio_err_wrap(err, "environment %.*s", MIO_FMT(s->name));
+        mio_buf_printf(&b, "%.*s %.*s\n", MIO_FMT(source), MIO_FMT(digest));
+    }
+    uint8_t sum[MIO_SHA256_LEN];
+    char *hex = mio_arena_alloc(a, MIO_SHA256_HEX + 1);
+    mio_sha256_of(b.p, b.n, sum);
+    mio_hex(sum, sizeof sum, hex);
+    *out = mio_str_z(hex);
+    return MIO_OK;
+}

@@ -1,0 +1,47 @@
+/* providers/environment/spec.h: what an environment declares, read from the body of its resource.
+ *
+ * In: a frozen value (the resource after evaluation). Out: a struct whose texts live in the value or the
+ * arena. Never: files or network. */
+#pragma once
+#include "providers/sdk/value.h"
+
+struct mio_env_reasoned { /* a deviation from what the packages say, with its reason */
+    struct mio_str name, reason;
+};
+struct mio_env_pair {
+    struct mio_str key, value;
+};
+enum mio_env_scripts { MIO_SCRIPTS_STATIC, MIO_SCRIPTS_NONE };
+
+struct mio_env_spec {
+    struct mio_str name;
+    struct mio_str suite; /* Debian's code name */
+    struct mio_str arch;  /* Debian's name of the architecture */
+    bool bare;            /* base.variant: none, nothing but what is asked for */
+    struct mio_str mirror, security_mirror, keyring; /* empty: from the system's apt sources */
+    struct mio_str *packages;
+    size_t n_packages;
+    struct mio_env_reasoned *drops, *accepted; /* accepted: scripts that need not run */
+    size_t n_drops, n_accepted;
+    enum mio_env_scripts scripts;
+    struct mio_str python_version, requirements; /* requirements: a path, or empty */
+    struct mio_str *requirement_lines;           /* given in place */
+    size_t n_requirement_lines;
+    struct mio_env_pair *files, *variables; /* files: source to target */
+    size_t n_files, n_variables;
+    struct mio_str workdir;
+    struct mio_str *command;
+    size_t n_command;
+    struct mio_value serve; /* null when absent */
+    bool gzip;
+    unsigned budget; /* layers of packages at most */
+    struct mio_value body;
+};
+
+/* Everything unknown or malformed is an error that names the key. Errors: MIO_TEMPLATE. */
+enum mio_code mio_env_spec_read(struct mio_arena *a, struct mio_str name, struct mio_value body,
+                                struct mio_env_spec *out, struct mio_err *err);
+/* SHA-256 (hex) of what decides the lock: the declared inputs and the content of the files that they name,
+ * relative to `dir`. Errors: MIO_TEMPLATE when one is missing, MIO_IO. */
+enum mio_code mio_env_spec_digest(struct mio_arena *a, const struct mio_env_spec *s, const char *dir,
+                                  struct mio_str *out, struct mio_err *err);

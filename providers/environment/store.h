@@ -1,0 +1,32 @@
+/* providers/environment/store.h: the builder's folder of content.
+ *
+ *   blobs/sha256/HEX   inputs and image blobs by digest: read-only, complete or absent
+ *   cells/KEY.*        one package turned into a tar fragment, see cell.h
+ *   layers/KEY         what a list of cells gave
+ *   tmp/               work in progress; renamed into place when whole
+ *
+ * Two builds may share it: every entry is made under tmp/ and renamed, and equal names hold equal bytes. */
+#pragma once
+#include "providers/sdk/arena.h"
+#include "providers/sdk/err.h"
+
+struct mio_env_store {
+    const char *root;
+};
+/* Makes the folders. `path` NULL: MLOPS_IAC_ENV_STORE, else XDG_CACHE_HOME/mlops-iac/env, else
+ * ~/.cache/mlops-iac/env. Errors: MIO_IO. */
+enum mio_code mio_env_store_open(struct mio_arena *a, const char *path, struct mio_env_store *out,
+                                 struct mio_err *err);
+/* Path of a blob, there or not. */
+const char *mio_env_store_blob(struct mio_arena *a, const struct mio_env_store *s,
+                               struct mio_str hex);
+/* A fresh name under tmp/. Any thread. */
+const char *mio_env_store_tmp(struct mio_arena *a, const struct mio_env_store *s);
+/* Puts bytes in as a blob and tells their digest. */
+enum mio_code mio_env_store_put(struct mio_arena *a, const struct mio_env_store *s,
+                                struct mio_str bytes, struct mio_str *hex, struct mio_err *err);
+/* SHA-256 (hex, in the arena) and size of a file, streamed. Errors: MIO_IO. */
+enum mio_code mio_env_file_sha256(struct mio_arena *a, const char *path, struct mio_str *hex,
+                                  uint64_t *size, struct mio_err *err);
+/* SHA-256 of text, as hex in the arena. */
+struct mio_str mio_env_sha256(struct mio_arena *a, struct mio_str text);
