@@ -93,7 +93,7 @@ enum mio_code mio_fn_slice(struct mio_call *c, struct mio_value *out)
         return mio_call_fail(c, to > (int64_t)list.n ? 2 : 1, NULL,
                              "%lld to %lld is no part of a list of %u", (long long)from,
                              (long long)to, list.n);
-    *out = mio_list(list.items + from, (size_t)(to - from));
+    *out = mio_list(list.n ? list.items + from : NULL, (size_t)(to - from));
     return MIO_OK;
 }
 

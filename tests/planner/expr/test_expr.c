@@ -164,6 +164,10 @@ static void test_collections(void **state)
         {"[for k, v in toset([\"b\", \"a\"]) : \"${k}${v}\"]", "[\"aa\",\"bb\"]"},
         {"toset([\"b\", \"a\"])[0]", "!the elements of a set have no index"},
         {"concat([[1], [2, 3]]...)", "[1,2,3]"},
+        {"[slice(range(0), 0, 0), setproduct([\"a\"], range(0)), concat(range(0)), "
+         "merge(jsondecode(\"{}\")), "
+         "toset(range(0))]",
+         "[[],[],[],{},[]]"},
         {"try(var.m.zz, var.list[9], \"d\")", "\"d\""},
         {"can(var.m.zz)", "false"},
         {"core::upper(\"a\")", "\"A\""},
