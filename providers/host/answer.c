@@ -1,16 +1,21 @@
 /* providers/host/answer.c: what a plugin answered, checked and turned into typed objects.
  *
- * In: bytes of an untrusted child. Out: objects in the caller's arena, or the error that says who must act. */
+ * In: bytes of an untrusted child. Out: objects in the caller's arena, or the error that says who
+ * must act. */
 #include "providers/host/provider.h"
 #include "providers/sdk/json.h"
 
 static enum mio_code code_of(uint32_t code)
 {
     static const enum mio_code codes[] = {
-        [MLOPS_E_TEMPLATE] = MIO_TEMPLATE,   [MLOPS_E_REALITY] = MIO_REALITY,
-        [MLOPS_E_AUTH] = MIO_AUTH,           [MLOPS_E_TRANSIENT] = MIO_TRANSIENT,
-        [MLOPS_E_PROVIDER] = MIO_PROVIDER,   [MLOPS_E_CANCELLED] = MIO_CANCELLED,
-        [MLOPS_E_IO] = MIO_IO,               [MLOPS_E_DEADLINE] = MIO_PROVIDER,
+        [MLOPS_E_TEMPLATE] = MIO_TEMPLATE,
+        [MLOPS_E_REALITY] = MIO_REALITY,
+        [MLOPS_E_AUTH] = MIO_AUTH,
+        [MLOPS_E_TRANSIENT] = MIO_TRANSIENT,
+        [MLOPS_E_PROVIDER] = MIO_PROVIDER,
+        [MLOPS_E_CANCELLED] = MIO_CANCELLED,
+        [MLOPS_E_IO] = MIO_IO,
+        [MLOPS_E_DEADLINE] = MIO_PROVIDER,
     };
     return code < sizeof codes / sizeof *codes && codes[code] ? codes[code] : MIO_PROVIDER;
 }

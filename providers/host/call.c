@@ -2,8 +2,8 @@
 #include "providers/host/provider.h"
 #include "providers/sdk/json.h"
 
-/* Runs encode-once, send-until-settled: retries what is transient and certain. `handle` keeps what the plugin
- * said about a long-running operation, to resume from it in the next attempt. */
+/* Runs encode-once, send-until-settled: retries what is transient and certain. `handle` keeps what
+ * the plugin said about a long-running operation, to resume from it in the next attempt. */
 struct attempt {
     const struct mio_call_opts *outer;
     char *handle; /* the last one recorded */
@@ -45,7 +45,8 @@ static void put_optional(struct mio_msg *o, struct mio_str s)
         mio_msg_z(o, NULL);
 }
 
-/* Everything of a change but the handle, which comes last because it differs from attempt to attempt. */
+/* Everything of a change but the handle, which comes last because it differs from attempt to
+ * attempt. */
 static void put_change(struct mio_msg *o, uint8_t verb, const struct mio_prov_change *c,
                        struct mio_str base_dir)
 {

@@ -164,8 +164,8 @@ enum mio_code mio_plugin_find(struct mio_arena *a, struct mio_str type, const ch
             return MIO_OK;
         mio_buf_printf(&searched, "%.*s, ", MIO_FMT(folder));
     }
-    struct mio_str own = mio_path_join(a, mio_str_z(program_dir),
-                                       MIO_STR("../lib/mlops-iac/providers"));
+    struct mio_str own =
+        mio_path_join(a, mio_str_z(program_dir), MIO_STR("../lib/mlops-iac/providers"));
     if (look_in(a, own, type, path))
         return MIO_OK;
     mio_buf_str(&searched, own);

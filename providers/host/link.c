@@ -65,8 +65,8 @@ static void die(struct mio_link *l, enum mio_code code, const char *cause, const
     mio_process_kill(l->process); /* every lane ends with it, and so does who waits there */
 }
 
-static const char crash_hint[] =
-    "run the command again: what was in flight is settled first; report this to the plugin's author";
+static const char crash_hint[] = "run the command again: what was in flight is settled first; "
+                                 "report this to the plugin's author";
 
 static void garbage(struct mio_link *l, const char *what)
 {
@@ -127,7 +127,8 @@ static int send_control(struct mio_link *l, uint8_t type, uint32_t id, uint8_t v
     return why;
 }
 
-/* One more lane, its far end given to the child. NULL: too many, or out of descriptors. Under mu. */
+/* One more lane, its far end given to the child. NULL: too many, or out of descriptors. Under mu.
+ */
 static struct mio_lane *open_lane(struct mio_link *l)
 {
     int pair[2];
@@ -229,8 +230,8 @@ static bool take_message(struct mio_link *l, struct mio_lane *lane, const struct
                          const struct mio_wire_head *h, struct mio_in *in, struct mio_answer *out)
 {
     bool result = h->type == MIO_WIRE_RESULT && h->verb >= MIO_OUT_OK && h->verb <= MIO_OUT_LARGE;
-    bool text = h->type == MIO_WIRE_LOG || h->type == MIO_WIRE_PROGRESS ||
-                h->type == MIO_WIRE_HANDLE;
+    bool text =
+        h->type == MIO_WIRE_LOG || h->type == MIO_WIRE_PROGRESS || h->type == MIO_WIRE_HANDLE;
     if (h->id != lane->id)
         garbage(l, "an answer to a call that was not made");
     else if (!result && !text)
@@ -262,7 +263,8 @@ static int64_t watch_clock(struct mio_link *l, struct mio_lane *lane, const stru
         pthread_mutex_unlock(&l->mu);
     }
     if (now >= o->deadline_ms + GRACE_MS)
-        die(l, MIO_PROVIDER, "", "raise the timeout of the resource, or see why the platform is slow",
+        die(l, MIO_PROVIDER, "",
+            "raise the timeout of the resource, or see why the platform is slow",
             "the plugin did not finish %s within its deadline and was stopped",
             mio_wire_verb_name(lane->verb));
     int64_t until = late ? o->deadline_ms + GRACE_MS : o->deadline_ms;
@@ -282,8 +284,9 @@ static bool fill(struct mio_lane *lane, int64_t now, int64_t until)
     return got > 0 || got == -EAGAIN || got == -EWOULDBLOCK;
 }
 
-enum mio_code mio_link_wait(struct mio_link *l, struct mio_lane *lane, const struct mio_call_opts *o,
-                            struct mio_answer *out, struct mio_err *err)
+enum mio_code mio_link_wait(struct mio_link *l, struct mio_lane *lane,
+                            const struct mio_call_opts *o, struct mio_answer *out,
+                            struct mio_err *err)
 {
     bool done = false;
     for (bool open = lane != NULL; open && !done;) {

@@ -1,6 +1,7 @@
 /* providers/host/link.h: one running child, its lanes, and the calls in flight on them.
  *
- * There is no reader thread: each caller reads its own lane. Callbacks run on the thread that made the call. */
+ * There is no reader thread: each caller reads its own lane. Callbacks run on the thread that made
+ * the call. */
 #pragma once
 #include "providers/host/host.h"
 #include "providers/host/wire.h"
@@ -15,8 +16,8 @@ struct mio_link_opts {
     void (*on_log)(void *arg, int level, struct mio_str message); /* any thread */
     void *arg;
 };
-/* Starts a child and waits for its greeting. *schema (JSON text) is the caller's to free. Errors: MIO_PROVIDER
- * (refused, crashed or hung while loading), MIO_IO. */
+/* Starts a child and waits for its greeting. *schema (JSON text) is the caller's to free. Errors:
+ * MIO_PROVIDER (refused, crashed or hung while loading), MIO_IO. */
 enum mio_code mio_link_open(const struct mio_link_opts *o, struct mio_link **out, char **schema,
                             struct mio_err *err);
 void mio_link_ref(struct mio_link *l);
@@ -28,16 +29,17 @@ void mio_link_close(struct mio_link *l, int64_t deadline_ms);
 void mio_link_kill(struct mio_link *l, enum mio_code code, const char *why, const char *hint);
 void mio_link_cancel_all(struct mio_link *l);
 
-/* Sends a call: key, deadline and attempt of o, then the verb's arguments. At most MIO_WIRE_LANES at once. NULL:
- * the link is dead, which the wait tells. */
+/* Sends a call: key, deadline and attempt of o, then the verb's arguments. At most MIO_WIRE_LANES
+ * at once. NULL: the link is dead, which the wait tells. */
 struct mio_lane *mio_link_send(struct mio_link *l, uint8_t verb, const struct mio_call_opts *o,
-                                  const struct mio_msg *arguments);
-/* Waits for the answer, which is the caller's (free() payload). At o->deadline_ms the call is cancelled, a moment
- * later the child is killed. Errors: why the child is gone. */
+                               const struct mio_msg *arguments);
+/* Waits for the answer, which is the caller's (free() payload). At o->deadline_ms the call is
+ * cancelled, a moment later the child is killed. Errors: why the child is gone. */
 struct mio_answer {
     uint8_t outcome; /* enum mio_wire_outcome */
     uint8_t *payload;
     size_t n;
 };
-enum mio_code mio_link_wait(struct mio_link *l, struct mio_lane *lane, const struct mio_call_opts *o,
-                            struct mio_answer *out, struct mio_err *err);
+enum mio_code mio_link_wait(struct mio_link *l, struct mio_lane *lane,
+                            const struct mio_call_opts *o, struct mio_answer *out,
+                            struct mio_err *err);

@@ -35,9 +35,9 @@ struct mio_process {
 /* Variables that let a third party into the child, or that change what its C library does. */
 static bool dropped(const char *entry)
 {
-    static const char *const prefixes[] = {"LD_",     "GCONV_PATH=", "GLIBC_TUNABLES=", "MALLOC_",
-                                           "LOCPATH=", "NLSPATH=",    "GETCONF_DIR=",    "BASH_ENV=",
-                                           "ENV=",     "IFS="};
+    static const char *const prefixes[] = {
+        "LD_",      "GCONV_PATH=",  "GLIBC_TUNABLES=", "MALLOC_", "LOCPATH=",
+        "NLSPATH=", "GETCONF_DIR=", "BASH_ENV=",       "ENV=",    "IFS="};
     for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
         if (strncmp(entry, prefixes[i], strlen(prefixes[i])) == 0)
             return true;
@@ -56,7 +56,8 @@ static char **clean_environment(void)
     return env;
 }
 
-/* posix_spawn shares the address space until exec: a big engine starts a child as fast as a small one. */
+/* posix_spawn shares the address space until exec: a big engine starts a child as fast as a small
+ * one. */
 static int spawn(struct mio_process *p, int out)
 {
     posix_spawn_file_actions_t fa;
@@ -64,7 +65,8 @@ static int spawn(struct mio_process *p, int out)
     int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (null < 0)
         return errno;
-    /* Numbers of ours must not be overwritten before they are moved: lift everything above the targets. */
+    /* Numbers of ours must not be overwritten before they are moved: lift everything above the
+     * targets. */
     int lifted[2], why = 0;
     for (int i = 0; i < 2; i++)
         lifted[i] = fcntl(p->o.fds[i], F_DUPFD_CLOEXEC, 10);
@@ -81,13 +83,14 @@ static int spawn(struct mio_process *p, int out)
     sigfillset(&all);
     posix_spawnattr_setsigmask(&at, &none);
     posix_spawnattr_setsigdefault(&at, &all);
-    posix_spawnattr_setflags(&at, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
-                                      POSIX_SPAWN_SETSID);
+    posix_spawnattr_setflags(&at,
+                             POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID);
     MIO_AUTO_FREE char **env = clean_environment();
     if (lifted[0] < 0 || lifted[1] < 0 || err_fd < 0)
         why = EMFILE;
     else
-        why = posix_spawn(&p->pid, p->o.program, &fa, &at, (char *const *)(uintptr_t)p->o.argv, env);
+        why =
+            posix_spawn(&p->pid, p->o.program, &fa, &at, (char *const *)(uintptr_t)p->o.argv, env);
     posix_spawnattr_destroy(&at);
     posix_spawn_file_actions_destroy(&fa);
     const int mine[] = {null, lifted[0], lifted[1], err_fd};
@@ -147,7 +150,8 @@ static void reap(struct mio_process *p)
 {
     int status = 0;
     pthread_mutex_lock(&p->mu);
-    /* Whatever the plugin left in its process group goes with it, while the number is still ours. */
+    /* Whatever the plugin left in its process group goes with it, while the number is still ours.
+     */
     kill(-p->pid, SIGKILL);
     while (waitpid(p->pid, &status, 0) < 0 && errno == EINTR)
         ;

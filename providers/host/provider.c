@@ -1,5 +1,5 @@
-/* providers/host/provider.c: one provider instance: its child, started when first needed and again after a crash,
- * its settings, and the turns that callers take. */
+/* providers/host/provider.c: one provider instance: its child, started when first needed and again
+ * after a crash, its settings, and the turns that callers take. */
 #include "providers/host/provider.h"
 
 #include <errno.h>
@@ -48,6 +48,15 @@ enum mio_code mio_provider_open(struct mio_arena *a, const struct mio_provider_o
     return MIO_OK;
 }
 
+/* Settings hold credentials. */
+static void forget_config(struct mio_provider *p)
+{
+    if (p->config)
+        explicit_bzero(p->config, strlen(p->config));
+    free(p->config);
+    p->config = NULL;
+}
+
 void mio_provider_close(struct mio_provider *p)
 {
     if (!p)
@@ -56,7 +65,7 @@ void mio_provider_close(struct mio_provider *p)
         mio_link_close(p->link, mio_now_ms() + CLOSE_MS);
         mio_link_unref(p->link);
     }
-    free(p->config);
+    forget_config(p);
     pthread_cond_destroy(&p->turn);
     pthread_mutex_destroy(&p->log_mu);
     pthread_mutex_destroy(&p->link_mu);
@@ -129,8 +138,10 @@ static enum mio_code ensure_link(struct mio_provider *p, struct mio_err *err)
     if (p->link)
         return MIO_OK;
     if (p->crashes >= MIO_CRASHES_IN_A_ROW) {
-        mio_fail(err, MIO_PROVIDER, "provider \"%.*s\": the plugin failed %u times in a row and is "
-                                    "not started again", MIO_FMT(p->o.instance), p->crashes);
+        mio_fail(err, MIO_PROVIDER,
+                 "provider \"%.*s\": the plugin failed %u times in a row and is "
+                 "not started again",
+                 MIO_FMT(p->o.instance), p->crashes);
         return mio_err_cause(err, "plugin %s", p->path);
     }
     struct mio_link_opts lo = {.instance = p->o.instance,
@@ -212,7 +223,7 @@ enum mio_code mio_provider_configure(struct mio_provider *p, struct mio_value co
             mio_link_close(p->link, mio_now_ms() + CLOSE_MS);
             set_link(p, NULL);
         }
-        free(p->config);
+        forget_config(p);
         p->config = mio_strdup(text.p);
         p->lineage = mio_arena_str(&p->arena, lineage);
     }
@@ -278,9 +289,10 @@ static enum mio_code ensure_ready(struct mio_provider *p, uint8_t verb, struct m
     return send_config(p, err);
 }
 
-enum mio_code mio_provider_begin(struct mio_provider *p, uint8_t verb, const struct mio_msg *payload,
-                                 struct mio_call_opts *o, bool wait, struct mio_link **link,
-                                 struct mio_lane **call, struct mio_err *err)
+enum mio_code mio_provider_begin(struct mio_provider *p, uint8_t verb,
+                                 const struct mio_msg *payload, struct mio_call_opts *o, bool wait,
+                                 struct mio_link **link, struct mio_lane **call,
+                                 struct mio_err *err)
 {
     bool taken = false;
     *link = NULL;
@@ -356,10 +368,12 @@ bool mio_provider_again(struct mio_provider *p, const struct mio_err *err, unsig
     for (unsigned i = 1; i < attempt && cap < JITTER_CAP_MS; i++)
         cap *= 2;
     int64_t now = mio_now_ms();
-    int64_t until = now + err->retry_after_ms + random_up_to(cap < JITTER_CAP_MS ? cap : JITTER_CAP_MS);
+    int64_t until =
+        now + err->retry_after_ms + random_up_to(cap < JITTER_CAP_MS ? cap : JITTER_CAP_MS);
     if (until >= o->deadline_ms)
         return false;
-    if (err->retry_after_ms > 0) /* everybody rests: what is asked of one call is meant for the account */
+    if (err->retry_after_ms >
+        0) /* everybody rests: what is asked of one call is meant for the account */
         __atomic_store_n(&p->not_before, now + err->retry_after_ms, __ATOMIC_RELAXED);
     while (now < until) {
         mio_sleep_ms(until - now < SLICE_MS ? until - now : SLICE_MS);

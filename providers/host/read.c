@@ -1,8 +1,8 @@
 /* providers/host/read.c: reading many objects at once.
  *
- * The items are cut into batches of what the plugin takes. A thread of the job encodes and sends them, several
- * on their way at once when the plugin is concurrent, and puts the answers aside as they came: an unchanged
- * object costs one byte. The collecting thread decodes them in order. */
+ * The items are cut into batches of what the plugin takes. A thread of the job encodes and sends
+ * them, several on their way at once when the plugin is concurrent, and puts the answers aside as
+ * they came: an unchanged object costs one byte. The collecting thread decodes them in order. */
 #include "providers/host/provider.h"
 #include "providers/sdk/clock.h"
 
@@ -109,9 +109,7 @@ static size_t send_batch(struct mio_read_job *job, size_t i, size_t oldest,
 {
     struct batch *b = &job->batches[i];
     for (;;) {
-        b->o = job->o;
-        b->o.on_handle = NULL;
-        b->o.on_progress = NULL;
+        b->o = mio_call_opts_full(&job->o); /* without a deadline each batch has a minute */
         mio_provider_begin(job->p, MIO_VERB_READ, args, &b->o, oldest == i, &b->link, &b->call,
                            &b->err);
         if (b->err.code)
@@ -150,8 +148,12 @@ static void *run_thread(void *arg)
 static void prepare(struct mio_read_job *job, struct mio_provider *p,
                     const struct mio_read_item *items, size_t n, const struct mio_call_opts *o)
 {
-    *job = (struct mio_read_job){
-        .p = p, .items = items, .n = n, .o = mio_call_opts_full(o), .cancels = mio_provider_cancels(p)};
+    *job =
+        (struct mio_read_job){.p = p, .items = items, .n = n, .cancels = mio_provider_cancels(p)};
+    if (o)
+        job->o = *o;
+    job->o.on_handle = NULL;
+    job->o.on_progress = NULL;
     pthread_mutex_init(&job->mu, NULL);
     pthread_cond_init(&job->ready, NULL);
     const struct mio_schema *schema;
@@ -183,9 +185,10 @@ struct collect {
     void *arg;
     struct mio_arena arena; /* of the object being handed out */
     struct batch *b;
-    struct place *places; /* room for the largest batch */
-    const uint8_t **at;   /* the same */
-    size_t *which;        /* items of the batch to be read again */
+    struct mio_call_opts o; /* for reading again */
+    struct place *places;   /* room for the largest batch */
+    const uint8_t **at;     /* the same */
+    size_t *which;          /* items of the batch to be read again */
     struct kept *kept;
 };
 
@@ -207,7 +210,8 @@ static enum mio_code place_answer(struct collect *c, const struct mio_answer *an
     return MIO_OK;
 }
 
-/* Reads some items of the batch here and now, in halves when the answer is too large for one message. */
+/* Reads some items of the batch here and now, in halves when the answer is too large for one
+ * message. */
 static enum mio_code read_now(struct collect *c, const size_t *which, size_t n, unsigned attempt,
                               struct mio_err *err)
 {
@@ -217,10 +221,8 @@ static enum mio_code read_now(struct collect *c, const size_t *which, size_t n, 
         items[i] = job->items[c->b->first + which[i]];
     MIO_AUTO_OUT args = {0};
     encode(&args, items, n);
-    struct mio_call_opts o = job->o;
+    struct mio_call_opts o = c->o;
     o.attempt = attempt;
-    o.on_handle = NULL;
-    o.on_progress = NULL;
     struct mio_answer answer = {0};
     if (mio_provider_call(job->p, MIO_VERB_READ, &args, &o, &answer, err))
         return err->code;
@@ -258,6 +260,7 @@ static enum mio_code settle(struct collect *c, struct mio_err *err)
     struct batch *b = c->b;
     struct mio_err why = b->err;
     size_t n = b->n;
+    c->o = mio_call_opts_full(&c->job->o);
     for (size_t i = 0; i < n; i++)
         c->which[i] = i;
     if (!why.code && b->answer.outcome == MIO_OUT_LARGE && n > 1) {
@@ -271,7 +274,7 @@ static enum mio_code settle(struct collect *c, struct mio_err *err)
         bool whole = why.code != MIO_OK;
         if (!whole && (n = find_transient(c, &why)) == 0)
             return MIO_OK;
-        if (!mio_provider_again(c->job->p, &why, attempt, &c->job->o, c->job->cancels)) {
+        if (!mio_provider_again(c->job->p, &why, attempt, &c->o, c->job->cancels)) {
             if (whole)
                 *err = why;
             return err->code;
@@ -285,9 +288,14 @@ static enum mio_code collect_batch(struct collect *c, struct mio_err *err)
 {
     if (settle(c, err))
         return err->code;
+    struct mio_object obj, plain = {0}; /* an object is large: the unchanged share one */
     for (size_t i = 0; i < c->b->n; i++) {
         const struct place *at = &c->places[i];
-        struct mio_object obj;
+        if (!at->at) {
+            plain.status = (enum mlops_status)at->status;
+            c->done(c->arg, c->b->first + i, &plain);
+            continue;
+        }
         struct mio_arena_mark mark = mio_arena_mark(&c->arena);
         if (!mio_answer_object(c->job->p, &c->arena, at->status, at->at, at->end, MIO_VERB_READ,
                                &obj, err))

@@ -66,8 +66,9 @@ static enum mio_code check_digest(int fd, const char *path, struct mio_str sha25
         return MIO_OK;
     mio_fail(err, MIO_PROVIDER, "plugin %s is not the one in the lock file", path);
     mio_err_cause(err, "SHA-256 is %s, recorded is %.*s", hex, MIO_FMT(sha256));
-    return mio_err_hint(err, "if you changed it on purpose, run `mlops-iac init -upgrade`; otherwise "
-                             "restore the plugin");
+    return mio_err_hint(err,
+                        "if you changed it on purpose, run `mlops-iac init -upgrade`; otherwise "
+                        "restore the plugin");
 }
 
 enum mio_code mio_plugin_open(const char *path, struct mio_str sha256, int *fd, struct mio_err *err)
@@ -82,7 +83,8 @@ enum mio_code mio_plugin_open(const char *path, struct mio_str sha256, int *fd, 
         if (why != ENOENT && why != ENOTDIR)
             return mio_fail_sys(err, why, "cannot open plugin %s", path);
         mio_fail(err, MIO_PROVIDER, "plugin %s does not exist", path);
-        return mio_err_hint(err, "run `mlops-iac init` to find the plugins and write the lock file");
+        return mio_err_hint(err,
+                            "run `mlops-iac init` to find the plugins and write the lock file");
     }
     struct stat st;
     if (fstat(f, &st) < 0)

@@ -1,15 +1,16 @@
 /* providers/host/wire.h: the messages between the host and a plugin's child process.
  *
- * Calls travel on lanes: stream sockets, each with one thread of the child at its end and at most one call in
- * flight, so that nothing stands between caller and plugin and nobody is woken but the two. The first lane is
- * descriptor 3 of the child; more are handed over on the control socket (4), which also carries cancels and
- * acknowledgements: a child whose threads are all busy still hears them.
- * A message is a head and a payload of numbers and counted, NUL-terminated strings in the byte order of the
- * machine: both ends are the same build. What comes from the child is never trusted. */
+ * Calls travel on lanes: stream sockets, each with one thread of the child at its end and at most
+ * one call in flight, so that nothing stands between caller and plugin and nobody is woken but the
+ * two. The first lane is descriptor 3 of the child; more are handed over on the control socket (4),
+ * which also carries cancels and acknowledgements: a child whose threads are all busy still hears
+ * them. A message is a head and a payload of numbers and counted, NUL-terminated strings in the
+ * byte order of the machine: both ends are the same build. What comes from the child is never
+ * trusted. */
 #pragma once
-#include <sys/uio.h>
 #include "providers/sdk/alloc.h"
 #include "providers/sdk/str.h"
+#include <sys/uio.h>
 
 enum { MIO_WIRE_MAX = 16 << 20, MIO_WIRE_FD = 3, MIO_WIRE_CTL_FD = 4, MIO_WIRE_LANES = 256 };
 
@@ -26,9 +27,19 @@ enum mio_wire_type {
     MIO_WIRE_CLOSE,     /* host: end in order */
 };
 enum mio_wire_verb {
-    MIO_VERB_CONFIGURE = 1, MIO_VERB_VALIDATE, MIO_VERB_PLAN, MIO_VERB_READ, MIO_VERB_CREATE,
-    MIO_VERB_UPDATE, MIO_VERB_REMOVE, MIO_VERB_IMPORT, MIO_VERB_LIST, MIO_VERB_LOOKUP,
-    MIO_VERB_PREFLIGHT, MIO_VERB_DATA, MIO_VERB_FUNCTION,
+    MIO_VERB_CONFIGURE = 1,
+    MIO_VERB_VALIDATE,
+    MIO_VERB_PLAN,
+    MIO_VERB_READ,
+    MIO_VERB_CREATE,
+    MIO_VERB_UPDATE,
+    MIO_VERB_REMOVE,
+    MIO_VERB_IMPORT,
+    MIO_VERB_LIST,
+    MIO_VERB_LOOKUP,
+    MIO_VERB_PREFLIGHT,
+    MIO_VERB_DATA,
+    MIO_VERB_FUNCTION,
     MIO_VERB_COUNT,
 };
 enum mio_wire_outcome {
@@ -92,8 +103,8 @@ const void *mio_in_raw(struct mio_in *in, size_t n); /* NULL when bad */
 struct mio_str mio_in_str(struct mio_in *in);
 const char *mio_in_z(struct mio_in *in);
 
-/* Sends one message as a whole; the caller holds the lock of the descriptor. len of the head is filled in from
- * the parts. Returns 0 or an errno. */
+/* Sends one message as a whole; the caller holds the lock of the descriptor. len of the head is
+ * filled in from the parts. Returns 0 or an errno. */
 int mio_wire_send(int fd, struct mio_wire_head head, const struct iovec *parts, size_t n);
 
 /* A message without payload, and a descriptor with it unless fd is -1. */
@@ -108,8 +119,8 @@ struct mio_rx {
     size_t start, end, room;
 };
 void mio_rx_free(struct mio_rx *rx);
-/* The next whole message in the buffer; its payload is good until the next fill. 1: one was taken; 0: fill first;
- * -1: garbage (too long, unknown type). */
+/* The next whole message in the buffer; its payload is good until the next fill. 1: one was taken;
+ * 0: fill first; -1: garbage (too long, unknown type). */
 int mio_rx_next(struct mio_rx *rx, struct mio_wire_head *head, struct mio_in *payload);
 /* recv() with `flags`. Bytes got, 0 at the end of the stream, -errno. */
 ptrdiff_t mio_rx_fill(struct mio_rx *rx, int flags);

@@ -4,7 +4,8 @@
 enum mio_code mio_plugin_json(struct mio_arena *a, const char *text, struct mio_value *out,
                               struct mio_err *err)
 {
-    /* What the engine sends is as large as the plan; its own budgets were kept when it read the template. */
+    /* What the engine sends is as large as the plan; its own budgets were kept when it read the
+     * template. */
     static const struct mio_json_limits ours = {.depth = 128, .nodes = SIZE_MAX};
     if (text)
         return mio_json_read(a, mio_str_z(text), &ours, out, err);
@@ -76,17 +77,17 @@ int mio_plugin_emit(struct mio_arena *a, const struct mlops_call *c, size_t inde
 
 void mio_plugin_emit_status(const struct mlops_call *c, size_t index, enum mlops_status status)
 {
-    c->emit(c, index, &(struct mlops_object){.size = sizeof(struct mlops_object),
-                                             .status = (int32_t)status});
+    c->emit(c, index,
+            &(struct mlops_object){.size = sizeof(struct mlops_object), .status = (int32_t)status});
 }
 
 void mio_plugin_emit_error(const struct mlops_call *c, size_t index, const struct mio_err *err)
 {
     char text[800];
     struct mlops_error e = error_of(err, text);
-    c->emit(c, index, &(struct mlops_object){.size = sizeof(struct mlops_object),
-                                             .status = MLOPS_ERROR,
-                                             .error = &e});
+    c->emit(c, index,
+            &(struct mlops_object){
+                .size = sizeof(struct mlops_object), .status = MLOPS_ERROR, .error = &e});
 }
 
 int mio_plugin_answer(const struct mlops_call *c, struct mio_value v)

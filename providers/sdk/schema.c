@@ -1,4 +1,5 @@
-/* providers/sdk/schema.c: see schema.h. The tables of a plugin become JSON here, and JSON becomes tables again.
+/* providers/sdk/schema.c: see schema.h. The tables of a plugin become JSON here, and JSON becomes
+ * tables again.
  *
  * In: static C tables whose structs may be older or newer than ours; JSON of an untrusted child. */
 #include "providers/sdk/schema.h"
@@ -50,8 +51,8 @@ static void put_field(struct mio_buf *b, const struct mlops_field *f, int depth)
     mio_buf_char(b, '}');
 }
 
-/* Tables are stepped through by the size that their first entry declares: a plugin built against another minor
- * version has other sizes than we. */
+/* Tables are stepped through by the size that their first entry declares: a plugin built against
+ * another minor version has other sizes than we. */
 static void put_fields(struct mio_buf *b, const char *key, const struct mlops_field *f, int depth)
 {
     if (!f || depth < 0)
@@ -243,7 +244,7 @@ static enum mio_code read_kind(struct mio_arena *a, struct mio_value v, struct m
     *k = (struct mio_kind){.name = mio_get_str(v, "name"),
                            .doc = mio_get_str(v, "doc"),
                            .flags = get_u32(v, "flags"),
-                           .create_class = (enum mlops_create_class)class,
+                           .create_class = (enum mlops_create_class) class,
                            .settle_ms = get_u32(v, "settle_ms"),
                            .create_timeout_s = get_u32(v, "create_timeout_s"),
                            .update_timeout_s = get_u32(v, "update_timeout_s"),

@@ -25,7 +25,8 @@ static enum mio_code answer_item(struct mlops_instance *p, struct mio_arena *a,
     if (found && !item->full && version_of(item->fingerprint) == version) {
         plain.status = MLOPS_UNCHANGED;
         found = false;
-    } else if (found && sim_cloud_get(p->cloud, a, sim_id_number(item->id), true, &row, &found, err)) {
+    } else if (found &&
+               sim_cloud_get(p->cloud, a, sim_id_number(item->id), true, &row, &found, err)) {
         return err->code;
     }
     if (found && strcmp(item->kind, row.kind.p) == 0)
@@ -118,7 +119,8 @@ static int data_read(struct mlops_instance *p, const struct mlops_call *c,
     struct mio_value query;
     struct sim_row row;
     bool found = false;
-    if (mio_plugin_json(arena, a->query, &query, &err) || sim_cloud_called(p->cloud, "data", 1, &err))
+    if (mio_plugin_json(arena, a->query, &query, &err) ||
+        sim_cloud_called(p->cloud, "data", 1, &err))
         return mio_plugin_fail(c, &err);
     struct mio_str id = mio_get_str(query, "id"), name = mio_get_str(query, "name");
     if (id.n == 0 && name.n == 0)
@@ -153,8 +155,8 @@ static int list(struct mlops_instance *p, const struct mlops_call *c,
         struct mio_str id = sim_id(arena, rows[i].id);
         struct mio_pair *pairs = MIO_NEW_N(arena, struct mio_pair, 2);
         pairs[0] = (struct mio_pair){MIO_STR("id"), mio_string(id)};
-        pairs[1] = (struct mio_pair){MIO_STR("name"),
-                                     mio_string(rows[i].name.n > 0 ? rows[i].name : id)};
+        pairs[1] =
+            (struct mio_pair){MIO_STR("name"), mio_string(rows[i].name.n > 0 ? rows[i].name : id)};
         items[i] = mio_map(pairs, 2);
     }
     return mio_plugin_answer(c, mio_list(items, n));
@@ -217,14 +219,14 @@ static int validate(struct mlops_instance *p, const struct mlops_call *c,
 }
 
 /* Every question gets an arena of its own. */
-#define WITH_ARENA(name, args_type, fn)                                                            \
-    int name(struct mlops_instance *p, const struct mlops_call *c, const struct args_type *a)      \
-    {                                                                                              \
-        struct mio_arena arena;                                                                    \
-        mio_arena_init(&arena);                                                                    \
-        int status = fn(p, c, a, &arena);                                                          \
-        mio_arena_free(&arena);                                                                    \
-        return status;                                                                             \
+#define WITH_ARENA(name, args_type, fn)                                                       \
+    int name(struct mlops_instance *p, const struct mlops_call *c, const struct args_type *a) \
+    {                                                                                         \
+        struct mio_arena arena;                                                               \
+        mio_arena_init(&arena);                                                               \
+        int status = fn(p, c, a, &arena);                                                     \
+        mio_arena_free(&arena);                                                               \
+        return status;                                                                        \
     }
 WITH_ARENA(sim_import, mlops_import_args, import)
 WITH_ARENA(sim_lookup, mlops_lookup_args, lookup)

@@ -1,7 +1,8 @@
 /* providers/sim/cloud.c: see cloud.h.
  *
- * One connection behind a lock: writers of one SQLite file take turns anyway. Changes that come while another is being
- * committed wait together and share the next transaction, as ten workers at once are the everyday case. */
+ * One connection behind a lock: writers of one SQLite file take turns anyway. Changes that come
+ * while another is being committed wait together and share the next transaction, as ten workers at
+ * once are the everyday case. */
 #include "providers/sim/cloud.h"
 
 #include <pthread.h>
@@ -22,21 +23,40 @@ static const char setup_sql[] =
     "CREATE UNIQUE INDEX IF NOT EXISTS things_key ON things(key) WHERE key IS NOT NULL;"
     "CREATE INDEX IF NOT EXISTS things_marker ON things(marker) WHERE marker IS NOT NULL;"
     "CREATE TABLE IF NOT EXISTS ops(n INTEGER PRIMARY KEY, op TEXT NOT NULL, id INTEGER, key TEXT);"
-    "CREATE TABLE IF NOT EXISTS calls(op TEXT PRIMARY KEY, n INTEGER NOT NULL, items INTEGER NOT NULL)"
+    "CREATE TABLE IF NOT EXISTS calls(op TEXT PRIMARY KEY, n INTEGER NOT NULL, items INTEGER NOT "
+    "NULL)"
     " WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS fired(rule TEXT PRIMARY KEY, n INTEGER NOT NULL) WITHOUT ROWID;";
 
 #define COLUMNS "id, version, commit_at, visible_at, kind, name, coalesce(key, marker), inputs"
 enum sql {
-    BEGIN, COMMIT, ROLLBACK, INSERT, BY_ID, BY_KEY, BY_NAME, UPDATE, DELETE, VERSION, RANGE, LIST,
-    LIST_KEY, COUNT, OP, OP_NEW, CALL, FIRE, NSQL,
+    BEGIN,
+    COMMIT,
+    ROLLBACK,
+    INSERT,
+    BY_ID,
+    BY_KEY,
+    BY_NAME,
+    UPDATE,
+    DELETE,
+    VERSION,
+    RANGE,
+    LIST,
+    LIST_KEY,
+    COUNT,
+    OP,
+    OP_NEW,
+    CALL,
+    FIRE,
+    NSQL,
 };
 static const char *const texts[NSQL] = {
     [BEGIN] = "BEGIN IMMEDIATE",
     [COMMIT] = "COMMIT",
     [ROLLBACK] = "ROLLBACK",
-    [INSERT] = "INSERT INTO things(kind, name, key, marker, version, commit_at, visible_at, inputs, id)"
-               " VALUES(?, ?, ?, ?, 1, ?, ?, ?, ?)",
+    [INSERT] =
+        "INSERT INTO things(kind, name, key, marker, version, commit_at, visible_at, inputs, id)"
+        " VALUES(?, ?, ?, ?, 1, ?, ?, ?, ?)",
     [BY_ID] = "SELECT " COLUMNS " FROM things WHERE id = ?",
     [BY_KEY] = "SELECT " COLUMNS " FROM things WHERE key = ?",
     [BY_NAME] = "SELECT " COLUMNS " FROM things WHERE kind = ? AND name = ?",
@@ -49,7 +69,8 @@ static const char *const texts[NSQL] = {
                  " AND (marker = ?3 OR key = ?3) ORDER BY id",
     [COUNT] = "SELECT count(*) FROM things",
     [OP] = "INSERT INTO ops(op, id, key) VALUES(?, ?, ?)",
-    [OP_NEW] = "INSERT INTO ops(op, id, key) VALUES('create', (SELECT coalesce(max(n), 0) + 1 FROM ops), ?)",
+    [OP_NEW] = "INSERT INTO ops(op, id, key) VALUES('create', (SELECT coalesce(max(n), 0) + 1 FROM "
+               "ops), ?)",
     [CALL] = "INSERT INTO calls(op, n, items) VALUES(?1, 1, ?2)"
              " ON CONFLICT(op) DO UPDATE SET n = n + 1, items = items + ?2",
     [FIRE] = "INSERT INTO fired(rule, n) VALUES(?1, 1)"
@@ -60,7 +81,8 @@ static const char *const texts[NSQL] = {
 struct change {
     struct change *next;
     pthread_cond_t wake;
-    bool (*run)(struct sim_cloud *c, struct change *ch); /* inside a transaction; false: it failed */
+    bool (*run)(struct sim_cloud *c,
+                struct change *ch); /* inside a transaction; false: it failed */
     struct mio_arena *a;
     const struct sim_row *in;
     struct sim_row out;
@@ -113,7 +135,8 @@ enum mio_code sim_cloud_open(const char *path, struct sim_cloud **out, struct mi
     for (int i = 0; i < NSQL && !bad; i++)
         bad = sqlite3_prepare_v3(c->db, texts[i], -1, SQLITE_PREPARE_PERSISTENT, &c->st[i], NULL);
     if (bad) {
-        mio_fail(err, MIO_IO, "cannot open the simulated cloud %s: %s", path, sqlite3_errmsg(c->db));
+        mio_fail(err, MIO_IO, "cannot open the simulated cloud %s: %s", path,
+                 sqlite3_errmsg(c->db));
         sim_cloud_close(c);
         return mio_err_hint(err, "the folder of `path` must exist and be writable");
     }
@@ -259,7 +282,8 @@ static void commit_all(struct sim_cloud *c, struct change *all)
         ch->ran = ch->run(c, ch);
         if (!ch->ran)
             broken(c, &ch->err);
-        ok = ch->ran || !sqlite3_get_autocommit(c->db); /* a failure may have ended the transaction */
+        ok = ch->ran ||
+             !sqlite3_get_autocommit(c->db); /* a failure may have ended the transaction */
     }
     end(c, ok, &err);
     pthread_mutex_unlock(&c->mu);
@@ -268,7 +292,8 @@ static void commit_all(struct sim_cloud *c, struct change *all)
             ch->err = err;
 }
 
-/* Takes what waits, commits it, wakes those who wanted it, and one more to go on with what has come since. */
+/* Takes what waits, commits it, wakes those who wanted it, and one more to go on with what has come
+ * since. */
 static void lead(struct sim_cloud *c)
 {
     struct change *all = c->first;

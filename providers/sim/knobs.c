@@ -12,7 +12,7 @@ static const struct {
 static const struct {
     const char *word;
     enum mio_code code;
-} code_words[] = {{"template", MIO_TEMPLATE}, {"reality", MIO_REALITY},   {"auth", MIO_AUTH},
+} code_words[] = {{"template", MIO_TEMPLATE},   {"reality", MIO_REALITY},   {"auth", MIO_AUTH},
                   {"transient", MIO_TRANSIENT}, {"provider", MIO_PROVIDER}, {"io", MIO_IO}};
 
 static enum sim_garbage garbage_of(struct mio_str word)

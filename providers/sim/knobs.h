@@ -1,4 +1,5 @@
-/* providers/sim/knobs.h: how the simulated cloud misbehaves: what the settings ask for, decided per call. */
+/* providers/sim/knobs.h: how the simulated cloud misbehaves: what the settings ask for, decided per
+ * call. */
 #pragma once
 #include "providers/sdk/plugin.h"
 #include "providers/sim/cloud.h"
@@ -13,13 +14,19 @@ enum sim_fault {
     SIM_GARBAGE,
 };
 enum sim_garbage {
-    SIM_G_NONE, SIM_G_INDEX, SIM_G_DOUBLE, SIM_G_JSON, SIM_G_HUGE, SIM_G_MISSING, SIM_G_STATUS,
+    SIM_G_NONE,
+    SIM_G_INDEX,
+    SIM_G_DOUBLE,
+    SIM_G_JSON,
+    SIM_G_HUGE,
+    SIM_G_MISSING,
+    SIM_G_STATUS,
 };
 
 struct sim_rule {
     enum sim_fault fault;
     enum sim_garbage garbage;
-    enum mio_code code; /* SIM_FAIL */
+    enum mio_code code;  /* SIM_FAIL */
     struct mio_str op;   /* "" : every one that changes something */
     struct mio_str name; /* name or address of the thing; "": every thing */
     int64_t times;       /* 0: always */
@@ -42,5 +49,6 @@ enum mio_code sim_knobs_read(struct mio_arena *a, struct mio_value config, struc
 struct sim_rule sim_knobs_decide(const struct sim_knobs *k, struct sim_cloud *cloud, const char *op,
                                  struct mio_str name, struct mio_str address,
                                  struct mio_str own_fail);
-/* The word of `fail`: "create", "crash-update", "hang-delete", "lost-create", "crash-after-create". False: no such. */
+/* The word of `fail`: "create", "crash-update", "hang-delete", "lost-create", "crash-after-create".
+ * False: no such. */
 bool sim_own_fail(struct mio_str word, enum sim_fault *fault, struct mio_str *op);

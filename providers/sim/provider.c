@@ -1,4 +1,5 @@
-/* providers/sim/provider.c: the plugin `sim`, a simulated cloud for tests, demonstrations and measurements.
+/* providers/sim/provider.c: the plugin `sim`, a simulated cloud for tests, demonstrations and
+ * measurements.
  *
  * Kinds: thing (create class B), and the same thing as thing_a, thing_c and thing_d. */
 #include "providers/sdk/alloc.h"
@@ -10,28 +11,34 @@
 static const struct mlops_field config_fields[] = {
     {FIELD, .flags = MLOPS_REQUIRED, .type = MLOPS_STRING, .name = "path",
      .doc = "The file of the cloud; made when it is missing. Relative to the template."},
-    {FIELD, .flags = MLOPS_OPTIONAL, .type = MLOPS_INTEGER, .name = "latency_ms", .unit = "milliseconds",
-     .minimum = "0", .doc = "How long each create, update and delete takes."},
-    {FIELD, .flags = MLOPS_OPTIONAL, .type = MLOPS_INTEGER, .name = "read_latency_ms", .unit = "milliseconds",
-     .minimum = "0", .doc = "How long each batched read takes."},
-    {FIELD, .flags = MLOPS_OPTIONAL, .type = MLOPS_INTEGER, .name = "lag_ms", .unit = "milliseconds",
-     .minimum = "0", .doc = "How long a created thing cannot be read yet."},
-    {FIELD, .flags = MLOPS_OPTIONAL, .type = MLOPS_INTEGER, .name = "late_commit_ms", .unit = "milliseconds",
-     .minimum = "0", .doc = "Every create loses its reply and takes effect so much later."},
+    {FIELD, .flags = MLOPS_OPTIONAL, .type = MLOPS_INTEGER, .name = "latency_ms",
+     .unit = "milliseconds", .minimum = "0",
+     .doc = "How long each create, update and delete takes."},
+    {FIELD, .flags = MLOPS_OPTIONAL, .type = MLOPS_INTEGER, .name = "read_latency_ms",
+     .unit = "milliseconds", .minimum = "0", .doc = "How long each batched read takes."},
+    {FIELD, .flags = MLOPS_OPTIONAL, .type = MLOPS_INTEGER, .name = "lag_ms",
+     .unit = "milliseconds", .minimum = "0", .doc = "How long a created thing cannot be read yet."},
+    {FIELD, .flags = MLOPS_OPTIONAL, .type = MLOPS_INTEGER, .name = "late_commit_ms",
+     .unit = "milliseconds", .minimum = "0",
+     .doc = "Every create loses its reply and takes effect so much later."},
     {FIELD, .flags = MLOPS_OPTIONAL, .type = MLOPS_INTEGER, .name = "quota", .minimum = "0",
      .doc = "How many things there may be; checked before the first write of a plan."},
     {FIELD, .flags = MLOPS_OPTIONAL, .type = MLOPS_ANY, .name = "fail",
-     .doc = "Share of changes that fail (0 to 1), or a list of {op, name, code, times, retry_after_ms}; "
+     .doc = "Share of changes that fail (0 to 1), or a list of {op, name, code, times, "
+            "retry_after_ms}; "
             "code: template, reality, auth, transient, provider, io, lost."},
     {FIELD, .flags = MLOPS_OPTIONAL, .type = MLOPS_ANY, .name = "crash",
-     .doc = "The plugin dies: \"create\", \"create:NAME\", \"create@after\", or a list of {op, name, when, times}."},
+     .doc = "The plugin dies: \"create\", \"create:NAME\", \"create@after\", or a list of {op, "
+            "name, when, times}."},
     {FIELD, .flags = MLOPS_OPTIONAL, .type = MLOPS_ANY, .name = "hang",
-     .doc = "The plugin never returns: \"create\", \"create:NAME\", or a list of {op, name, times}."},
+     .doc =
+         "The plugin never returns: \"create\", \"create:NAME\", or a list of {op, name, times}."},
     {FIELD, .flags = MLOPS_OPTIONAL, .type = MLOPS_ANY, .name = "garbage",
-     .doc = "The plugin breaks its contract: index, double, json, huge, missing, status, OP:MODE, or a list of "
+     .doc = "The plugin breaks its contract: index, double, json, huge, missing, status, OP:MODE, "
+            "or a list of "
             "{op, name, mode, times}."},
-    {FIELD, .flags = MLOPS_OPTIONAL, .type = MLOPS_STRING, .name = "create_class", .allowed = "A|B|C|D",
-     .doc = "How every kind behaves in truth, whatever it declares."},
+    {FIELD, .flags = MLOPS_OPTIONAL, .type = MLOPS_STRING, .name = "create_class",
+     .allowed = "A|B|C|D", .doc = "How every kind behaves in truth, whatever it declares."},
     {0},
 };
 
@@ -44,20 +51,24 @@ static const struct mlops_field thing_fields[] = {
     {FIELD, .flags = MLOPS_OPTIONAL | MLOPS_CREATE_ONLY, .type = MLOPS_ANY, .name = "triggers",
      .doc = "A change replaces the thing."},
     {FIELD, .flags = MLOPS_OPTIONAL, .type = MLOPS_STRING, .name = "fail",
-     .doc = "What goes wrong with this thing: create, update or delete, also after crash-, crash-after-, hang- or "
+     .doc = "What goes wrong with this thing: create, update or delete, also after crash-, "
+            "crash-after-, hang- or "
             "lost-."},
     {FIELD, .flags = MLOPS_OPTIONAL | MLOPS_SENSITIVE, .type = MLOPS_STRING, .name = "secret",
      .doc = "A value that is shown nowhere."},
-    {FIELD, .flags = MLOPS_COMPUTED, .type = MLOPS_STRING, .name = "id", .doc = "Given by the cloud."},
+    {FIELD, .flags = MLOPS_COMPUTED, .type = MLOPS_STRING, .name = "id",
+     .doc = "Given by the cloud."},
     {FIELD, .flags = MLOPS_COMPUTED | MLOPS_VOLATILE, .type = MLOPS_ANY, .name = "output",
      .doc = "A copy of inputs, known after the change."},
     {0},
 };
 
-#define KIND(kind, class, settle)                                                                  \
-    {.size = sizeof(struct mlops_kind), .flags = MLOPS_KIND_DATA, .name = (kind),                  \
-     .doc = "A thing in the simulated cloud.", .create_class = (class), .settle_ms = (settle),     \
-     .fields = thing_fields, .schema_version = 1}
+#define KIND(kind, class, settle)                                                                 \
+    {                                                                                             \
+        .size = sizeof(struct mlops_kind), .flags = MLOPS_KIND_DATA, .name = (kind),              \
+        .doc = "A thing in the simulated cloud.", .create_class = (class), .settle_ms = (settle), \
+        .fields = thing_fields, .schema_version = 1                                               \
+    }
 
 static const struct mlops_kind kinds[] = {
     KIND("thing", MLOPS_CREATE_B, 0),

@@ -60,13 +60,13 @@ int sim_emit(struct mio_arena *a, const struct mlops_call *c, size_t index,
     struct mio_str attributes = sim_attributes(a, row, &err);
     if (err.code)
         return mio_plugin_fail(c, &err);
-    struct mlops_object o = {
-        .size = sizeof o,
-        .status = garbage == SIM_G_STATUS ? 77 : MLOPS_OK,
-        .id = sim_id(a, row->id).p,
-        .fingerprint = mio_arena_printf(a, "v%lld", (long long)row->version).p,
-        .attributes = garbage == SIM_G_JSON ? "{\"id\": nonsense" : attributes.p,
-        .attributes_len = garbage == SIM_G_JSON ? 0 : attributes.n};
+    struct mlops_object o = {.size = sizeof o,
+                             .status = garbage == SIM_G_STATUS ? 77 : MLOPS_OK,
+                             .id = sim_id(a, row->id).p,
+                             .fingerprint = mio_arena_printf(a, "v%lld", (long long)row->version).p,
+                             .attributes =
+                                 garbage == SIM_G_JSON ? "{\"id\": nonsense" : attributes.p,
+                             .attributes_len = garbage == SIM_G_JSON ? 0 : attributes.n};
     MIO_AUTO_FREE char *huge = NULL;
     if (garbage == SIM_G_HUGE) {
         o.attributes_len = 20 << 20;

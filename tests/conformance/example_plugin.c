@@ -1,4 +1,5 @@
-/* A complete provider plugin: notes, kept as files in a folder. Create class A: the name is the client's choice. */
+/* A complete provider plugin: notes, kept as files in a folder. Create class A: the name is the
+ * client's choice. */
 #include <errno.h>
 #include <unistd.h>
 
@@ -34,7 +35,8 @@ static enum mio_code load(struct mio_arena *a, const struct mlops_instance *p, c
     return mio_json_read(a, text, NULL, note, err);
 }
 
-/* What the engine sees of a note. The fingerprint is a digest of the text: a changed file never passes for unchanged. */
+/* What the engine sees of a note. The fingerprint is a digest of the text: a changed file never
+ * passes for unchanged. */
 static int emit(struct mio_arena *a, const struct mlops_call *c, size_t index, const char *id,
                 struct mio_value note)
 {
@@ -62,7 +64,8 @@ static struct mio_str file_text(struct mio_arena *a, struct mio_str key, struct 
     return mio_arena_str(a, mio_buf_view(&b));
 }
 
-/* Written aside, then linked under its name: a name is taken whole or not at all, whenever we are killed. */
+/* Written aside, then linked under its name: a name is taken whole or not at all, whenever we are
+ * killed. */
 static enum mio_code add(struct mio_arena *a, const struct mlops_instance *p, const char *name,
                          const char *key, struct mio_value *note, struct mio_err *err)
 {
@@ -84,7 +87,8 @@ static enum mio_code add(struct mio_arena *a, const struct mlops_instance *p, co
     return MIO_OK;
 }
 
-static int create(struct mlops_instance *p, const struct mlops_call *c, const struct mlops_change_args *a)
+static int create(struct mlops_instance *p, const struct mlops_call *c,
+                  const struct mlops_change_args *a)
 {
     struct mio_arena arena;
     struct mio_err err = {0};
@@ -102,7 +106,8 @@ static int create(struct mlops_instance *p, const struct mlops_call *c, const st
     return status;
 }
 
-static int update(struct mlops_instance *p, const struct mlops_call *c, const struct mlops_change_args *a)
+static int update(struct mlops_instance *p, const struct mlops_call *c,
+                  const struct mlops_change_args *a)
 {
     struct mio_arena arena;
     struct mio_err err = {0};
@@ -110,10 +115,11 @@ static int update(struct mlops_instance *p, const struct mlops_call *c, const st
     bool found = false;
     int status = MLOPS_OK;
     mio_arena_init(&arena);
-    if (!mio_plugin_json(&arena, a->inputs, &inputs, &err) && !load(&arena, p, a->id, &old, &found, &err) &&
-        found)
+    if (!mio_plugin_json(&arena, a->inputs, &inputs, &err) &&
+        !load(&arena, p, a->id, &old, &found, &err) && found)
         mio_fs_replace(path_of(&arena, p, a->id).p,
-                       file_text(&arena, mio_get_str(old, "key"), mio_get_str(inputs, "text")), 0600, &err);
+                       file_text(&arena, mio_get_str(old, "key"), mio_get_str(inputs, "text")),
+                       0600, &err);
     if (err.code)
         status = mio_plugin_fail(c, &err);
     else if (found)
@@ -124,7 +130,8 @@ static int update(struct mlops_instance *p, const struct mlops_call *c, const st
     return status;
 }
 
-static int remove_note(struct mlops_instance *p, const struct mlops_call *c, const struct mlops_change_args *a)
+static int remove_note(struct mlops_instance *p, const struct mlops_call *c,
+                       const struct mlops_change_args *a)
 {
     struct mio_arena arena;
     struct mio_err err = {0};
@@ -136,7 +143,8 @@ static int remove_note(struct mlops_instance *p, const struct mlops_call *c, con
 }
 
 /* Exactly one answer an item. A fingerprint that still holds costs one byte on the wire. */
-static int read_many(struct mlops_instance *p, const struct mlops_call *c, const struct mlops_read_args *a)
+static int read_many(struct mlops_instance *p, const struct mlops_call *c,
+                     const struct mlops_read_args *a)
 {
     struct mio_arena arena;
     mio_arena_init(&arena);
@@ -171,7 +179,8 @@ static void close_notes(struct mlops_instance *p)
     free(p);
 }
 
-static int configure(const struct mlops_call *c, const struct mlops_configure_args *a, struct mlops_instance **out)
+static int configure(const struct mlops_call *c, const struct mlops_configure_args *a,
+                     struct mlops_instance **out)
 {
     struct mlops_instance *p = calloc(1, sizeof *p);
     struct mio_err err = {0};
@@ -193,20 +202,26 @@ static int configure(const struct mlops_call *c, const struct mlops_configure_ar
 
 #define FIELD .size = sizeof(struct mlops_field)
 static const struct mlops_field settings[] = {
-    {FIELD, .type = MLOPS_STRING, .name = "folder", .flags = MLOPS_REQUIRED, .doc = "Where the notes lie."},
+    {FIELD, .type = MLOPS_STRING, .name = "folder", .flags = MLOPS_REQUIRED,
+     .doc = "Where the notes lie."},
     {0},
 };
 static const struct mlops_field note_fields[] = {
     {FIELD, .type = MLOPS_STRING, .name = "name", .flags = MLOPS_REQUIRED | MLOPS_CREATE_ONLY,
      .pattern = "^[a-z0-9-]+$", .doc = "Name of the note."},
-    {FIELD, .type = MLOPS_STRING, .name = "text", .flags = MLOPS_OPTIONAL, .dflt = "\"\"", .doc = "What it says."},
-    {FIELD, .type = MLOPS_INTEGER, .name = "size", .flags = MLOPS_COMPUTED | MLOPS_VOLATILE, .unit = "bytes",
-     .doc = "Length of the text."},
+    {FIELD, .type = MLOPS_STRING, .name = "text", .flags = MLOPS_OPTIONAL, .dflt = "\"\"",
+     .doc = "What it says."},
+    {FIELD, .type = MLOPS_INTEGER, .name = "size", .flags = MLOPS_COMPUTED | MLOPS_VOLATILE,
+     .unit = "bytes", .doc = "Length of the text."},
     {0},
 };
 static const struct mlops_kind kinds[] = {
-    {.size = sizeof(struct mlops_kind), .name = "note", .doc = "A text in a file.",
-     .create_class = MLOPS_CREATE_A, .fields = note_fields, .schema_version = 1},
+    {.size = sizeof(struct mlops_kind),
+     .name = "note",
+     .doc = "A text in a file.",
+     .create_class = MLOPS_CREATE_A,
+     .fields = note_fields,
+     .schema_version = 1},
     {0},
 };
 static const struct mlops_provider provider = {

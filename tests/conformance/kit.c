@@ -54,13 +54,13 @@ struct mio_str kit_key(struct kit *k, unsigned number)
     return mio_arena_printf(&k->a, "kit%013lx%010u", k->run & 0xfffffffffffffUL, number);
 }
 
-enum mio_code kit_create(struct kit *k, struct mio_provider *p, struct mio_arena *a, unsigned number,
-                         struct mio_object *out, struct mio_err *err)
+enum mio_code kit_create(struct kit *k, struct mio_provider *p, struct mio_arena *a,
+                         unsigned number, struct mio_object *out, struct mio_err *err)
 {
-    struct mio_prov_change c = {.kind = k->kind->name,
-                                .address = mio_arena_printf(a, "%.*s.kit%u", MIO_FMT(k->kind->name),
-                                                            number),
-                                .inputs = kit_inputs(k, k->o->inputs, number)};
+    struct mio_prov_change c = {
+        .kind = k->kind->name,
+        .address = mio_arena_printf(a, "%.*s.kit%u", MIO_FMT(k->kind->name), number),
+        .inputs = kit_inputs(k, k->o->inputs, number)};
     struct mio_call_opts o = {.key = kit_key(k, number), .deadline_ms = mio_now_ms() + 60000};
     *out = (struct mio_object){0};
     return mio_provider_change(p, a, MIO_PROV_CREATE, &c, &o, out, err);
@@ -69,7 +69,9 @@ enum mio_code kit_create(struct kit *k, struct mio_provider *p, struct mio_arena
 void kit_delete(struct kit *k, const struct mio_object *obj)
 {
     struct mio_err err = {0};
-    struct mio_prov_change c = {.kind = k->kind->name, .address = MIO_STR("kit.delete"), .id = obj->id,
+    struct mio_prov_change c = {.kind = k->kind->name,
+                                .address = MIO_STR("kit.delete"),
+                                .id = obj->id,
                                 .prior = obj->attributes};
     struct mio_call_opts o = {.key = MIO_STR("kitdelete"), .deadline_ms = mio_now_ms() + 60000};
     mio_provider_change(k->p, &k->a, MIO_PROV_DELETE, &c, &o, NULL, &err);
@@ -87,7 +89,8 @@ int64_t kit_count(struct kit *k)
 
 enum mio_code kit_run(const struct kit_opts *o, struct kit_result *out, struct mio_err *err)
 {
-    struct kit k = {.o = o, .result = out,
+    struct kit k = {.o = o,
+                    .result = out,
                     .run = (unsigned long)mio_wall_s() * 1000 + (unsigned long)getpid() % 1000};
     *out = (struct kit_result){0};
     mio_arena_init(&k.a);

@@ -1,7 +1,8 @@
 /* tests/conformance/kit.h: does a provider plugin keep the contract of mlops_provider.h?
  *
- * In: a plugin, its settings, and an example of the kind to be tried. Out: one line a check. It makes and deletes real
- * objects, and kills the plugin in mid-call to prove what its create class claims. */
+ * In: a plugin, its settings, and an example of the kind to be tried. Out: one line a check. It
+ * makes and deletes real objects, and kills the plugin in mid-call to prove what its create class
+ * claims. */
 #pragma once
 #include "providers/host/host.h"
 
@@ -23,5 +24,6 @@ struct kit_result {
     unsigned held, broken;
 };
 
-/* Runs every check that fits the plugin's capabilities. Errors: what kept the kit from running at all. */
+/* Runs every check that fits the plugin's capabilities. Errors: what kept the kit from running at
+ * all. */
 enum mio_code kit_run(const struct kit_opts *o, struct kit_result *out, struct mio_err *err);

@@ -1,8 +1,9 @@
-/* tests/conformance/kit_class.c: what a plugin claims about creates whose reply is lost, proved by killing it.
+/* tests/conformance/kit_class.c: what a plugin claims about creates whose reply is lost, proved by
+ * killing it.
  *
- * Each round starts a create in a provider of its own, kills the child at some moment of the call, and settles the
- * matter as the engine would: by sending the key again (class A, B) or by looking it up (class C). Then there must be
- * exactly one object of that key, however the kill fell. */
+ * Each round starts a create in a provider of its own, kills the child at some moment of the call,
+ * and settles the matter as the engine would: by sending the key again (class A, B) or by looking
+ * it up (class C). Then there must be exactly one object of that key, however the kill fell. */
 #include <pthread.h>
 
 #include "providers/sdk/digest.h"
@@ -12,13 +13,16 @@ enum { KILLS = 20 };
 
 static const char *class_name(const struct kit *k)
 {
-    static const char *const names[] = {[MLOPS_CREATE_D] = "D", [MLOPS_CREATE_A] = "A",
-                                        [MLOPS_CREATE_B] = "B", [MLOPS_CREATE_C] = "C"};
+    static const char *const names[] = {[MLOPS_CREATE_D] = "D",
+                                        [MLOPS_CREATE_A] = "A",
+                                        [MLOPS_CREATE_B] = "B",
+                                        [MLOPS_CREATE_C] = "C"};
     return names[k->kind->create_class];
 }
 
 /* Objects that bear the key, as the plugin finds them. -1: it failed. */
-static int64_t look_up(struct kit *k, unsigned number, struct mio_object *first, struct mio_err *err)
+static int64_t look_up(struct kit *k, unsigned number, struct mio_object *first,
+                       struct mio_err *err)
 {
     struct mio_object *found = NULL;
     size_t n = 0;
@@ -85,7 +89,8 @@ static void *call(void *arg)
     mio_arena_init(&a);
     struct mio_err err = {0};
     struct mio_object obj;
-    struct mio_prov_change c = {.kind = v->k->kind->name, .address = MIO_STR("kit.victim"),
+    struct mio_prov_change c = {.kind = v->k->kind->name,
+                                .address = MIO_STR("kit.victim"),
                                 .inputs = kit_inputs(v->k, v->k->o->inputs, v->number)};
     struct mio_call_opts o = {.key = kit_key(v->k, v->number), .deadline_ms = mio_now_ms() + 60000};
     v->answered = mio_provider_change(v->p, &a, MIO_PROV_CREATE, &c, &o, &obj, &err) == MIO_OK;
@@ -116,7 +121,8 @@ static bool kill_one(struct kit *k, unsigned number, int64_t us, struct mio_err 
     return true;
 }
 
-/* Settles as the engine does; gives the one object. False: it is not exactly one, and `why` says what is. */
+/* Settles as the engine does; gives the one object. False: it is not exactly one, and `why` says
+ * what is. */
 static bool settle(struct kit *k, unsigned number, struct mio_object *out, char why[256])
 {
     struct mio_err err = {0};

@@ -25,15 +25,16 @@ static struct mio_object read_one(struct kit *k, struct mio_str id, struct mio_s
 {
     struct seen s = {.a = &k->a, .obj = {.status = MLOPS_ERROR}};
     struct mio_err err = {0};
-    struct mio_read_item item = {.kind = k->kind->name, .id = id, .fingerprint = fingerprint,
-                                 .full = full};
+    struct mio_read_item item = {
+        .kind = k->kind->name, .id = id, .fingerprint = fingerprint, .full = full};
     if (mio_provider_read(k->p, &item, 1, NULL, note, &s, &err))
         kit_check(k, false, "a read works", "%s", err.message);
     return s.obj;
 }
 
 /* Every input that was given comes back as it was given, unless its field says that it need not. */
-static bool echoes(struct kit *k, struct mio_value inputs, struct mio_value attributes, char why[256])
+static bool echoes(struct kit *k, struct mio_value inputs, struct mio_value attributes,
+                   char why[256])
 {
     for (uint32_t i = 0; i < inputs.n; i++) {
         struct mio_str name = inputs.pairs[i].key;
@@ -43,8 +44,8 @@ static bool echoes(struct kit *k, struct mio_value inputs, struct mio_value attr
             snprintf(why, 256, "the example has the field %.*s, the kind has not", MIO_FMT(name));
             return false;
         }
-        if (f->flags & (MLOPS_WRITE_ONLY | MLOPS_LATE | MLOPS_DURATION | MLOPS_FOLD_CASE |
-                        MLOPS_REFERENCE))
+        if (f->flags &
+            (MLOPS_WRITE_ONLY | MLOPS_LATE | MLOPS_DURATION | MLOPS_FOLD_CASE | MLOPS_REFERENCE))
             continue;
         if (!got || (f->type != MLOPS_OBJECT && !mio_equal(*got, inputs.pairs[i].value))) {
             snprintf(why, 256, "%.*s did not come back as it was sent", MIO_FMT(name));
@@ -84,8 +85,10 @@ static void absent(struct kit *k)
     mio_provider_read(k->p, items, n, NULL, note, &s, &err);
     kit_check(k, s.not_found == n, "a full batch of absent ids is not found", "%zu of %zu: %s",
               s.not_found, n, err.message);
-    struct mio_prov_change c = {.kind = k->kind->name, .address = MIO_STR("kit.absent"),
-                                .id = MIO_STR("no-such-object-at-all"), .prior = mio_map(NULL, 0)};
+    struct mio_prov_change c = {.kind = k->kind->name,
+                                .address = MIO_STR("kit.absent"),
+                                .id = MIO_STR("no-such-object-at-all"),
+                                .prior = mio_map(NULL, 0)};
     mio_err_clear(&err);
     mio_provider_change(k->p, &k->a, MIO_PROV_DELETE, &c, NULL, NULL, &err);
     kit_check(k, !err.code, "deleting what is gone is fine", "%s", err.message);
@@ -94,7 +97,8 @@ static void absent(struct kit *k)
 static void after_create(struct kit *k, const struct mio_object *made, struct mio_value inputs)
 {
     char why[256] = "";
-    kit_check(k, echoes(k, inputs, made->attributes, why), "create gives the inputs back", "%s", why);
+    kit_check(k, echoes(k, inputs, made->attributes, why), "create gives the inputs back", "%s",
+              why);
     struct mio_object got = read_one(k, made->id, made->fingerprint, true);
     kit_check(k, got.status == MLOPS_OK && mio_str_eq(got.id, made->id),
               "what was created can be read", "status %d", (int)got.status);
@@ -102,8 +106,8 @@ static void after_create(struct kit *k, const struct mio_object *made, struct mi
               "attributes differ");
     if (made->fingerprint.n > 0) {
         got = read_one(k, made->id, made->fingerprint, false);
-        kit_check(k, got.status == MLOPS_UNCHANGED, "its fingerprint reads as unchanged", "status %d",
-                  (int)got.status);
+        kit_check(k, got.status == MLOPS_UNCHANGED, "its fingerprint reads as unchanged",
+                  "status %d", (int)got.status);
     }
     struct mio_err err = {0};
     if (k->schema->caps & MLOPS_CAP_IMPORT) {
@@ -111,9 +115,11 @@ static void after_create(struct kit *k, const struct mio_object *made, struct mi
         kit_check(k, !err.code && got.status == MLOPS_OK && mio_str_eq(got.id, made->id),
                   "import by id gives the object", "status %d: %s", (int)got.status, err.message);
         mio_err_clear(&err);
-        mio_provider_import(k->p, &k->a, k->kind->name, MIO_STR("no-such-object"), NULL, &got, &err);
-        kit_check(k, !err.code && got.status == MLOPS_NOT_FOUND, "import of an absent id is not found",
-                  "status %d: %s", (int)got.status, err.message);
+        mio_provider_import(k->p, &k->a, k->kind->name, MIO_STR("no-such-object"), NULL, &got,
+                            &err);
+        kit_check(k, !err.code && got.status == MLOPS_NOT_FOUND,
+                  "import of an absent id is not found", "status %d: %s", (int)got.status,
+                  err.message);
     }
 }
 
@@ -123,8 +129,11 @@ static void update(struct kit *k, struct mio_object *made)
     struct mio_object got = {0};
     char why[256] = "";
     struct mio_value inputs = kit_inputs(k, k->o->changed, k->number);
-    struct mio_prov_change c = {.kind = k->kind->name, .address = MIO_STR("kit.update"), .id = made->id,
-                                .inputs = inputs, .prior = made->attributes,
+    struct mio_prov_change c = {.kind = k->kind->name,
+                                .address = MIO_STR("kit.update"),
+                                .id = made->id,
+                                .inputs = inputs,
+                                .prior = made->attributes,
                                 .fingerprint = made->fingerprint};
     struct mio_call_opts o = {.key = kit_key(k, k->number + 500000),
                               .deadline_ms = mio_now_ms() + 60000};
@@ -136,12 +145,13 @@ static void update(struct kit *k, struct mio_object *made)
     kit_check(k, echoes(k, inputs, got.attributes, why), "update gives the inputs back", "%s", why);
     if (made->fingerprint.n > 0) {
         struct mio_object old = read_one(k, made->id, made->fingerprint, false);
-        kit_check(k, old.status == MLOPS_OK, "the fingerprint of before no longer holds", "status %d",
-                  (int)old.status);
+        kit_check(k, old.status == MLOPS_OK, "the fingerprint of before no longer holds",
+                  "status %d", (int)old.status);
     }
     struct mio_object again = read_one(k, made->id, MIO_STR(""), true);
     kit_check(k, again.status == MLOPS_OK && stable(k, again.attributes, got.attributes),
-              "a read shows what update showed", "status %d, or attributes differ", (int)again.status);
+              "a read shows what update showed", "status %d, or attributes differ",
+              (int)again.status);
     *made = got;
 }
 
@@ -161,7 +171,9 @@ void kit_cycle(struct kit *k)
                   (long long)before, (long long)kit_count(k));
     if (k->o->changed)
         update(k, &made);
-    struct mio_prov_change c = {.kind = k->kind->name, .address = MIO_STR("kit.delete"), .id = made.id,
+    struct mio_prov_change c = {.kind = k->kind->name,
+                                .address = MIO_STR("kit.delete"),
+                                .id = made.id,
                                 .prior = made.attributes};
     mio_provider_change(k->p, &k->a, MIO_PROV_DELETE, &c, NULL, NULL, &err);
     kit_check(k, !err.code, "delete works", "%s", err.message);

@@ -1,4 +1,5 @@
-/* tests/conformance/kit_schema.c: tables that make sense, to the engine and to the reader of the docs. */
+/* tests/conformance/kit_schema.c: tables that make sense, to the engine and to the reader of the
+ * docs. */
 #include "tests/conformance/kit_impl.h"
 
 /* What is wrong with a field; NULL when nothing is. */
@@ -49,7 +50,8 @@ void kit_schema(struct kit *k)
     kit_check(k, sane(&k->schema->config, where), "settings make sense", "%s", where);
     for (size_t i = 0; i < k->schema->nkinds; i++) {
         const struct mio_kind *kind = &k->schema->kinds[i];
-        struct mio_str check = mio_arena_printf(&k->a, "kind %.*s makes sense", MIO_FMT(kind->name));
+        struct mio_str check =
+            mio_arena_printf(&k->a, "kind %.*s makes sense", MIO_FMT(kind->name));
         bool ok = sane(&kind->root, where);
         if (ok && (kind->doc.n == 0 || kind->root.nfields == 0)) {
             snprintf(where, sizeof where, "no doc, or no fields");

@@ -1,7 +1,9 @@
-/* tests/conformance/kit_sizes.c: a plugin meets a host of a later minor version, whose structs are longer.
+/* tests/conformance/kit_sizes.c: a plugin meets a host of a later minor version, whose structs are
+ * longer.
  *
- * The plugin is loaded here, in a process of its own, without the provider host: only so can the structs be given
- * sizes that this version's host does not use. What lies beyond the sizes known today is filled with noise. */
+ * The plugin is loaded here, in a process of its own, without the provider host: only so can the
+ * structs be given sizes that this version's host does not use. What lies beyond the sizes known
+ * today is filled with noise. */
 #include <dlfcn.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -53,7 +55,11 @@ static void on_answer(const struct mlops_call *c, const char *json, size_t len)
 }
 
 /* A struct of today with a tail of tomorrow. */
-#define GROWN(type) struct { type now; unsigned char tail[MORE]; }
+#define GROWN(type)               \
+    struct {                      \
+        type now;                 \
+        unsigned char tail[MORE]; \
+    }
 
 enum verdict { FINE, NOT_LOADED, REFUSED, NOT_CONFIGURED, NOT_READ, WRONG_ANSWERS };
 static const char *const verdicts[] = {
@@ -87,21 +93,31 @@ static enum verdict meet(const struct kit *k)
     const struct mlops_provider *p = entry(&host.now);
     if (!p)
         return REFUSED;
-    call.now = (struct mlops_call){.size = sizeof call, .idempotency_key = "", .attempt = 1,
-                                   .deadline_ms = mio_now_ms() + 60000, .log = on_text,
-                                   .progress = on_progress, .handle = on_handle,
-                                   .cancelled = on_cancelled, .emit = on_emit, .fail = on_fail,
+    call.now = (struct mlops_call){.size = sizeof call,
+                                   .idempotency_key = "",
+                                   .attempt = 1,
+                                   .deadline_ms = mio_now_ms() + 60000,
+                                   .log = on_text,
+                                   .progress = on_progress,
+                                   .handle = on_handle,
+                                   .cancelled = on_cancelled,
+                                   .emit = on_emit,
+                                   .fail = on_fail,
                                    .answer = on_answer};
-    conf.now = (struct mlops_configure_args){.size = sizeof conf, .config = k->o->config,
-                                             .instance = "kit", .base_dir = k->o->base_dir,
-                                             .stage = "", .lineage = ""};
+    conf.now = (struct mlops_configure_args){.size = sizeof conf,
+                                             .config = k->o->config,
+                                             .instance = "kit",
+                                             .base_dir = k->o->base_dir,
+                                             .stage = "",
+                                             .lineage = ""};
     struct mlops_instance *instance = NULL;
     if (p->configure(&call.now, &conf.now, &instance) != MLOPS_OK || heard.failed)
         return NOT_CONFIGURED;
     for (int i = 0; i < ITEMS; i++)
-        items[i].now = (struct mlops_read_item){.size = sizeof items[i], .kind = k->o->kind,
-                                                .id = "no-such-object"};
-    args.now = (struct mlops_read_args){.size = sizeof args, .items = &items[0].now, .count = ITEMS};
+        items[i].now = (struct mlops_read_item){
+            .size = sizeof items[i], .kind = k->o->kind, .id = "no-such-object"};
+    args.now =
+        (struct mlops_read_args){.size = sizeof args, .items = &items[0].now, .count = ITEMS};
     if (p->read_many(instance, &call.now, &args.now) != MLOPS_OK || heard.failed)
         return NOT_READ;
     for (int i = 0; i < ITEMS; i++)

@@ -15,10 +15,11 @@ static void print(void *arg, bool held, const char *check, const char *seen)
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: mlops-iac-conformance PLUGIN.so KIND INPUTS [CHANGED [CONFIG [KILLS]]]\n"
-                    "  INPUTS   JSON object to create one with; %%d in it becomes a number\n"
-                    "  CHANGED  the same for an update; - when the kind has none\n"
-                    "  CONFIG   the provider's settings, JSON\n");
+    fprintf(stderr,
+            "usage: mlops-iac-conformance PLUGIN.so KIND INPUTS [CHANGED [CONFIG [KILLS]]]\n"
+            "  INPUTS   JSON object to create one with; %%d in it becomes a number\n"
+            "  CHANGED  the same for an update; - when the kind has none\n"
+            "  CONFIG   the provider's settings, JSON\n");
     return 2;
 }
 

@@ -1,8 +1,10 @@
-/* tests/conformance/test_conformance.c: the kit finds our plugins sound, and finds out those that only claim to be. */
+/* tests/conformance/test_conformance.c: the kit finds our plugins sound, and finds out those that
+ * only claim to be. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #include "providers/sdk/fs.h"
@@ -33,7 +35,8 @@ static void begin(struct run *r, const char *plugin, const char *kind)
     assert_non_null(mkdtemp(r->folder));
     r->o = (struct kit_opts){
         .plugin_path = mio_arena_printf(&r->a, "%s/%s.so", build, plugin).p,
-        .host_program = mio_arena_printf(&r->a, "%s/libexec/mlops-iac/mlops-iac-provider-host", build).p,
+        .host_program =
+            mio_arena_printf(&r->a, "%s/libexec/mlops-iac/mlops-iac-provider-host", build).p,
         .base_dir = r->folder,
         .config = "{\"path\":\"cloud.db\",\"latency_ms\":2}",
         .kind = kind,
@@ -187,11 +190,16 @@ static void guide_is_true(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sim_class_a),         cmocka_unit_test(sim_class_b),
-        cmocka_unit_test(sim_class_c),         cmocka_unit_test(sim_class_d),
-        cmocka_unit_test(example),             cmocka_unit_test(claims_b_and_is_d),
-        cmocka_unit_test(claims_c_and_is_d),   cmocka_unit_test(settles_too_late),
-        cmocka_unit_test(breaks_its_contract), cmocka_unit_test(guide_is_true),
+        cmocka_unit_test(sim_class_a),
+        cmocka_unit_test(sim_class_b),
+        cmocka_unit_test(sim_class_c),
+        cmocka_unit_test(sim_class_d),
+        cmocka_unit_test(example),
+        cmocka_unit_test(claims_b_and_is_d),
+        cmocka_unit_test(claims_c_and_is_d),
+        cmocka_unit_test(settles_too_late),
+        cmocka_unit_test(breaks_its_contract),
+        cmocka_unit_test(guide_is_true),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

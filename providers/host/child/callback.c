@@ -1,4 +1,5 @@
-/* providers/host/child/callback.c: what a plugin may call while it works. Each may come from any of its threads. */
+/* providers/host/child/callback.c: what a plugin may call while it works. Each may come from any of
+ * its threads. */
 #include "providers/host/child/child.h"
 #include "providers/sdk/clock.h"
 
@@ -61,9 +62,9 @@ static bool on_cancelled(const struct mlops_call *c)
     return __atomic_load_n(&call_of(c)->cancelled, __ATOMIC_RELAXED);
 }
 
-#define GET(s, member)                                                                             \
-    ((s)->size >= offsetof(__typeof__(*(s)), member) + sizeof((s)->member)                         \
-         ? (s)->member                                                                             \
+#define GET(s, member)                                                     \
+    ((s)->size >= offsetof(__typeof__(*(s)), member) + sizeof((s)->member) \
+         ? (s)->member                                                     \
          : (__typeof__((s)->member))0)
 
 static void put_error(struct mio_msg *o, const struct mlops_error *e)
@@ -156,7 +157,8 @@ static void on_answer(const struct mlops_call *c, const char *json, size_t len)
     struct mio_child_call *call = call_of(c);
     pthread_mutex_lock(&call->mu);
     if (call->answered || !json) {
-        mio_child_breach(call, call->answered ? "two answers to one call" : "an answer without text");
+        mio_child_breach(call,
+                         call->answered ? "two answers to one call" : "an answer without text");
     } else if (len > MIO_WIRE_MAX - 1024) {
         call->large = true;
     } else {

@@ -155,7 +155,8 @@ static void check_complete(struct mio_child_call *call, int status)
 {
     if (call->breach[0] || call->failed || call->large)
         return;
-    bool object_failed = call->emitted == 1 && call->expected == 1 && call->status[0] == MLOPS_ERROR;
+    bool object_failed =
+        call->emitted == 1 && call->expected == 1 && call->status[0] == MLOPS_ERROR;
     if (status == MLOPS_ERROR && !object_failed)
         mio_child_breach(call, "it returned an error and did not say which");
     else if (status != MLOPS_OK && status != MLOPS_ERROR)
@@ -209,8 +210,7 @@ void mio_child_dispatch(struct mio_child *c, struct mio_child_call *call, struct
     call->abi.attempt = mio_in_u32(in);
     uint8_t one = MIO_NOT_EMITTED;
     uint32_t caps = MIO_PLUGIN_GET(c->plugin, caps);
-    if (call->verb >= MIO_VERB_COUNT || !verbs[call->verb].run ||
-        (verbs[call->verb].cap & ~caps)) {
+    if (call->verb >= MIO_VERB_COUNT || !verbs[call->verb].run || (verbs[call->verb].cap & ~caps)) {
         mio_child_breach(call, "it has no such function");
     } else {
         if (verbs[call->verb].single) {

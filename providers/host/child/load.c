@@ -12,7 +12,10 @@ struct promise {
     size_t offset;
     const char *name;
 };
-#define PROMISE(cap, member) {(cap), offsetof(struct mlops_provider, member), #member}
+#define PROMISE(cap, member)                                    \
+    {                                                           \
+        (cap), offsetof(struct mlops_provider, member), #member \
+    }
 static const struct promise promises[] = {
     PROMISE(0, configure),
     PROMISE(0, read_many),
@@ -57,11 +60,12 @@ static enum mio_code check_fields(const struct mlops_field *f, const char *where
     if (step == 0 && !f->name)
         return MIO_OK; /* an empty table */
     if (step < offsetof(struct mlops_field, fields) + sizeof f->fields)
-        return mio_fail(err, MIO_PROVIDER, "a field of %s declares %zu bytes as its size", where, step);
+        return mio_fail(err, MIO_PROVIDER, "a field of %s declares %zu bytes as its size", where,
+                        step);
     for (; f->name; f = (const struct mlops_field *)(const void *)((const char *)f + step)) {
         if (f->size != step)
-            return mio_fail(err, MIO_PROVIDER, "field %s of %s declares another size than the first",
-                            f->name, where);
+            return mio_fail(err, MIO_PROVIDER,
+                            "field %s of %s declares another size than the first", f->name, where);
         if (f->element && f->element->size < offsetof(struct mlops_field, fields))
             return mio_fail(err, MIO_PROVIDER, "the element of field %s of %s declares no size",
                             f->name, where);
@@ -88,8 +92,8 @@ static enum mio_code check_kinds(const struct mlops_provider *p, struct mio_err 
             return mio_fail(err, MIO_PROVIDER, "kind %s is of create class C without lookup_by_key",
                             k->name);
         if ((k->flags & MLOPS_KIND_DATA) && !(p->caps & MLOPS_CAP_DATA))
-            return mio_fail(err, MIO_PROVIDER, "kind %s can be looked up, but there is no data_read",
-                            k->name);
+            return mio_fail(err, MIO_PROVIDER,
+                            "kind %s can be looked up, but there is no data_read", k->name);
         if (check_fields(k->fields, k->name, 16, err))
             return err->code;
     }
@@ -102,7 +106,8 @@ static enum mio_code check(const struct mlops_provider *p, struct mio_err *err)
     if (p->size < least) {
         mio_fail(err, MIO_PROVIDER, "the plugin's table has %u bytes where version 1.0 has %zu",
                  (unsigned)p->size, least);
-        return mio_err_hint(err, "build the plugin again against the mlops_provider.h of this version");
+        return mio_err_hint(err,
+                            "build the plugin again against the mlops_provider.h of this version");
     }
     if (!p->name || !*p->name || !p->version)
         return mio_fail(err, MIO_PROVIDER, "the plugin has no name or version");
@@ -117,7 +122,8 @@ enum mio_code mio_child_load(const char *path, struct mio_str sha256,
     int fd = -1;
     if (mio_plugin_open(path, sha256, &fd, err))
         return err->code;
-    /* The descriptor stays open: what is loaded is what was hashed, whatever happens to the path. */
+    /* The descriptor stays open: what is loaded is what was hashed, whatever happens to the path.
+     */
     char self[40];
     snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
     void *so = dlopen(self, RTLD_NOW | RTLD_LOCAL);
@@ -129,16 +135,18 @@ enum mio_code mio_child_load(const char *path, struct mio_str sha256,
     void *symbol = dlsym(so, "mlops_provider_v1");
     memcpy(&entry, &symbol, sizeof entry);
     if (!entry) {
-        mio_fail(err, MIO_PROVIDER, "%s is no provider plugin of interface version %d: it exports no "
-                                    "mlops_provider_v%d", path, MLOPS_ABI_MAJOR, MLOPS_ABI_MAJOR);
+        mio_fail(err, MIO_PROVIDER,
+                 "%s is no provider plugin of interface version %d: it exports no "
+                 "mlops_provider_v%d",
+                 path, MLOPS_ABI_MAJOR, MLOPS_ABI_MAJOR);
         return mio_err_hint(err, "install the plugin's release for this version of mlops-iac");
     }
     static const struct mlops_host host = {
         .size = sizeof host, .abi_minor = MLOPS_ABI_MINOR, .version = MIO_VERSION};
     const struct mlops_provider *p = entry(&host);
     if (!p)
-        return mio_fail(err, MIO_PROVIDER, "the plugin %s refuses mlops-iac %s (interface %d.%d)", path,
-                        MIO_VERSION, MLOPS_ABI_MAJOR, MLOPS_ABI_MINOR);
+        return mio_fail(err, MIO_PROVIDER, "the plugin %s refuses mlops-iac %s (interface %d.%d)",
+                        path, MIO_VERSION, MLOPS_ABI_MAJOR, MLOPS_ABI_MINOR);
     if (check(p, err))
         return mio_err_wrap(err, "%s", path);
     *out = p;

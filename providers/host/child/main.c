@@ -1,7 +1,7 @@
 /* providers/host/child/main.c: mlops-iac-provider-host, the process that one plugin lives in.
  *
- * In: argv (plugin path, its SHA-256, pid of the host), sockets on descriptors 3 and 4. Never: a terminal, a core
- * dump, a descriptor of the host's, a life longer than the host's. */
+ * In: argv (plugin path, its SHA-256, pid of the host), sockets on descriptors 3 and 4. Never: a
+ * terminal, a core dump, a descriptor of the host's, a life longer than the host's. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -30,7 +30,8 @@ static void confine(const char *parent)
     signal(SIGPIPE, SIG_IGN);
 }
 
-static void hello(struct mio_child_lane *lane, bool loaded, struct mio_str text, struct mio_str hint)
+static void hello(struct mio_child_lane *lane, bool loaded, struct mio_str text,
+                  struct mio_str hint)
 {
     MIO_AUTO_OUT out = {0};
     mio_msg_u8(&out, loaded);

@@ -1,8 +1,8 @@
 /* providers/host/child/serve.c: the threads of the child.
  *
- * Each lane has a worker that reads a call, runs it, answers, and reads the next. A plugin that is not concurrent
- * has one lane, and its worker is the main thread. The control thread hears of new lanes, cancels and
- * acknowledgements, and ends the process when the host is gone. */
+ * Each lane has a worker that reads a call, runs it, answers, and reads the next. A plugin that is
+ * not concurrent has one lane, and its worker is the main thread. The control thread hears of new
+ * lanes, cancels and acknowledgements, and ends the process when the host is gone. */
 #include <errno.h>
 #include <sys/socket.h>
 #include <unistd.h>

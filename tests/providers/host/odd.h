@@ -1,9 +1,11 @@
-/* tests/providers/host/odd.h: what the tests of the host share: opening the odd plugin, one call by its address. */
+/* tests/providers/host/odd.h: what the tests of the host share: opening the odd plugin, one call by
+ * its address. */
 #pragma once
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #include <fcntl.h>
@@ -101,9 +103,8 @@ static inline void odd_close(struct odd *t)
 static inline enum mio_code odd_create(struct odd *t, const char *address, int64_t ms,
                                        struct mio_object *out, struct mio_err *err)
 {
-    struct mio_prov_change c = {.kind = MIO_STR("odd"),
-                                .address = mio_str_z(address),
-                                .inputs = mio_map(NULL, 0)};
+    struct mio_prov_change c = {
+        .kind = MIO_STR("odd"), .address = mio_str_z(address), .inputs = mio_map(NULL, 0)};
     struct mio_call_opts o = {.key = MIO_STR("abcdefghijklmnopqrstuvwxyz"),
                               .deadline_ms = mio_now_ms() + ms};
     return mio_provider_change(t->p, &t->a, MIO_PROV_CREATE, &c, &o, out, err);
@@ -119,8 +120,8 @@ static inline int64_t odd_tell(struct odd *t, const char *what)
     return mio_get_i64(obj.attributes, what, -1);
 }
 
-#define assert_has(text, part)                                                                     \
-    do {                                                                                           \
-        if (!strstr((text), (part)))                                                               \
-            fail_msg("\"%s\" does not hold \"%s\"", (text), (part));                               \
+#define assert_has(text, part)                                       \
+    do {                                                             \
+        if (!strstr((text), (part)))                                 \
+            fail_msg("\"%s\" does not hold \"%s\"", (text), (part)); \
     } while (0)

@@ -1,7 +1,8 @@
-/* tests/providers/host/odd_plugin.c: a plugin that misbehaves as told, in plain C against the ABI header alone.
+/* tests/providers/host/odd_plugin.c: a plugin that misbehaves as told, in plain C against the ABI
+ * header alone.
  *
- * Loading goes wrong by the macro it is built with (see CMakeLists.txt); a call goes wrong by the first word of the
- * resource's address ("crash", "hang", "huge", ...), a read by that of the id. */
+ * Loading goes wrong by the macro it is built with (see CMakeLists.txt); a call goes wrong by the
+ * first word of the resource's address ("crash", "hang", "huge", ...), a read by that of the id. */
 #include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
@@ -16,9 +17,9 @@ struct mlops_instance {
     char on_close[512]; /* file to be made by close() */
 };
 
-static int inside;   /* calls running at once */
-static int most;     /* the most ever seen */
-static int calls;    /* changes so far */
+static int inside; /* calls running at once */
+static int most;   /* the most ever seen */
+static int calls;  /* changes so far */
 static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER;
 
 static void enter(void)
@@ -56,11 +57,12 @@ static int fail(const struct mlops_call *c, int code, const char *message, bool 
 
 static void emit(const struct mlops_call *c, size_t i, const char *id, const char *attributes)
 {
-    c->emit(c, i, &(struct mlops_object){.size = sizeof(struct mlops_object),
-                                         .id = id,
-                                         .fingerprint = "f1",
-                                         .attributes = attributes,
-                                         .attributes_len = strlen(attributes)});
+    c->emit(c, i,
+            &(struct mlops_object){.size = sizeof(struct mlops_object),
+                                   .id = id,
+                                   .fingerprint = "f1",
+                                   .attributes = attributes,
+                                   .attributes_len = strlen(attributes)});
 }
 
 /* What a child may not have: descriptors, variables, core dumps. */
@@ -74,7 +76,8 @@ static void describe_process(char *out, size_t n)
     struct rlimit core = {1, 1};
     getrlimit(RLIMIT_CORE, &core);
     snprintf(out, n,
-             "{\"pid\":%d,\"fds\":%d,\"core\":%d,\"dumpable\":%d,\"preload\":%d,\"keep\":%d,\"session\":%d,"
+             "{\"pid\":%d,\"fds\":%d,\"core\":%d,\"dumpable\":%d,\"preload\":%d,\"keep\":%d,"
+             "\"session\":%d,"
              "\"most\":%d}",
              (int)getpid(), fds - 3, (int)core.rlim_max, prctl(PR_GET_DUMPABLE),
              getenv("LD_ODD") != NULL || getenv("GCONV_PATH") != NULL, getenv("ODD_KEEP") != NULL,
@@ -109,8 +112,10 @@ static int ok(const struct mlops_call *c, const struct mlops_change_args *a)
 {
     char text[1024];
     snprintf(text, sizeof text,
-             "{\"address\":\"%s\",\"key\":\"%s\",\"attempt\":%u,\"resume\":\"%s\",\"inputs\":%s,\"most\":%d}",
-             a->address, c->idempotency_key, c->attempt, a->resume ? a->resume : "", a->inputs, most);
+             "{\"address\":\"%s\",\"key\":\"%s\",\"attempt\":%u,\"resume\":\"%s\",\"inputs\":%s,"
+             "\"most\":%d}",
+             a->address, c->idempotency_key, c->attempt, a->resume ? a->resume : "", a->inputs,
+             most);
     emit(c, 0, a->id ? a->id : a->address, text);
     return MLOPS_OK;
 }
@@ -186,8 +191,11 @@ static int with_nul(const struct mlops_call *c, const struct mlops_change_args *
 {
     (void)a;
     static const char text[] = "{\"a\":\"b\0c\"}";
-    c->emit(c, 0, &(struct mlops_object){.size = sizeof(struct mlops_object), .id = "x",
-                                         .attributes = text, .attributes_len = sizeof text - 1});
+    c->emit(c, 0,
+            &(struct mlops_object){.size = sizeof(struct mlops_object),
+                                   .id = "x",
+                                   .attributes = text,
+                                   .attributes_len = sizeof text - 1});
     return MLOPS_OK;
 }
 static int no_utf8(const struct mlops_call *c, const struct mlops_change_args *a)
@@ -211,8 +219,8 @@ static int no_size(const struct mlops_call *c, const struct mlops_change_args *a
 static int unchanged(const struct mlops_call *c, const struct mlops_change_args *a)
 {
     (void)a;
-    c->emit(c, 0, &(struct mlops_object){.size = sizeof(struct mlops_object),
-                                         .status = MLOPS_UNCHANGED});
+    c->emit(c, 0,
+            &(struct mlops_object){.size = sizeof(struct mlops_object), .status = MLOPS_UNCHANGED});
     return MLOPS_OK;
 }
 static int huge(const struct mlops_call *c, const struct mlops_change_args *a)
@@ -221,8 +229,11 @@ static int huge(const struct mlops_call *c, const struct mlops_change_args *a)
     size_t n = 20u << 20;
     char *text = malloc(n);
     memset(text, ' ', n);
-    c->emit(c, 0, &(struct mlops_object){.size = sizeof(struct mlops_object), .id = "x",
-                                         .attributes = text, .attributes_len = n});
+    c->emit(c, 0,
+            &(struct mlops_object){.size = sizeof(struct mlops_object),
+                                   .id = "x",
+                                   .attributes = text,
+                                   .attributes_len = n});
     free(text);
     return MLOPS_OK;
 }
@@ -234,7 +245,8 @@ static int scribble(const struct mlops_call *c, const struct mlops_change_args *
         send(fd, noise, sizeof noise, MSG_NOSIGNAL | MSG_DONTWAIT);
     return ok(c, a);
 }
-/* A well-formed answer (12 bytes of head: no payload, id 12345, a result of outcome 4) to a call nobody made. */
+/* A well-formed answer (12 bytes of head: no payload, id 12345, a result of outcome 4) to a call
+ * nobody made. */
 static int forge(const struct mlops_call *c, const struct mlops_change_args *a)
 {
     static const unsigned char head[12] = {0, 0, 0, 0, 0x39, 0x30, 0, 0, 3, 4, 0, 0};
@@ -305,16 +317,16 @@ static const struct {
     const char *word;
     odd *run;
 } oddities[] = {
-    {"crash", crash},         {"exit", leave_process},   {"hang", hang},
-    {"patient", patient},     {"slow", slow},            {"index", wrong_index},
-    {"twice", twice},         {"nothing", nothing},      {"silent", silent_error},
-    {"status", odd_status},   {"badjson", bad_json},     {"listjson", list_json},
-    {"nul", with_nul},        {"noutf8", no_utf8},       {"noid", no_id},
-    {"nosize", no_size},      {"unchanged", unchanged},  {"huge", huge},
-    {"scribble", scribble},   {"forge", forge},          {"noisy", noisy},
-    {"refused", refused},     {"flaky", flaky},          {"throttled", throttled},
-    {"busy", always_busy},    {"lost", lost},            {"long", long_running},
-    {"tell", tell},           {"fork", fork_and_crash},
+    {"crash", crash},       {"exit", leave_process},  {"hang", hang},
+    {"patient", patient},   {"slow", slow},           {"index", wrong_index},
+    {"twice", twice},       {"nothing", nothing},     {"silent", silent_error},
+    {"status", odd_status}, {"badjson", bad_json},    {"listjson", list_json},
+    {"nul", with_nul},      {"noutf8", no_utf8},      {"noid", no_id},
+    {"nosize", no_size},    {"unchanged", unchanged}, {"huge", huge},
+    {"scribble", scribble}, {"forge", forge},         {"noisy", noisy},
+    {"refused", refused},   {"flaky", flaky},         {"throttled", throttled},
+    {"busy", always_busy},  {"lost", lost},           {"long", long_running},
+    {"tell", tell},         {"fork", fork_and_crash},
 };
 
 static int change(struct mlops_instance *p, const struct mlops_call *c,
@@ -339,7 +351,8 @@ static int remove_object(struct mlops_instance *p, const struct mlops_call *c,
     return strcmp(a->address, "gone") == 0 ? MLOPS_OK : change(p, c, a);
 }
 
-/* ids: gone, same, big (9 MiB), failed, shaky (transient once), skip (no answer), back (answered out of order). */
+/* ids: gone, same, big (9 MiB), failed, shaky (transient once), skip (no answer), back (answered
+ * out of order). */
 static void read_one(const struct mlops_call *c, size_t i, const char *id)
 {
     struct mlops_error e = {.size = sizeof e, .code = MLOPS_E_REALITY, .message = "cannot be read"};
@@ -371,7 +384,8 @@ static int read_many(struct mlops_instance *p, const struct mlops_call *c,
     enter();
     for (size_t i = a->count; i-- > 0;) { /* backwards: order is the host's business */
         const struct mlops_read_item *item =
-            (const struct mlops_read_item *)(const void *)((const char *)a->items + i * a->items->size);
+            (const struct mlops_read_item *)(const void *)((const char *)a->items +
+                                                           i * a->items->size);
         if (strcmp(item->id, "crash") == 0)
             abort();
         if (strcmp(item->id, "skip") != 0)

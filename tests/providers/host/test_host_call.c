@@ -1,4 +1,5 @@
-/* tests/providers/host/test_host_call.c: calls that go as they should, from one thread and from many. */
+/* tests/providers/host/test_host_call.c: calls that go as they should, from one thread and from
+ * many. */
 #include "tests/providers/host/odd.h"
 
 #include <pthread.h>
@@ -11,11 +12,16 @@ static void carries_everything(void **state)
     struct mio_err err = {0};
     struct mio_object obj;
     struct mio_value inputs;
-    assert_int_equal(mio_json_read(&t.a, MIO_STR("{\"inputs\":{\"n\":12345678901234567890,\"s\":\"\\u00e9\"}}"),
-                                   NULL, &inputs, &err), MIO_OK);
-    struct mio_prov_change c = {.kind = MIO_STR("odd"), .address = MIO_STR("fine.x"),
-                                .inputs = inputs, .resume = MIO_STR("h1")};
-    struct mio_call_opts o = {.key = MIO_STR("k"), .attempt = 4, .deadline_ms = mio_now_ms() + 5000};
+    assert_int_equal(
+        mio_json_read(&t.a, MIO_STR("{\"inputs\":{\"n\":12345678901234567890,\"s\":\"\\u00e9\"}}"),
+                      NULL, &inputs, &err),
+        MIO_OK);
+    struct mio_prov_change c = {.kind = MIO_STR("odd"),
+                                .address = MIO_STR("fine.x"),
+                                .inputs = inputs,
+                                .resume = MIO_STR("h1")};
+    struct mio_call_opts o = {
+        .key = MIO_STR("k"), .attempt = 4, .deadline_ms = mio_now_ms() + 5000};
     assert_int_equal(mio_provider_change(t.p, &t.a, MIO_PROV_CREATE, &c, &o, &obj, &err), MIO_OK);
     assert_int_equal(obj.status, MLOPS_OK);
     assert_true(mio_str_is(obj.id, "fine.x"));
@@ -44,8 +50,8 @@ static void sends_secrets_open(void **state)
     struct mio_err err = {0};
     struct mio_object obj;
     struct mio_pair pairs[] = {{MIO_STR("inputs"), mio_sensitive(mio_string_z("hunter2"))}};
-    struct mio_prov_change c = {.kind = MIO_STR("odd"), .address = MIO_STR("fine"),
-                                .inputs = mio_map(pairs, 1)};
+    struct mio_prov_change c = {
+        .kind = MIO_STR("odd"), .address = MIO_STR("fine"), .inputs = mio_map(pairs, 1)};
     assert_int_equal(mio_provider_change(t.p, &t.a, MIO_PROV_CREATE, &c, NULL, &obj, &err), MIO_OK);
     assert_true(mio_str_is(mio_get_str(*mio_get_z(obj.attributes, "inputs"), "inputs"), "hunter2"));
     odd_close(&t);
@@ -97,8 +103,8 @@ static void missing_capabilities(void **state)
     assert_int_equal(mio_provider_plan(t.p, &t.a, &c, NULL, &supported, &answer, &err), MIO_OK);
     assert_false(supported);
     supported = true;
-    assert_int_equal(mio_provider_preflight(t.p, &t.a, mio_list(NULL, 0), &supported, &answer, &err),
-                     MIO_OK);
+    assert_int_equal(
+        mio_provider_preflight(t.p, &t.a, mio_list(NULL, 0), &supported, &answer, &err), MIO_OK);
     assert_false(supported);
     assert_int_equal(mio_provider_list(t.p, &t.a, MIO_STR("odd"), &answer, &err), MIO_PROVIDER);
     mio_err_clear(&err);
@@ -115,12 +121,14 @@ static void looks_up_many(void **state)
     struct mio_err err = {0};
     struct mio_object *found;
     size_t n = 99;
-    assert_int_equal(mio_provider_lookup(t.p, &t.a, MIO_STR("odd"), MIO_STR("abc"), mio_map(NULL, 0),
-                                         NULL, &found, &n, &err), MIO_OK);
+    assert_int_equal(mio_provider_lookup(t.p, &t.a, MIO_STR("odd"), MIO_STR("abc"),
+                                         mio_map(NULL, 0), NULL, &found, &n, &err),
+                     MIO_OK);
     assert_int_equal(n, 3);
     assert_true(mio_str_is(found[1].id, "bc"));
     assert_int_equal(mio_provider_lookup(t.p, &t.a, MIO_STR("odd"), MIO_STR(""), mio_map(NULL, 0),
-                                         NULL, &found, &n, &err), MIO_OK);
+                                         NULL, &found, &n, &err),
+                     MIO_OK);
     assert_int_equal(n, 0);
     odd_close(&t);
 }
@@ -184,8 +192,8 @@ static void *sleeper(void *arg)
     mio_arena_init(&a);
     struct mio_err err = {0};
     struct mio_object obj;
-    struct mio_prov_change c = {.kind = MIO_STR("odd"), .address = MIO_STR("slow"),
-                                .inputs = mio_map(NULL, 0)};
+    struct mio_prov_change c = {
+        .kind = MIO_STR("odd"), .address = MIO_STR("slow"), .inputs = mio_map(NULL, 0)};
     mio_provider_change(t->p, &a, MIO_PROV_CREATE, &c, NULL, &obj, &err);
     mio_arena_free(&a);
     return NULL;
@@ -230,14 +238,10 @@ static void line_is_not_counted(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(carries_everything),
-        cmocka_unit_test(sends_secrets_open),
-        cmocka_unit_test(errors_keep_their_words),
-        cmocka_unit_test(validates_without_settings),
-        cmocka_unit_test(missing_capabilities),
-        cmocka_unit_test(looks_up_many),
-        cmocka_unit_test(crowd_on_a_serial_plugin),
-        cmocka_unit_test(crowd_on_a_concurrent_plugin),
+        cmocka_unit_test(carries_everything),       cmocka_unit_test(sends_secrets_open),
+        cmocka_unit_test(errors_keep_their_words),  cmocka_unit_test(validates_without_settings),
+        cmocka_unit_test(missing_capabilities),     cmocka_unit_test(looks_up_many),
+        cmocka_unit_test(crowd_on_a_serial_plugin), cmocka_unit_test(crowd_on_a_concurrent_plugin),
         cmocka_unit_test(line_is_not_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -28,7 +28,8 @@ static void round_trip(void **state)
     assert_int_equal(mio_lockfile_read(&t.a, t.folder, &got, &found, &err), MIO_OK);
     assert_true(found);
     assert_int_equal(got.n, 2);
-    assert_true(mio_str_is(got.items[0].type, "local")); /* sorted: the file does not depend on order */
+    assert_true(
+        mio_str_is(got.items[0].type, "local")); /* sorted: the file does not depend on order */
     assert_true(mio_str_is(got.items[1].path, "/b/sim.so"));
     assert_true(mio_str_is(got.items[1].sha256, hex));
     odd_close(&t);
@@ -38,12 +39,17 @@ static void malformed(void **state)
 {
     (void)state;
     static const char *const texts[] = {
-        "", "{", "[]", "{\"format\":\"other\",\"version\":1,\"plugins\":[]}",
+        "",
+        "{",
+        "[]",
+        "{\"format\":\"other\",\"version\":1,\"plugins\":[]}",
         "{\"format\":\"mlops-iac-lock\",\"version\":2,\"plugins\":[]}",
         "{\"format\":\"mlops-iac-lock\",\"version\":1}",
-        "{\"format\":\"mlops-iac-lock\",\"version\":1,\"plugins\":[{\"type\":\"sim\",\"path\":\"sim.so\","
+        "{\"format\":\"mlops-iac-lock\",\"version\":1,\"plugins\":[{\"type\":\"sim\",\"path\":"
+        "\"sim.so\","
         "\"sha256\":\"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\"}]}",
-        "{\"format\":\"mlops-iac-lock\",\"version\":1,\"plugins\":[{\"type\":\"sim\",\"path\":\"/sim.so\","
+        "{\"format\":\"mlops-iac-lock\",\"version\":1,\"plugins\":[{\"type\":\"sim\",\"path\":\"/"
+        "sim.so\","
         "\"sha256\":\"0123\"}]}",
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
@@ -71,10 +77,12 @@ static void finds(void **state)
     struct mio_str link = mio_arena_printf(&t.a, "%s/alias.so", t.folder);
     assert_int_equal(symlink("sim.so", link.p), 0);
     struct mio_str search = mio_arena_printf(&t.a, "/nonexistent:relative:%s", t.folder);
-    assert_int_equal(mio_plugin_find(&t.a, MIO_STR("sim"), search.p, "/usr/bin", &path, &err), MIO_OK);
+    assert_int_equal(mio_plugin_find(&t.a, MIO_STR("sim"), search.p, "/usr/bin", &path, &err),
+                     MIO_OK);
     assert_true(mio_str_eq(path, real));
     /* A link is resolved here, so that the lock file names the file itself. */
-    assert_int_equal(mio_plugin_find(&t.a, MIO_STR("alias"), search.p, "/usr/bin", &path, &err), MIO_OK);
+    assert_int_equal(mio_plugin_find(&t.a, MIO_STR("alias"), search.p, "/usr/bin", &path, &err),
+                     MIO_OK);
     assert_true(mio_str_eq(path, real));
     assert_int_equal(mio_plugin_find(&t.a, MIO_STR("other"), search.p, "/opt/x/bin", &path, &err),
                      MIO_PROVIDER);

@@ -1,4 +1,5 @@
-/* tests/providers/host/test_host_load.c: which files become plugins, and what they may have once they run. */
+/* tests/providers/host/test_host_load.c: which files become plugins, and what they may have once
+ * they run. */
 #include "tests/providers/host/odd.h"
 
 #include <signal.h>

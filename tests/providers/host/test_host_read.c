@@ -1,4 +1,5 @@
-/* tests/providers/host/test_host_read.c: batched reads: order, statuses, splitting, reading again, breaches. */
+/* tests/providers/host/test_host_read.c: batched reads: order, statuses, splitting, reading again,
+ * breaches. */
 #include "tests/providers/host/odd.h"
 
 enum { MANY = 1234 };
@@ -23,8 +24,8 @@ static void note(void *arg, size_t index, const struct mio_object *obj)
 
 static struct mio_read_item item(const char *id)
 {
-    return (struct mio_read_item){.kind = MIO_STR("odd"), .id = mio_str_z(id),
-                                  .fingerprint = MIO_STR("f1")};
+    return (struct mio_read_item){
+        .kind = MIO_STR("odd"), .id = mio_str_z(id), .fingerprint = MIO_STR("f1")};
 }
 
 static void mixed_answers_in_order(void **state)
@@ -79,8 +80,9 @@ static void none_at_all(void **state)
     struct seen s = {0};
     struct mio_err err = {0};
     assert_int_equal(mio_provider_read(t.p, NULL, 0, NULL, note, &s, &err), MIO_OK);
-    assert_int_equal(mio_provider_read_collect(mio_provider_read_start(t.p, NULL, 0, NULL), note, &s,
-                                               &err), MIO_OK);
+    assert_int_equal(
+        mio_provider_read_collect(mio_provider_read_start(t.p, NULL, 0, NULL), note, &s, &err),
+        MIO_OK);
     assert_int_equal(s.n, 0);
     odd_close(&t);
 }
@@ -155,9 +157,12 @@ static void breaches(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(mixed_answers_in_order),  cmocka_unit_test(started_and_collected),
-        cmocka_unit_test(none_at_all),             cmocka_unit_test(large_answers_are_split),
-        cmocka_unit_test(transient_items_are_read_again), cmocka_unit_test(breaches),
+        cmocka_unit_test(mixed_answers_in_order),
+        cmocka_unit_test(started_and_collected),
+        cmocka_unit_test(none_at_all),
+        cmocka_unit_test(large_answers_are_split),
+        cmocka_unit_test(transient_items_are_read_again),
+        cmocka_unit_test(breaches),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

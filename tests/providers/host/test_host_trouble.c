@@ -1,4 +1,5 @@
-/* tests/providers/host/test_host_trouble.c: crashes, hangs, garbage, retries, cancels: what goes wrong after loading. */
+/* tests/providers/host/test_host_trouble.c: crashes, hangs, garbage, retries, cancels: what goes
+ * wrong after loading. */
 #include "tests/providers/host/odd.h"
 
 #include <pthread.h>
@@ -220,10 +221,12 @@ static void handle_is_recorded_and_resumed(void **state)
     struct heard h = {.thread = pthread_self()};
     struct mio_err err = {0};
     struct mio_object obj;
-    struct mio_prov_change c = {.kind = MIO_STR("odd"), .address = MIO_STR("long"),
-                                .inputs = mio_map(NULL, 0)};
-    struct mio_call_opts o = {.deadline_ms = mio_now_ms() + 10000, .on_progress = on_progress,
-                              .on_handle = on_handle, .arg = &h};
+    struct mio_prov_change c = {
+        .kind = MIO_STR("odd"), .address = MIO_STR("long"), .inputs = mio_map(NULL, 0)};
+    struct mio_call_opts o = {.deadline_ms = mio_now_ms() + 10000,
+                              .on_progress = on_progress,
+                              .on_handle = on_handle,
+                              .arg = &h};
     assert_int_equal(mio_provider_change(t.p, &t.a, MIO_PROV_CREATE, &c, &o, &obj, &err), MIO_OK);
     assert_string_equal(h.progress, "half way");
     assert_int_equal(h.percent, 50);
@@ -253,8 +256,8 @@ static void *wait_long(void *arg)
     struct mio_arena a;
     mio_arena_init(&a);
     struct mio_object obj;
-    struct mio_prov_change c = {.kind = MIO_STR("odd"), .address = mio_str_z(w->address),
-                                .inputs = mio_map(NULL, 0)};
+    struct mio_prov_change c = {
+        .kind = MIO_STR("odd"), .address = mio_str_z(w->address), .inputs = mio_map(NULL, 0)};
     struct mio_call_opts o = {.deadline_ms = mio_now_ms() + 30000, .cancel = &w->cancel};
     mio_provider_change(w->t->p, &a, MIO_PROV_CREATE, &c, &o, &obj, &w->err);
     mio_arena_free(&a);

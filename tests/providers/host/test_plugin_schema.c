@@ -2,7 +2,8 @@
 #include "tests/providers/host/odd.h"
 
 #define FIELD .size = sizeof(struct mlops_field)
-static const struct mlops_field number = {FIELD, .type = MLOPS_NUMBER, .name = "n", .flags = MLOPS_LATE};
+static const struct mlops_field number = {FIELD, .type = MLOPS_NUMBER, .name = "n",
+                                          .flags = MLOPS_LATE};
 static const struct mlops_field inner[] = {
     {FIELD, .type = MLOPS_STRING, .name = "zone", .flags = MLOPS_CREATE_ONLY, .allowed = "a|b|c"},
     {FIELD, .type = MLOPS_ANY, .name = "free"},
@@ -17,7 +18,10 @@ static const struct mlops_field fields[] = {
     {FIELD, .type = MLOPS_STRING, .name = "ip", .flags = MLOPS_COMPUTED | MLOPS_OPTIONAL},
     {0}};
 static const struct mlops_kind kinds[] = {
-    {.size = sizeof(struct mlops_kind), .name = "vm", .create_class = MLOPS_CREATE_A, .fields = fields,
+    {.size = sizeof(struct mlops_kind),
+     .name = "vm",
+     .create_class = MLOPS_CREATE_A,
+     .fields = fields,
      .update_timeout_s = 7},
     {.size = sizeof(struct mlops_kind), .name = "disk", .flags = MLOPS_KIND_ASSET},
     {0}};
@@ -40,8 +44,12 @@ static void round_trip(void **state)
     mio_arena_init(&a);
     struct mio_err err = {0};
     struct mio_schema s;
-    struct mlops_provider p = {.size = sizeof p, .name = "x", .version = "1.2", .kinds = kinds,
-                               .caps = MLOPS_CAP_LIST, .threads = 3};
+    struct mlops_provider p = {.size = sizeof p,
+                               .name = "x",
+                               .version = "1.2",
+                               .kinds = kinds,
+                               .caps = MLOPS_CAP_LIST,
+                               .threads = 3};
     assert_int_equal(pass(&a, &p, &s, &err), MIO_OK);
     assert_int_equal(s.nkinds, 2);
     assert_int_equal(s.threads, 3);
@@ -87,8 +95,8 @@ static void paths(void **state)
     mio_arena_free(&a);
 }
 
-/* A plugin of an older minor version has shorter structs, one of a newer one longer: both are stepped through
- * right, and what is not there reads as zero. */
+/* A plugin of an older minor version has shorter structs, one of a newer one longer: both are
+ * stepped through right, and what is not there reads as zero. */
 struct old_field {
     uint32_t size, flags;
     int32_t type;
@@ -108,7 +116,8 @@ static void other_sizes(void **state)
         {0}};
     static const struct new_field new[] = {
         {{.size = sizeof(struct new_field), .type = MLOPS_STRING, .name = "one"}, {"x", "y", "z"}},
-        {{.size = sizeof(struct new_field), .type = MLOPS_BOOL, .name = "two", .dflt = "true"}, {0}},
+        {{.size = sizeof(struct new_field), .type = MLOPS_BOOL, .name = "two", .dflt = "true"},
+         {0}},
         {{0}, {0}}};
     const struct mlops_field *const tables[] = {(const struct mlops_field *)(const void *)old,
                                                 (const struct mlops_field *)(const void *)new};
@@ -117,8 +126,11 @@ static void other_sizes(void **state)
         mio_arena_init(&a);
         struct mio_err err = {0};
         struct mio_schema s;
-        struct mlops_provider p = {.size = offsetof(struct mlops_provider, kinds), .name = "x",
-                                   .version = "1", .config = tables[i], .kinds = kinds};
+        struct mlops_provider p = {.size = offsetof(struct mlops_provider, kinds),
+                                   .name = "x",
+                                   .version = "1",
+                                   .config = tables[i],
+                                   .kinds = kinds};
         assert_int_equal(pass(&a, &p, &s, &err), MIO_OK);
         assert_int_equal(s.nkinds, 0); /* beyond the declared size: not there */
         assert_int_equal(s.config.nfields, 2);
@@ -131,8 +143,8 @@ static void other_sizes(void **state)
 static void refusals(void **state)
 {
     (void)state;
-    static const struct mlops_field twice[] = {{FIELD, .type = MLOPS_BOOL, .name = "a"},
-                                               {FIELD, .type = MLOPS_BOOL, .name = "a"}, {0}};
+    static const struct mlops_field twice[] = {
+        {FIELD, .type = MLOPS_BOOL, .name = "a"}, {FIELD, .type = MLOPS_BOOL, .name = "a"}, {0}};
     static const struct mlops_field no_type[] = {{FIELD, .name = "a"}, {0}};
     static const struct mlops_field bad_default[] = {
         {FIELD, .type = MLOPS_STRING, .name = "a", .dflt = "unquoted"}, {0}};
@@ -142,15 +154,18 @@ static void refusals(void **state)
     static const struct {
         const struct mlops_field *table;
         const char *message;
-    } cases[] = {{twice, "twice"}, {no_type, "no type"}, {bad_default, "no JSON"},
-                 {bad_name, "no name"}, {bad_limit, "no number"}};
+    } cases[] = {{twice, "twice"},
+                 {no_type, "no type"},
+                 {bad_default, "no JSON"},
+                 {bad_name, "no name"},
+                 {bad_limit, "no number"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct mio_arena a;
         mio_arena_init(&a);
         struct mio_err err = {0};
         struct mio_schema s;
-        struct mlops_provider p = {.size = sizeof p, .name = "x", .version = "1",
-                                   .config = cases[i].table};
+        struct mlops_provider p = {
+            .size = sizeof p, .name = "x", .version = "1", .config = cases[i].table};
         assert_int_equal(pass(&a, &p, &s, &err), MIO_PROVIDER);
         assert_has(err.message, cases[i].message);
         mio_arena_free(&a);

@@ -1,8 +1,10 @@
-/* tests/providers/sim/test_sim.c: the simulated cloud through the real host: what it does, and how it misbehaves. */
+/* tests/providers/sim/test_sim.c: the simulated cloud through the real host: what it does, and how
+ * it misbehaves. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #include <pthread.h>
@@ -23,10 +25,10 @@ struct cloud {
     int keys;
 };
 
-#define assert_has(text, part)                                                                     \
-    do {                                                                                           \
-        if (!strstr((text), (part)))                                                               \
-            fail_msg("\"%s\" does not hold \"%s\"", (text), (part));                               \
+#define assert_has(text, part)                                       \
+    do {                                                             \
+        if (!strstr((text), (part)))                                 \
+            fail_msg("\"%s\" does not hold \"%s\"", (text), (part)); \
     } while (0)
 
 static void connect_to(struct cloud *t, const char *settings)
@@ -37,11 +39,12 @@ static void connect_to(struct cloud *t, const char *settings)
     struct mio_provider_opts o = {
         .instance = MIO_STR("sim"),
         .plugin_path = mio_arena_printf(&t->a, "%s/lib/mlops-iac/providers/sim.so", build).p,
-        .host_program = mio_arena_printf(&t->a, "%s/libexec/mlops-iac/mlops-iac-provider-host", build).p,
+        .host_program =
+            mio_arena_printf(&t->a, "%s/libexec/mlops-iac/mlops-iac-provider-host", build).p,
         .base_dir = mio_str_z(t->folder),
         .parallelism = 10};
-    struct mio_str text = mio_arena_printf(&t->a, "{\"path\":\"cloud.db\"%s%s}", *settings ? "," : "",
-                                           settings);
+    struct mio_str text =
+        mio_arena_printf(&t->a, "{\"path\":\"cloud.db\"%s%s}", *settings ? "," : "", settings);
     if (mio_provider_open(&t->a, &o, &t->p, &err) ||
         mio_json_read(&t->a, text, NULL, &config, &err) ||
         mio_provider_configure(t->p, config, MIO_STR(""), &err))
@@ -99,8 +102,8 @@ static struct mio_value parse(struct cloud *t, const char *json)
 static enum mio_code create(struct cloud *t, const char *kind, const char *inputs, const char *key,
                             struct mio_object *out, struct mio_err *err)
 {
-    struct mio_prov_change c = {.kind = mio_str_z(kind), .address = MIO_STR("thing.x"),
-                                .inputs = parse(t, inputs)};
+    struct mio_prov_change c = {
+        .kind = mio_str_z(kind), .address = MIO_STR("thing.x"), .inputs = parse(t, inputs)};
     struct mio_call_opts o = {.key = key ? mio_str_z(key)
                                          : mio_arena_printf(&t->a, "key-%d", ++t->keys),
                               .deadline_ms = mio_now_ms() + 20000};
@@ -108,7 +111,8 @@ static enum mio_code create(struct cloud *t, const char *kind, const char *input
     return mio_provider_change(t->p, &t->a, MIO_PROV_CREATE, &c, &o, out, err);
 }
 
-static struct mio_object made(struct cloud *t, const char *kind, const char *inputs, const char *key)
+static struct mio_object made(struct cloud *t, const char *kind, const char *inputs,
+                              const char *key)
 {
     struct mio_object obj;
     struct mio_err err;
@@ -132,8 +136,8 @@ static void note(void *arg, size_t index, const struct mio_object *obj)
 static struct mio_object read_one(struct cloud *t, const char *kind, struct mio_str id,
                                   const char *fingerprint)
 {
-    struct mio_read_item item = {.kind = mio_str_z(kind), .id = id,
-                                 .fingerprint = mio_str_z(fingerprint)};
+    struct mio_read_item item = {
+        .kind = mio_str_z(kind), .id = id, .fingerprint = mio_str_z(fingerprint)};
     struct seen s = {.a = &t->a};
     struct mio_err err = {0};
     if (mio_provider_read(t->p, &item, 1, NULL, note, &s, &err))
@@ -148,7 +152,8 @@ static void life_of_a_thing(void **state)
     (void)state;
     struct cloud t;
     begin(&t, "");
-    struct mio_object obj = made(&t, "thing", "{\"inputs\":{\"n\":1.10},\"secret\":\"s3cret\"}", NULL);
+    struct mio_object obj =
+        made(&t, "thing", "{\"inputs\":{\"n\":1.10},\"secret\":\"s3cret\"}", NULL);
     assert_true(mio_str_starts(obj.id, "t-"));
     assert_true(mio_equal(*mio_get_z(obj.attributes, "output"), parse(&t, "{\"n\":1.1}")));
     assert_true(mio_str_is(mio_get_str(obj.attributes, "secret"), "s3cret"));
@@ -156,18 +161,24 @@ static void life_of_a_thing(void **state)
     struct mio_object back = read_one(&t, "thing", obj.id, "v0");
     assert_int_equal(back.status, MLOPS_OK);
     assert_true(mio_equal(back.attributes, obj.attributes));
-    assert_int_equal(read_one(&t, "thing_c", obj.id, "").status, MLOPS_NOT_FOUND); /* another kind */
+    assert_int_equal(read_one(&t, "thing_c", obj.id, "").status,
+                     MLOPS_NOT_FOUND); /* another kind */
 
     struct mio_err err = {0};
-    struct mio_prov_change c = {.kind = MIO_STR("thing"), .id = obj.id,
-                                .inputs = parse(&t, "{\"inputs\":{}}"), .prior = obj.attributes};
-    assert_int_equal(mio_provider_change(t.p, &t.a, MIO_PROV_UPDATE, &c, NULL, &back, &err), MIO_OK);
+    struct mio_prov_change c = {.kind = MIO_STR("thing"),
+                                .id = obj.id,
+                                .inputs = parse(&t, "{\"inputs\":{}}"),
+                                .prior = obj.attributes};
+    assert_int_equal(mio_provider_change(t.p, &t.a, MIO_PROV_UPDATE, &c, NULL, &back, &err),
+                     MIO_OK);
     assert_true(mio_str_is(back.fingerprint, "v2"));
     assert_int_equal(read_one(&t, "thing", obj.id, "v1").status, MLOPS_OK);
     for (int i = 0; i < 2; i++) /* what is gone already is deleted too */
-        assert_int_equal(mio_provider_change(t.p, &t.a, MIO_PROV_DELETE, &c, NULL, NULL, &err), MIO_OK);
+        assert_int_equal(mio_provider_change(t.p, &t.a, MIO_PROV_DELETE, &c, NULL, NULL, &err),
+                         MIO_OK);
     assert_int_equal(read_one(&t, "thing", obj.id, "v2").status, MLOPS_NOT_FOUND);
-    assert_int_equal(mio_provider_change(t.p, &t.a, MIO_PROV_UPDATE, &c, NULL, &back, &err), MIO_OK);
+    assert_int_equal(mio_provider_change(t.p, &t.a, MIO_PROV_UPDATE, &c, NULL, &back, &err),
+                     MIO_OK);
     assert_int_equal(back.status, MLOPS_NOT_FOUND);
     assert_int_equal(ask(&t, "SELECT count(*) FROM ops"), 3);
     end(&t);
@@ -189,8 +200,10 @@ static void create_classes(void **state)
         struct mio_err err = {0};
         assert_int_equal(ask(&t, "SELECT count(*) FROM things"), cases[i].things);
         assert_int_equal(mio_str_eq(one.id, two.id), cases[i].things == 1);
-        assert_int_equal(mio_provider_lookup(t.p, &t.a, mio_str_z(cases[i].kind), MIO_STR("same-key"),
-                                             mio_map(NULL, 0), NULL, &found, &n, &err), MIO_OK);
+        assert_int_equal(mio_provider_lookup(t.p, &t.a, mio_str_z(cases[i].kind),
+                                             MIO_STR("same-key"), mio_map(NULL, 0), NULL, &found,
+                                             &n, &err),
+                         MIO_OK);
         assert_int_equal(n, cases[i].found);
         if (n > 0)
             assert_true(mio_str_eq(found[0].id, one.id)); /* oldest first */
@@ -219,7 +232,8 @@ static void questions(void **state)
     (void)state;
     struct cloud t;
     begin(&t, "\"quota\":3");
-    struct mio_object a = made(&t, "thing", "{\"name\":\"first\",\"inputs\":{\"x\":1}}", NULL), back;
+    struct mio_object a = made(&t, "thing", "{\"name\":\"first\",\"inputs\":{\"x\":1}}", NULL),
+                      back;
     made(&t, "thing", "{}", NULL);
     struct mio_err err = {0};
     struct mio_value v;
@@ -227,16 +241,20 @@ static void questions(void **state)
     assert_int_equal(mio_provider_list(t.p, &t.a, MIO_STR("thing"), &v, &err), MIO_OK);
     assert_int_equal(v.n, 2);
     assert_true(mio_str_is(mio_get_str(v.items[0], "name"), "first"));
-    assert_int_equal(mio_provider_import(t.p, &t.a, MIO_STR("thing"), a.id, NULL, &back, &err), MIO_OK);
-    assert_true(mio_equal(back.attributes, a.attributes));
-    assert_int_equal(mio_provider_import(t.p, &t.a, MIO_STR("thing"), MIO_STR("t-99"), NULL, &back, &err),
+    assert_int_equal(mio_provider_import(t.p, &t.a, MIO_STR("thing"), a.id, NULL, &back, &err),
                      MIO_OK);
+    assert_true(mio_equal(back.attributes, a.attributes));
+    assert_int_equal(
+        mio_provider_import(t.p, &t.a, MIO_STR("thing"), MIO_STR("t-99"), NULL, &back, &err),
+        MIO_OK);
     assert_int_equal(back.status, MLOPS_NOT_FOUND);
-    assert_int_equal(mio_provider_data(t.p, &t.a, MIO_STR("thing"), parse(&t, "{\"name\":\"first\"}"), NULL,
-                                       &v, &err), MIO_OK);
+    assert_int_equal(mio_provider_data(t.p, &t.a, MIO_STR("thing"),
+                                       parse(&t, "{\"name\":\"first\"}"), NULL, &v, &err),
+                     MIO_OK);
     assert_true(mio_str_eq(mio_get_str(v, "id"), a.id));
-    assert_int_equal(mio_provider_data(t.p, &t.a, MIO_STR("thing"), parse(&t, "{\"id\":\"t-99\"}"), NULL, &v,
-                                       &err), MIO_REALITY);
+    assert_int_equal(mio_provider_data(t.p, &t.a, MIO_STR("thing"), parse(&t, "{\"id\":\"t-99\"}"),
+                                       NULL, &v, &err),
+                     MIO_REALITY);
     mio_err_clear(&err);
     struct mio_value changes = parse(&t, "[{\"address\":\"a\",\"action\":\"create\"},"
                                          "{\"address\":\"b\",\"action\":\"create\"},"
@@ -245,7 +263,8 @@ static void questions(void **state)
     assert_true(supported);
     assert_int_equal(v.n, 1);
     assert_true(mio_str_is(mio_get_str(v.items[0], "address"), "b"));
-    struct mio_prov_change c = {.kind = MIO_STR("thing"), .inputs = parse(&t, "{\"fail\":\"sometimes\"}")};
+    struct mio_prov_change c = {.kind = MIO_STR("thing"),
+                                .inputs = parse(&t, "{\"fail\":\"sometimes\"}")};
     assert_int_equal(mio_provider_validate(t.p, &t.a, &c, &supported, &v, &err), MIO_OK);
     assert_int_equal(v.n, 1);
     end(&t);
@@ -262,8 +281,9 @@ static void lags(void **state)
     size_t n = 9;
     struct mio_err err = {0};
     assert_int_equal(read_one(&t, "thing_c", obj.id, "").status, MLOPS_NOT_FOUND);
-    assert_int_equal(mio_provider_lookup(t.p, &t.a, MIO_STR("thing_c"), MIO_STR("k"), mio_map(NULL, 0), NULL,
-                                         &found, &n, &err), MIO_OK);
+    assert_int_equal(mio_provider_lookup(t.p, &t.a, MIO_STR("thing_c"), MIO_STR("k"),
+                                         mio_map(NULL, 0), NULL, &found, &n, &err),
+                     MIO_OK);
     assert_int_equal(n, 0);
     mio_sleep_ms(200);
     assert_int_equal(read_one(&t, "thing_c", obj.id, "").status, MLOPS_OK);
@@ -281,15 +301,17 @@ static void commits_late(void **state)
     assert_int_equal(create(&t, "thing_c", "{}", "c", &obj, &err), MIO_TRANSIENT);
     assert_true(err.ambiguous);
     mio_err_clear(&err);
-    assert_int_equal(mio_provider_lookup(t.p, &t.a, MIO_STR("thing_c"), MIO_STR("c"), mio_map(NULL, 0), NULL,
-                                         &found, &n, &err), MIO_OK);
+    assert_int_equal(mio_provider_lookup(t.p, &t.a, MIO_STR("thing_c"), MIO_STR("c"),
+                                         mio_map(NULL, 0), NULL, &found, &n, &err),
+                     MIO_OK);
     assert_int_equal(n, 0);
     assert_int_equal(create(&t, "thing", "{}", "b", &obj, &err), MIO_TRANSIENT);
     /* Sent again with the same key: "in progress" until it is there, then the one and only. */
     assert_int_equal(create(&t, "thing", "{}", "b", &obj, &err), MIO_OK);
     mio_sleep_ms(300);
-    assert_int_equal(mio_provider_lookup(t.p, &t.a, MIO_STR("thing_c"), MIO_STR("c"), mio_map(NULL, 0), NULL,
-                                         &found, &n, &err), MIO_OK);
+    assert_int_equal(mio_provider_lookup(t.p, &t.a, MIO_STR("thing_c"), MIO_STR("c"),
+                                         mio_map(NULL, 0), NULL, &found, &n, &err),
+                     MIO_OK);
     assert_int_equal(n, 1);
     assert_int_equal(ask(&t, "SELECT count(*) FROM things"), 2);
     end(&t);
@@ -308,7 +330,8 @@ static void crashes(void **state)
     assert_int_equal(ask(&t, "SELECT count(*) FROM things"), 0);
     assert_int_equal(create(&t, "thing", "{\"name\":\"b\"}", "kb", &obj, &err), MIO_PROVIDER);
     assert_int_equal(ask(&t, "SELECT count(*) FROM things"), 1);
-    /* Used up, though the process that counted is dead: the same calls now succeed, and make nothing twice. */
+    /* Used up, though the process that counted is dead: the same calls now succeed, and make
+     * nothing twice. */
     made(&t, "thing", "{\"name\":\"a\"}", "ka");
     made(&t, "thing", "{\"name\":\"b\"}", "kb");
     assert_int_equal(ask(&t, "SELECT count(*) FROM things"), 2);
@@ -357,12 +380,16 @@ static void update_and_delete_fail(void **state)
     begin(&t, "");
     struct mio_err err = {0};
     struct mio_object obj = made(&t, "thing", "{\"fail\":\"delete\"}", NULL), back;
-    struct mio_prov_change c = {.kind = MIO_STR("thing"), .id = obj.id, .prior = obj.attributes,
+    struct mio_prov_change c = {.kind = MIO_STR("thing"),
+                                .id = obj.id,
+                                .prior = obj.attributes,
                                 .inputs = parse(&t, "{\"fail\":\"lost-update\"}")};
-    assert_int_equal(mio_provider_change(t.p, &t.a, MIO_PROV_DELETE, &c, NULL, NULL, &err), MIO_REALITY);
+    assert_int_equal(mio_provider_change(t.p, &t.a, MIO_PROV_DELETE, &c, NULL, NULL, &err),
+                     MIO_REALITY);
     assert_int_equal(ask(&t, "SELECT count(*) FROM things"), 1);
     mio_err_clear(&err);
-    assert_int_equal(mio_provider_change(t.p, &t.a, MIO_PROV_UPDATE, &c, NULL, &back, &err), MIO_TRANSIENT);
+    assert_int_equal(mio_provider_change(t.p, &t.a, MIO_PROV_UPDATE, &c, NULL, &back, &err),
+                     MIO_TRANSIENT);
     assert_true(err.ambiguous);
     assert_int_equal(ask(&t, "SELECT version FROM things"), 2);
     end(&t);
@@ -384,11 +411,13 @@ static void fails_as_told(void **state)
     assert_int_equal(create(&t, "thing", "{\"name\":\"c\"}", "k", &obj, &err), MIO_TRANSIENT);
     assert_true(err.ambiguous);
     reconnect(&t, "\"fail\":1");
-    assert_int_equal(read_one(&t, "thing", MIO_STR("t-999"), "").status, MLOPS_NOT_FOUND); /* reads are spared */
+    assert_int_equal(read_one(&t, "thing", MIO_STR("t-999"), "").status,
+                     MLOPS_NOT_FOUND); /* reads are spared */
     struct mio_prov_change c = {.kind = MIO_STR("thing"), .inputs = parse(&t, "{}")};
     struct mio_call_opts o = {.key = MIO_STR("z"), .deadline_ms = mio_now_ms() + 300};
     mio_err_clear(&err);
-    assert_int_equal(mio_provider_change(t.p, &t.a, MIO_PROV_CREATE, &c, &o, &obj, &err), MIO_TRANSIENT);
+    assert_int_equal(mio_provider_change(t.p, &t.a, MIO_PROV_CREATE, &c, &o, &obj, &err),
+                     MIO_TRANSIENT);
     end(&t);
 }
 
@@ -411,7 +440,8 @@ static void garbage_and_hang(void **state)
     struct mio_prov_change c = {.kind = MIO_STR("thing"), .inputs = parse(&t, "{\"name\":\"h\"}")};
     struct mio_call_opts o = {.deadline_ms = mio_now_ms() + 100};
     mio_err_clear(&err);
-    assert_int_equal(mio_provider_change(t.p, &t.a, MIO_PROV_CREATE, &c, &o, &obj, &err), MIO_PROVIDER);
+    assert_int_equal(mio_provider_change(t.p, &t.a, MIO_PROV_CREATE, &c, &o, &obj, &err),
+                     MIO_PROVIDER);
     assert_has(err.message, "deadline");
     made(&t, "thing", "{}", NULL);
     end(&t);
@@ -454,7 +484,8 @@ static void *make_some(void *arg)
         struct mio_object obj;
         struct mio_prov_change c = {.kind = MIO_STR("thing"), .inputs = mio_map(NULL, 0)};
         struct mio_call_opts o = {.key = mio_arena_printf(&a, "w%d-%d", w->number, i)};
-        w->failed += mio_provider_change(w->t->p, &a, MIO_PROV_CREATE, &c, &o, &obj, &err) != MIO_OK;
+        w->failed +=
+            mio_provider_change(w->t->p, &a, MIO_PROV_CREATE, &c, &o, &obj, &err) != MIO_OK;
     }
     mio_arena_free(&a);
     return NULL;
@@ -509,14 +540,16 @@ static void wakes_up_when_cancelled(void **state)
     struct mio_prov_change c = {.kind = MIO_STR("thing"), .inputs = mio_map(NULL, 0)};
     struct mio_call_opts o = {.deadline_ms = mio_now_ms() + 30000, .cancel = &stop};
     int64_t began = mio_now_ms();
-    assert_int_equal(mio_provider_change(t.p, &t.a, MIO_PROV_CREATE, &c, &o, &obj, &err), MIO_CANCELLED);
+    assert_int_equal(mio_provider_change(t.p, &t.a, MIO_PROV_CREATE, &c, &o, &obj, &err),
+                     MIO_CANCELLED);
     assert_in_range(mio_now_ms() - began, 50, 3000);
     assert_int_equal(ask(&t, "SELECT count(*) FROM things"), 0);
     pthread_join(thread, NULL);
     end(&t);
 }
 
-/* Killed in full flight, again and again: the file stays whole, and what was done is in the log of changes once. */
+/* Killed in full flight, again and again: the file stays whole, and what was done is in the log of
+ * changes once. */
 static void survives_kills(void **state)
 {
     (void)state;
@@ -542,8 +575,10 @@ static void survives_kills(void **state)
     int64_t things = ask(&t, "SELECT count(*) FROM things");
     assert_true(things > 10);
     assert_int_equal(ask(&t, "SELECT count(*) FROM ops WHERE op = 'create'"), things);
-    assert_int_equal(ask(&t, "SELECT count(*) FROM (SELECT key FROM ops GROUP BY key HAVING count(*) > 1)"), 0);
-    assert_int_equal(ask(&t, "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check = 'ok'"), 1);
+    assert_int_equal(
+        ask(&t, "SELECT count(*) FROM (SELECT key FROM ops GROUP BY key HAVING count(*) > 1)"), 0);
+    assert_int_equal(
+        ask(&t, "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check = 'ok'"), 1);
     end(&t);
 }
 
@@ -564,13 +599,15 @@ static void counts_its_calls(void **state)
     assert_int_equal(crowd(&t, 10, 250), 0);
     static struct mio_read_item items[2500];
     for (size_t i = 0; i < 2500; i++)
-        items[i] = (struct mio_read_item){.kind = MIO_STR("thing"), .fingerprint = MIO_STR("v1"),
+        items[i] = (struct mio_read_item){.kind = MIO_STR("thing"),
+                                          .fingerprint = MIO_STR("v1"),
                                           .id = mio_arena_printf(&t.a, "t-%zu", i + 1)};
     struct tally tl = {{0}};
     struct mio_err err = {0};
     assert_int_equal(mio_provider_read(t.p, items, 2500, NULL, tally, &tl, &err), MIO_OK);
     assert_int_equal(tl.n[MLOPS_UNCHANGED], 2500);
-    assert_int_equal(ask(&t, "SELECT n FROM calls WHERE op = 'read'"), 3); /* batches of a thousand */
+    assert_int_equal(ask(&t, "SELECT n FROM calls WHERE op = 'read'"),
+                     3); /* batches of a thousand */
     assert_int_equal(ask(&t, "SELECT items FROM calls WHERE op = 'read'"), 2500);
     assert_int_equal(ask(&t, "SELECT n FROM calls WHERE op = 'create'"), 2500);
     end(&t);
