@@ -379,6 +379,8 @@ static void check_field(struct mio_az_check *c, const struct mio_entry *e,
 
 static void unknown(struct mio_az_check *c, const struct mio_entry *e, const struct mio_az_table *t)
 {
+    if (c->diags->errors >= MIO_TPL_MAX_ERRORS)
+        return;
     struct mio_str *names = MIO_NEW_N(c->arena, struct mio_str, t->n), near;
     for (size_t i = 0; i < t->n; i++)
         names[i] = t->fields[i].name;

@@ -46,7 +46,7 @@ static const struct mio_entry *find(struct mio_az_check *c, const struct mio_nod
 static void declared(struct mio_az_check *c, struct mio_pos pos, const struct mio_node *map,
                      bool open, struct mio_str name, const char *what, const char *where)
 {
-    if (open || find(c, map, name))
+    if (open || find(c, map, name) || c->diags->errors >= MIO_TPL_MAX_ERRORS)
         return;
     enum { MOST = 1000 };
     size_t n = map && map->type == MIO_NODE_MAP ? map->n < MOST ? map->n : MOST : 0;
@@ -128,17 +128,6 @@ static void expression(struct mio_az_check *c, struct mio_pos pos, const struct 
     }
 }
 
-/* Where the expression stands, as far as one line of text tells. */
-static struct mio_pos inside(const struct mio_node *n, size_t offset, size_t len)
-{
-    struct mio_pos pos = n->pos;
-    if (memchr(n->text.p, '\n', n->text.n) || pos.len < n->text.n)
-        return pos; /* folded or escaped: the scalar as a whole */
-    pos.col += (uint32_t)(offset + !n->plain);
-    pos.len = (uint32_t)len;
-    return pos;
-}
-
 void mio_az_expressions(struct mio_az_check *c, const struct mio_node *n,
                         const struct mio_az_scope *scope)
 {
@@ -148,10 +137,23 @@ void mio_az_expressions(struct mio_az_check *c, const struct mio_node *n,
     size_t at = 0;
     if (mio_str_find(n->text, '$') < 0)
         return;
-    while (mio_azureml_expr_next(n->text, &at, &x, &why))
-        expression(c, inside(n, x.offset, at - x.offset), &x, scope ? scope : &none);
-    if (why)
-        mio_az_error(c, inside(n, x.offset, 3), why, "this is no expression of Azure ML");
+    /* A folded or escaped scalar is pointed at as a whole. */
+    bool exact = n->pos.len >= n->text.n && !memchr(n->text.p, '\n', n->text.n);
+    struct mio_pos pos = n->pos;
+    while (mio_azureml_expr_next(n->text, &at, &x, &why)) {
+        if (exact) {
+            pos.col = n->pos.col + (uint32_t)(x.offset + !n->plain);
+            pos.len = (uint32_t)(at - x.offset);
+        }
+        expression(c, pos, &x, scope ? scope : &none);
+    }
+    if (!why)
+        return;
+    if (exact) {
+        pos.col = n->pos.col + (uint32_t)(x.offset + !n->plain);
+        pos.len = 3;
+    }
+    mio_az_error(c, pos, why, "this is no expression of Azure ML");
 }
 
 void mio_az_steps(struct mio_az_check *c, const struct mio_node *jobs,

@@ -50,6 +50,12 @@ static void block(struct mio_scope_load *s, struct mio_str kind, const struct mi
     if (!mio_tpl_is_name(l, e, is_data ? "data lookup" : "resource") ||
         !mio_tpl_define(s, address, e->key_pos) || !mio_tpl_is_map(l, e->value, address))
         return;
+    if (++l->nblocks > MIO_TPL_MAX_BLOCKS) {
+        mio_tpl_error(l, e->key_pos, "split the template; each part has a state of its own",
+                      "more than %d resources", MIO_TPL_MAX_BLOCKS);
+        l->full = true;
+        return;
+    }
     struct mio_node *empty = NULL;
     if (e->value->type != MIO_NODE_MAP) {
         empty = MIO_NEW(l->arena, struct mio_node);
@@ -88,7 +94,7 @@ void mio_tpl_blocks(struct mio_scope_load *s, const struct mio_entry *top, bool 
         if (!is_kind(s->load, kind) || !mio_tpl_is_map(s->load, kind->value, what))
             continue;
         make_room(s, kind->value->n);
-        for (size_t k = 0; k < kind->value->n; k++)
+        for (size_t k = 0; k < kind->value->n && !s->load->full; k++)
             block(s, kind->key, &kind->value->entries[k], is_data);
     }
 }

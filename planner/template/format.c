@@ -232,11 +232,39 @@ static void read_tokens(struct layout *l, struct mio_str text)
     yaml_parser_delete(&p);
 }
 
+/* For each comment the place of the nearest line above that begins no deeper. Of the lines above
+ * only those count that no shallower line follows, so they lie on a stack of growing columns. */
+static void look_up(struct layout *l)
+{
+    const struct line **stack = mio_alloc((l->n + 1) * sizeof(*stack));
+    size_t n = 0;
+    for (size_t i = 0; i < l->n; i++) {
+        struct line *line = &l->lines[i];
+        if (line->role == CODE) {
+            while (n && stack[n - 1]->old >= line->old)
+                n--;
+            stack[n++] = line;
+        } else if (line->role == LOOSE) {
+            size_t low = 0, high = n; /* the first that is deeper */
+            while (low < high) {
+                size_t mid = (low + high) / 2;
+                if (stack[mid]->old <= line->old)
+                    low = mid + 1;
+                else
+                    high = mid;
+            }
+            line->new = low ? stack[low - 1]->new : 0;
+        }
+    }
+    free(stack);
+}
+
 /* Comments go with the next line unless they stand deeper: then with the line above that they are
  * level with. */
 static void place_comments(struct layout *l)
 {
     size_t next_old = 0, next_new = 0;
+    look_up(l);
     for (size_t i = l->n; i-- > 0;) {
         struct line *line = &l->lines[i];
         if (line->role == CODE) {
@@ -245,14 +273,8 @@ static void place_comments(struct layout *l)
         }
         if (line->role != LOOSE || !mio_str_trim(line->text).n)
             continue;
-        line->new = next_new;
-        if (line->old <= next_old)
-            continue;
-        for (size_t k = i; k-- > 0;)
-            if (l->lines[k].role == CODE && l->lines[k].old <= line->old) {
-                line->new = l->lines[k].new > next_new ? l->lines[k].new : next_new;
-                break;
-            }
+        if (line->old <= next_old || line->new < next_new)
+            line->new = next_new;
     }
 }
 

@@ -112,6 +112,11 @@ static void add(struct mio_scope_load *s, const struct raw_include *in, struct m
                                : "a module cannot include files from outside its folder");
         return;
     }
+    if (++l->nincludes > MIO_TPL_MAX_INCLUDES) {
+        mio_tpl_error(l, pos, "let one pattern match more files",
+                      "more than %d patterns to include", MIO_TPL_MAX_INCLUDES);
+        return;
+    }
     walk(&w, s->t->dir, (struct mio_str){0}, in->files, 0);
     if (!w.found.n || w.full) {
         mio_tpl_error(l, pos,

@@ -212,6 +212,35 @@ static struct mio_str digest(const struct mio_load *l)
     return (struct mio_str){hex, MIO_SHA256_HEX};
 }
 
+/* A test's own providers and settings. */
+static void lay_over(struct mio_load *l, struct mio_template *t, const char *path)
+{
+    const struct mio_tpl_file *f = mio_tpl_file(l, mio_arena_str(l->arena, mio_str_z(path)), (struct mio_pos){0}, true);
+    if (!f->root || !mio_tpl_is_map(l, f->root, MIO_STR("a test file")))
+        return;
+    t->overlay = f->root;
+    const struct mio_node *providers = mio_node_get(f->root, "providers"), *set = mio_node_get(f->root, "set");
+    if (providers && !mio_tpl_is_map(l, providers, MIO_STR("`providers`")))
+        return;
+    for (size_t i = 0; providers && i < providers->n; i++) {
+        const struct mio_entry *e = &providers->entries[i];
+        if (!mio_tpl_is_map(l, e->value, MIO_STR("a provider")))
+            continue;
+        const struct mio_node *type = mio_node_get(e->value, "type");
+        struct mio_provider_block p = {.name = e->key, .type = type ? type->text : e->key, .pos = e->key_pos,
+                                       .config = mio_tpl_without(l->arena, e->value, "type")};
+        size_t k = 0;
+        while (k < t->providers.n && !mio_str_eq(t->providers.items[k].name, e->key))
+            k++;
+        if (k < t->providers.n)
+            t->providers.items[k] = p;
+        else
+            MIO_PUSH(l->arena, t->providers.items, t->providers.n, t->providers.cap) = p;
+    }
+    if (set && mio_tpl_is_map(l, set, MIO_STR("`set`")))
+        mio_tpl_set(l, t, set);
+}
+
 static int by_place(const void *x, const void *y)
 {
     struct mio_pos a = ((const struct mio_diag *)x)->err.pos,
@@ -241,6 +270,8 @@ enum mio_code mio_template_load(struct mio_arena *a, const struct mio_template_o
         return MIO_IO;
     if (stage.n)
         mio_tpl_stage(&l, t, stage);
+    if (o->overlay)
+        lay_over(&l, t, o->overlay);
     finish_blocks(&l, t);
     t->stage = mio_arena_str(a, stage);
     t->digest = digest(&l);

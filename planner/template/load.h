@@ -9,6 +9,9 @@ enum {
     MIO_TPL_MAX_DEPTH = 16,   /* modules in modules */
     MIO_TPL_MAX_MODULES = 1000,
     MIO_TPL_MAX_FILES = 20000,
+    MIO_TPL_MAX_INCLUDES = 1000, /* patterns */
+    MIO_TPL_MAX_BLOCKS = 500000, /* modules counted for each call */
+    MIO_TPL_MAX_COPIED = 4000000,
 };
 
 /* One file that was read, kept so that a module called twice is parsed once. */
@@ -29,7 +32,8 @@ struct mio_load {
     struct mio_index files;                 /* absolute path to struct mio_tpl_file * */
     MIO_BLOCKS(struct mio_tpl_file *) read; /* in the order read: the digest covers them */
     const struct mio_str *open_dirs;        /* template directories being loaded, outermost first */
-    size_t nopen, nmodules;
+    size_t nopen, nmodules, nincludes, nblocks;
+    size_t copied; /* entries copied by `set:` */
     bool full, no_paths;
 };
 /* One template directory. */
@@ -97,6 +101,17 @@ bool mio_tpl_is_address(struct mio_str s, bool keyed);
 const char *mio_tpl_node_word(const struct mio_node *n); /* "a list", "a string", ... */
 /* False and an error naming both places when the address was defined before. */
 bool mio_tpl_define(struct mio_scope_load *s, struct mio_str address, struct mio_pos pos);
+
+/* Names that something may refer to, for look-ups and suggestions. */
+struct mio_tpl_names {
+    MIO_BLOCKS(struct mio_str) list;
+    struct mio_index at; /* to the position in the list */
+};
+void mio_tpl_names_init(struct mio_tpl_names *n, struct mio_arena *a, size_t expected);
+void mio_tpl_names_add(struct mio_tpl_names *n, struct mio_arena *a, struct mio_str name);
+/* "did you mean `x`?", or `otherwise`. */
+const char *mio_tpl_names_hint(const struct mio_tpl_names *n, struct mio_arena *a,
+                               struct mio_str word, const char *otherwise);
 
 /* decl.c: every top-level key but resources, data and modules. */
 void mio_tpl_declarations(struct mio_scope_load *s, const struct mio_entry *top);

@@ -56,6 +56,26 @@ static struct mio_template *open_module(struct mio_scope_load *s, const struct m
         pos);
 }
 
+/* What is given must be a variable of the module. */
+static void check_inputs(struct mio_load *l, const struct mio_module_call *c)
+{
+    struct mio_tpl_names names;
+    uintptr_t at;
+    if (!c->inputs)
+        return;
+    mio_tpl_names_init(&names, l->arena, c->tpl->variables.n);
+    for (size_t i = 0; i < c->tpl->variables.n; i++)
+        mio_tpl_names_add(&names, l->arena, c->tpl->variables.items[i].name);
+    for (size_t i = 0; i < c->inputs->n && !l->full; i++) {
+        const struct mio_entry *in = &c->inputs->entries[i];
+        if (!mio_index_get(&names.at, in->key, &at))
+            mio_tpl_error(l, in->key_pos,
+                          mio_tpl_names_hint(&names, l->arena, in->key,
+                                             "its variables are declared in the module"),
+                          "the module has no variable `%.*s`", MIO_FMT(in->key));
+    }
+}
+
 static void call(struct mio_scope_load *s, const struct mio_entry *e)
 {
     static const struct mio_tpl_key keys[] = {
@@ -77,22 +97,7 @@ static void call(struct mio_scope_load *s, const struct mio_entry *e)
     c.tpl = open_module(s, e, c.source, mio_node_get(e->value, "source")->pos);
     if (!c.tpl)
         return;
-    for (size_t i = 0; c.inputs && i < c.inputs->n; i++) {
-        const struct mio_entry *in = &c.inputs->entries[i];
-        size_t v = 0, n = c.tpl->variables.n;
-        struct mio_str *names = MIO_NEW_N(l->arena, struct mio_str, n);
-        for (; v < n; v++)
-            names[v] = c.tpl->variables.items[v].name;
-        for (v = 0; v < n && !mio_str_eq(names[v], in->key);)
-            v++;
-        if (v < n)
-            continue;
-        struct mio_str near = mio_str_nearest(in->key, names, n);
-        char hint[160];
-        snprintf(hint, sizeof hint, "did you mean `%.*s`?", MIO_FMT(mio_str_sub(near, 0, 120)));
-        mio_tpl_error(l, in->key_pos, near.n ? hint : "its variables are declared in the module",
-                      "the module has no variable `%.*s`", MIO_FMT(in->key));
-    }
+    check_inputs(l, &c);
     MIO_PUSH(l->arena, s->t->modules.items, s->t->modules.n, s->t->modules.cap) = c;
 }
 

@@ -165,6 +165,26 @@ const struct mio_node *mio_tpl_without(struct mio_arena *a, const struct mio_nod
     return n;
 }
 
+void mio_tpl_names_init(struct mio_tpl_names *n, struct mio_arena *a, size_t expected)
+{
+    *n = (struct mio_tpl_names){0};
+    mio_index_init(&n->at, a, expected);
+}
+
+void mio_tpl_names_add(struct mio_tpl_names *n, struct mio_arena *a, struct mio_str name)
+{
+    mio_index_set(&n->at, name, n->list.n);
+    MIO_PUSH(a, n->list.items, n->list.n, n->list.cap) = name;
+}
+
+const char *mio_tpl_names_hint(const struct mio_tpl_names *n, struct mio_arena *a,
+                               struct mio_str word, const char *otherwise)
+{
+    enum { MOST = 1000 }; /* looked through for a similar one */
+    struct mio_str near = mio_str_nearest(word, n->list.items, n->list.n < MOST ? n->list.n : MOST);
+    return near.n ? mio_arena_printf(a, "did you mean `%.*s`?", MIO_FMT(near)).p : otherwise;
+}
+
 /* Words that other tools use for our keys. */
 static const char *const habits[][2] = {
     {"error_message", "error"},   {"terraform", "mlops_iac"},  {"variable", "variables"},

@@ -21,9 +21,15 @@ static const struct mio_tpl_key stage_keys[] = {
 
 /* A copy of `map` in which `path` ("a.b.c") holds `value`; mappings on the way are made or copied.
  * A key that exists as it is written, dots and all, wins. */
-static const struct mio_node *with(struct mio_arena *a, const struct mio_node *map,
+static const struct mio_node *with(struct mio_load *l, const struct mio_node *map,
                                    struct mio_str path, const struct mio_entry *e)
 {
+    struct mio_arena *a = l->arena;
+    l->copied += map->n + 1;
+    if (l->copied > MIO_TPL_MAX_COPIED) {
+        mio_tpl_error(l, e->key_pos, "change the resources themselves", "`set:` changes too much");
+        return map;
+    }
     ptrdiff_t dot = mio_node_entry(map, path) ? -1 : mio_str_find(path, '.');
     struct mio_str head = dot < 0 ? path : mio_str_sub(path, 0, (size_t)dot);
     const struct mio_node *value = e->value;
@@ -31,7 +37,7 @@ static const struct mio_node *with(struct mio_arena *a, const struct mio_node *m
     if (dot >= 0) {
         struct mio_node *inner = MIO_NEW(a, struct mio_node);
         *inner = (struct mio_node){.type = MIO_NODE_MAP, .pos = e->key_pos};
-        value = with(a, old && old->value->type == MIO_NODE_MAP ? old->value : inner,
+        value = with(l, old && old->value->type == MIO_NODE_MAP ? old->value : inner,
                      mio_str_sub(path, (size_t)dot + 1, path.n), e);
     }
     struct mio_node *n = MIO_NEW(a, struct mio_node);
@@ -57,16 +63,17 @@ static void set_provider(struct mio_load *l, struct mio_template *t, const struc
         if (!p->config)
             p->config = e->value;
         for (size_t k = 0; k < e->value->n && p->config != e->value; k++)
-            p->config = with(l->arena, p->config, e->value->entries[k].key, &e->value->entries[k]);
+            p->config = with(l, p->config, e->value->entries[k].key, &e->value->entries[k]);
         return;
     }
-    struct mio_str *names = MIO_NEW_N(l->arena, struct mio_str, t->providers.n);
-    for (size_t i = 0; i < t->providers.n; i++)
-        names[i] = t->providers.items[i].name;
-    struct mio_str near = mio_str_nearest(e->key, names, t->providers.n);
-    struct mio_str hint = mio_arena_printf(l->arena, "did you mean `%.*s`?", MIO_FMT(near));
-    mio_tpl_error(l, e->key_pos, near.n ? hint.p : "declare it under `providers:` first",
-                  "the template has no provider `%.*s`", MIO_FMT(e->key));
+    struct mio_tpl_names names;
+    mio_tpl_names_init(&names, l->arena, t->providers.n);
+    for (size_t i = 0; i < t->providers.n && !l->full; i++)
+        mio_tpl_names_add(&names, l->arena, t->providers.items[i].name);
+    mio_tpl_error(
+        l, e->key_pos,
+        mio_tpl_names_hint(&names, l->arena, e->key, "declare it under `providers:` first"),
+        "the template has no provider `%.*s`", MIO_FMT(e->key));
 }
 
 /* The template that the leading module.NAME. steps of an address lead to; the rest stays in *s. */
@@ -86,66 +93,71 @@ static struct mio_template *descend(struct mio_template *t, struct mio_str *s)
     return t;
 }
 
-static void no_such_block(struct mio_load *l, const struct mio_template *t,
-                          const struct mio_entry *e, struct mio_str wanted)
+/* The blocks of one template by address. */
+struct targets {
+    const struct mio_template *of;
+    struct mio_tpl_names names;
+};
+
+static void list_targets(struct mio_load *l, const struct mio_template *t, struct targets *out)
 {
-    size_t n = t ? t->blocks.n : 0;
-    struct mio_str *names = MIO_NEW_N(l->arena, struct mio_str, n);
-    for (size_t i = 0; i < n; i++)
-        names[i] = mio_tpl_address(l->arena, t->blocks.items[i].is_data, t->blocks.items[i].kind,
-                                   t->blocks.items[i].name);
-    struct mio_str near = mio_str_nearest(wanted, names, n);
-    struct mio_str hint = mio_arena_printf(l->arena, "did you mean `%.*s`?", MIO_FMT(near));
-    mio_tpl_error(l, e->key_pos,
-                  mio_str_find(e->key, '[') >= 0
-                      ? "name the resource without an instance key: all its instances share a body"
-                  : near.n ? hint.p
-                           : "`set:` takes addresses like `compute.cpu` or `module.train.job.fit`",
-                  "the template has no `%.*s` to set", MIO_FMT(e->key));
+    if (out->of == t)
+        return;
+    out->of = t;
+    mio_tpl_names_init(&out->names, l->arena, t->blocks.n);
+    for (size_t i = 0; i < t->blocks.n; i++)
+        mio_tpl_names_add(&out->names, l->arena,
+                          mio_tpl_address(l->arena, t->blocks.items[i].is_data,
+                                          t->blocks.items[i].kind, t->blocks.items[i].name));
 }
 
-static void set_block(struct mio_load *l, struct mio_template *root, const struct mio_entry *e)
+static void set_block(struct mio_load *l, struct mio_template *root, const struct mio_entry *e,
+                      struct targets *targets)
 {
     struct mio_str rest = e->key;
     struct mio_template *t = descend(root, &rest);
+    const char *hint = "`set:` takes addresses like `compute.cpu` or `module.train.job.fit`";
+    uintptr_t at = 0;
     if (!mio_tpl_is_map(l, e->value, mio_arena_printf(l->arena, "`%.*s`", MIO_FMT(e->key))))
         return;
-    for (size_t i = 0; t && i < t->blocks.n; i++) {
-        struct mio_block *b = &t->blocks.items[i];
-        /* data.KIND.NAME is a lookup, data.NAME an asset. */
-        bool data =
-            mio_str_starts(rest, "data.") && mio_str_find(mio_str_sub(rest, 5, rest.n), '.') >= 0;
-        struct mio_str s = data ? mio_str_sub(rest, 5, rest.n) : rest;
-        if (data != b->is_data || s.n != b->kind.n + 1 + b->name.n || s.p[b->kind.n] != '.' ||
-            !mio_str_eq(mio_str_sub(s, 0, b->kind.n), b->kind) ||
-            !mio_str_eq(mio_str_sub(s, b->kind.n + 1, s.n), b->name))
-            continue;
+    if (t)
+        list_targets(l, t, targets);
+    if (t && mio_index_get(&targets->names.at, rest, &at)) {
+        struct mio_block *b = &t->blocks.items[at];
         for (size_t k = 0; k < e->value->n; k++)
-            b->body = with(l->arena, b->body, e->value->entries[k].key, &e->value->entries[k]);
+            b->body = with(l, b->body, e->value->entries[k].key, &e->value->entries[k]);
         return;
     }
-    no_such_block(l, t, e, rest);
+    if (mio_str_find(e->key, '[') >= 0)
+        hint = "name the resource without an instance key: all its instances share a body";
+    else if (t)
+        hint = mio_tpl_names_hint(&targets->names, l->arena, rest, hint);
+    mio_tpl_error(l, e->key_pos, hint, "the template has no `%.*s` to set", MIO_FMT(e->key));
 }
 
 void mio_tpl_set(struct mio_load *l, struct mio_template *t, const struct mio_node *set)
 {
-    for (size_t i = 0; i < set->n; i++)
-        set_block(l, t, &set->entries[i]);
+    struct targets targets = {0};
+    for (size_t i = 0; i < set->n && !l->full; i++)
+        set_block(l, t, &set->entries[i], &targets);
 }
 
-static void check_variable(struct mio_load *l, const struct mio_template *t,
-                           const struct mio_entry *e)
+static void check_variables(struct mio_load *l, const struct mio_template *t,
+                            const struct mio_node *map)
 {
-    struct mio_str *names = MIO_NEW_N(l->arena, struct mio_str, t->variables.n);
-    for (size_t i = 0; i < t->variables.n; i++) {
-        names[i] = t->variables.items[i].name;
-        if (mio_str_eq(names[i], e->key))
-            return;
+    struct mio_tpl_names names;
+    uintptr_t at;
+    mio_tpl_names_init(&names, l->arena, t->variables.n);
+    for (size_t i = 0; i < t->variables.n; i++)
+        mio_tpl_names_add(&names, l->arena, t->variables.items[i].name);
+    for (size_t i = 0; i < map->n && !l->full; i++) {
+        const struct mio_entry *e = &map->entries[i];
+        if (!mio_index_get(&names.at, e->key, &at))
+            mio_tpl_error(
+                l, e->key_pos,
+                mio_tpl_names_hint(&names, l->arena, e->key, "declare it under `variables:` first"),
+                "the template has no variable `%.*s`", MIO_FMT(e->key));
     }
-    struct mio_str near = mio_str_nearest(e->key, names, t->variables.n);
-    struct mio_str hint = mio_arena_printf(l->arena, "did you mean `%.*s`?", MIO_FMT(near));
-    mio_tpl_error(l, e->key_pos, near.n ? hint.p : "declare it under `variables:` first",
-                  "the template has no variable `%.*s`", MIO_FMT(e->key));
 }
 
 /* `after: staging` or a list of stages. */
@@ -218,9 +230,9 @@ void mio_tpl_stage(struct mio_load *l, struct mio_template *t, struct mio_str st
     t->stage_block = f->root;
     mio_tpl_read(l, f->root, "a stage", f->root->pos, stage_keys,
                  sizeof stage_keys / sizeof *stage_keys, &r);
-    for (size_t i = 0; r.variables && i < r.variables->n; i++)
-        check_variable(l, t, &r.variables->entries[i]);
-    for (size_t i = 0; r.providers && i < r.providers->n; i++)
+    if (r.variables)
+        check_variables(l, t, r.variables);
+    for (size_t i = 0; r.providers && i < r.providers->n && !l->full; i++)
         set_provider(l, t, &r.providers->entries[i]);
     if (r.set)
         mio_tpl_set(l, t, r.set);

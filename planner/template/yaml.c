@@ -356,7 +356,7 @@ static void merge(struct parse *p, struct mio_node *n)
     struct mio_arena scratch;
     struct mio_index keys;
     mio_arena_init(&scratch);
-    mio_index_init(&keys, &scratch, n->n);
+    mio_index_init(&keys, &scratch, n->n + mio_node_get(n, "<<")->n);
     for (size_t i = 0; i < n->n; i++) {
         mio_index_add(&keys, n->entries[i].key, 0);
         if (!mio_str_is(n->entries[i].key, "<<"))
