@@ -140,7 +140,7 @@ static void orphans(struct mio_planner *p)
         struct mio_row *row = &p->state->rows[i];
         if (row->deposed.n)
             go(p, row, MIO_WHY_DEPOSED);
-        else if (!p->claimed[i])
+        else if (!p->claimed[i] || p->mode == MIO_PLAN_DESTROY) /* a for_each may have looked at it */
             go(p, row, p->mode == MIO_PLAN_DESTROY ? MIO_WHY_NONE : why_gone(p, row->address));
     }
 }
@@ -173,91 +173,6 @@ static void propagate_cbd(struct mio_planner *p)
         mark_cbd(stack[--n], stack, &n);
 }
 
-/* ---- -target and -exclude ---- */
-
-static bool covered(const char *const *list, size_t n, struct mio_str address)
-{
-    for (size_t i = 0; i < n; i++)
-        if (mio_address_covers(mio_str_z(list[i]), address))
-            return true;
-    return false;
-}
-
-static bool selected(const struct mio_planner *p, struct mio_str address)
-{
-    return (p->ntargets == 0 || covered(p->targets, p->ntargets, address)) &&
-           !covered(p->excludes, p->nexcludes, address);
-}
-
-static void include(struct mio_inst *inst, uint8_t *in, struct mio_inst **stack, size_t *n)
-{
-    if (in[inst->number])
-        return;
-    in[inst->number] = 1;
-    stack[(*n)++] = inst;
-}
-
-/* Targets bring along what they depend on; what is to be destroyed brings along what depends on it. */
-static void narrow(struct mio_planner *p)
-{
-    size_t ninsts = p->st->ninsts, n = 0;
-    uint8_t *in = mio_arena_zalloc(p->arena, ninsts + 1);
-    struct mio_inst **stack = MIO_NEW_N(p->arena, struct mio_inst *, ninsts + 1);
-    for (size_t i = 0; i < ninsts; i++)
-        if (p->ntargets == 0 || covered(p->targets, p->ntargets, p->st->insts[i]->address))
-            include(p->st->insts[i], in, stack, &n);
-    while (n) {
-        struct mio_inst *inst = stack[--n];
-        for (size_t i = 0; i < inst->deps.n; i++)
-            include(inst->deps.items[i], in, stack, &n);
-        struct mio_step *s = mio_step_of(inst);
-        for (size_t i = 0; s && i < s->late_deps.n; i++)
-            include(s->late_deps.items[i], in, stack, &n);
-    }
-    for (size_t i = 0; i < ninsts; i++)
-        if (covered(p->excludes, p->nexcludes, p->st->insts[i]->address))
-            in[i] = 0;
-    for (bool again = p->nexcludes > 0; again;) { /* whatever needs an excluded one is excluded too */
-        again = false;
-        for (size_t i = 0; i < ninsts; i++)
-            for (size_t k = 0; in[i] && k < p->st->insts[i]->deps.n; k++)
-                if (!in[p->st->insts[i]->deps.items[k]->number])
-                    in[i] = 0, again = true;
-    }
-    for (size_t i = 0; i < ninsts; i++)
-        if (p->steps[i])
-            p->steps[i]->excluded = !in[i];
-    for (size_t i = ninsts; i < p->nsteps; i++) {
-        struct mio_str a = p->steps[i]->row->address;
-        p->steps[i]->excluded = !selected(p, a);
-    }
-}
-
-static bool needs(struct mio_step *s, struct mio_str address)
-{
-    for (uint32_t i = 0; s->record && i < s->record->dependencies.n; i++)
-        if (mio_str_eq(mio_value_str(s->record->dependencies.items[i]), address))
-            return true;
-    return false;
-}
-
-/* Destroying a target destroys what was built on it. */
-static void widen_destroy(struct mio_planner *p)
-{
-    for (bool again = p->ntargets > 0 && p->mode == MIO_PLAN_DESTROY; again;) {
-        again = false;
-        for (size_t i = 0; i < p->nsteps; i++)
-            for (size_t k = 0; p->steps[i] && p->steps[i]->excluded && k < p->nsteps; k++)
-                if (p->steps[k] && !p->steps[k]->excluded && p->steps[k]->row &&
-                    needs(p->steps[i], p->steps[k]->row->address) &&
-                    !covered(p->excludes, p->nexcludes, p->steps[i]->row->address)) {
-                    p->steps[i]->excluded = false;
-                    again = true;
-                    break;
-                }
-    }
-}
-
 /* ---- destroy ---- */
 
 static void destroy_all(struct mio_planner *p)
@@ -266,8 +181,7 @@ static void destroy_all(struct mio_planner *p)
         struct mio_res *r = p->st->res[i];
         for (size_t k = 0; k < r->n && r->block->lifecycle.prevent_destroy; k++)
             if (mio_state_find(p->state, r->insts[k].address, MIO_STR("")) &&
-                (p->ntargets == 0 || covered(p->targets, p->ntargets, r->insts[k].address)) &&
-                !covered(p->excludes, p->nexcludes, r->insts[k].address))
+                mio_planner_selected(p, r->insts[k].address))
                 mio_diags_error(p->diags, MIO_TEMPLATE, r->block->pos,
                                 "Remove prevent_destroy, or leave it out with -exclude.",
                                 "%.*s would be destroyed, but lifecycle.prevent_destroy is set",
@@ -422,7 +336,7 @@ static void drift(struct mio_planner *p)
     for (size_t i = 0; i < p->state->nrows; i++) {
         const struct mio_row *row = &p->state->rows[i];
         enum mio_seen seen = (enum mio_seen)p->refresh->seen[i];
-        if (p->mode == MIO_PLAN_REFRESH_ONLY && !selected(p, row->address)) {
+        if (p->mode == MIO_PLAN_REFRESH_ONLY && !mio_planner_selected(p, row->address)) {
             if (seen != MIO_SEEN_NOT)
                 mio_refresh_unchecked(p->refresh, row, "-target or -exclude leaves it out");
             continue;
@@ -626,11 +540,9 @@ enum mio_code mio_planner_run(struct mio_planner *p)
         propagate_cbd(p);
     if (p->ntargets || p->nexcludes) {
         if (p->mode == MIO_PLAN_DESTROY)
-            for (size_t i = 0; i < p->nsteps; i++)
-                p->steps[i]->excluded = !selected(p, p->steps[i]->row->address);
+            mio_planner_narrow_destroy(p);
         else if (p->mode == MIO_PLAN_NORMAL)
-            narrow(p);
-        widen_destroy(p);
+            mio_planner_narrow(p);
     }
     assemble(p);
     if (p->mode != MIO_PLAN_REFRESH_ONLY)

@@ -71,6 +71,12 @@ void mio_planner_free(struct mio_planner *p);
 
 /* Rows whose addresses a moved block rewrites; in memory, before the refresh. */
 void mio_planner_moved(struct mio_planner *p);
+/* True when -target and -exclude leave this address in. */
+bool mio_planner_selected(const struct mio_planner *p, struct mio_str address);
+/* Excludes the steps that -target and -exclude leave out: by what the template says, or, when everything is to be
+ * destroyed, by what was recorded. */
+void mio_planner_narrow(struct mio_planner *p);
+void mio_planner_narrow_destroy(struct mio_planner *p);
 
 /* The value hook of the stack while planning (arg is the planner). */
 enum mio_code mio_planner_value(void *arg, struct mio_inst *inst, struct mio_value *out,

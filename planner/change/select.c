@@ -1,0 +1,135 @@
+/* planner/change/select.c: -target and -exclude: what a plan is about. See planner.h. */
+#include "planner/change/planner.h"
+
+static bool covered(const char *const *list, size_t n, struct mio_str address)
+{
+    for (size_t i = 0; i < n; i++)
+        if (mio_address_covers(mio_str_z(list[i]), address))
+            return true;
+    return false;
+}
+
+bool mio_planner_selected(const struct mio_planner *p, struct mio_str address)
+{
+    return (p->ntargets == 0 || covered(p->targets, p->ntargets, address)) &&
+           !covered(p->excludes, p->nexcludes, address);
+}
+
+static void include(struct mio_inst *inst, uint8_t *in, struct mio_inst **stack, size_t *n)
+{
+    if (in[inst->number])
+        return;
+    in[inst->number] = 1;
+    stack[(*n)++] = inst;
+}
+
+/* Targets bring along what they depend on; what is to be destroyed brings along what depends on it. */
+void mio_planner_narrow(struct mio_planner *p)
+{
+    size_t ninsts = p->st->ninsts, n = 0;
+    uint8_t *in = mio_arena_zalloc(p->arena, ninsts + 1);
+    struct mio_inst **stack = MIO_NEW_N(p->arena, struct mio_inst *, ninsts + 1);
+    for (size_t i = 0; i < ninsts; i++)
+        if (p->ntargets == 0 || covered(p->targets, p->ntargets, p->st->insts[i]->address))
+            include(p->st->insts[i], in, stack, &n);
+    while (n) {
+        struct mio_inst *inst = stack[--n];
+        for (size_t i = 0; i < inst->deps.n; i++)
+            include(inst->deps.items[i], in, stack, &n);
+        struct mio_step *s = mio_step_of(inst);
+        for (size_t i = 0; s && i < s->late_deps.n; i++)
+            include(s->late_deps.items[i], in, stack, &n);
+    }
+    for (size_t i = 0; i < ninsts; i++)
+        if (covered(p->excludes, p->nexcludes, p->st->insts[i]->address))
+            in[i] = 0;
+    for (bool again = p->nexcludes > 0; again;) { /* whatever needs an excluded one is excluded too */
+        again = false;
+        for (size_t i = 0; i < ninsts; i++)
+            for (size_t k = 0; in[i] && k < p->st->insts[i]->deps.n; k++)
+                if (!in[p->st->insts[i]->deps.items[k]->number])
+                    in[i] = 0, again = true;
+    }
+    for (size_t i = 0; i < ninsts; i++)
+        if (p->steps[i])
+            p->steps[i]->excluded = !in[i];
+    for (size_t i = ninsts; i < p->nsteps; i++) {
+        struct mio_str a = p->steps[i]->row->address;
+        p->steps[i]->excluded = !mio_planner_selected(p, a);
+    }
+}
+
+/* Steps of recorded rows, linked by what was recorded as their dependencies. */
+struct links {
+    struct mio_step **of_row; /* beside state->rows; NULL: no step */
+    uint32_t *first, *dependants; /* those of row i: dependants[first[i]] up to dependants[first[i + 1]] */
+};
+
+static ptrdiff_t row_number(const struct mio_planner *p, struct mio_str address)
+{
+    const struct mio_row *row = mio_state_find(p->state, address, MIO_STR(""));
+    return row ? row - p->state->rows : -1;
+}
+
+static void link_rows(const struct mio_planner *p, struct links *l)
+{
+    size_t n = p->state->nrows, edges = 0;
+    l->of_row = mio_arena_zalloc(p->arena, (n + 1) * sizeof *l->of_row);
+    l->first = mio_arena_zalloc(p->arena, (n + 2) * sizeof *l->first);
+    for (size_t i = 0; i < p->nsteps; i++) {
+        l->of_row[p->steps[i]->row - p->state->rows] = p->steps[i];
+        edges += p->steps[i]->record ? p->steps[i]->record->dependencies.n : 0;
+    }
+    l->dependants = MIO_NEW_N(p->arena, uint32_t, edges + 1);
+    /* Counted, summed up, then filled from the back: first[i] ends as the start of row i. */
+    for (int fill = 0; fill < 2; fill++) {
+        for (size_t i = 0; i < n; i++)
+            for (uint32_t k = 0; l->of_row[i] && l->of_row[i]->record && k < l->of_row[i]->record->dependencies.n; k++) {
+                ptrdiff_t on = row_number(p, mio_value_str(l->of_row[i]->record->dependencies.items[k]));
+                if (on >= 0 && fill)
+                    l->dependants[--l->first[on]] = (uint32_t)i;
+                else if (on >= 0)
+                    l->first[on]++;
+            }
+        for (size_t i = 0; i <= n && !fill; i++)
+            l->first[i + 1] += l->first[i];
+    }
+}
+
+/* Destroying a target destroys what was built on it; what an excluded one was built on stays with it. */
+void mio_planner_narrow_destroy(struct mio_planner *p)
+{
+    struct links l;
+    struct mio_step **stack = MIO_NEW_N(p->arena, struct mio_step *, p->nsteps + 1);
+    size_t n = 0;
+    link_rows(p, &l);
+    for (size_t i = 0; i < p->nsteps; i++) {
+        p->steps[i]->excluded = !mio_planner_selected(p, p->steps[i]->row->address);
+        if (!p->steps[i]->excluded)
+            stack[n++] = p->steps[i];
+    }
+    while (n) {
+        size_t row = (size_t)(stack[--n]->row - p->state->rows);
+        for (uint32_t k = l.first[row]; k < l.first[row + 1]; k++) {
+            struct mio_step *s = l.of_row[l.dependants[k]];
+            if (s->excluded && !covered(p->excludes, p->nexcludes, s->row->address)) {
+                s->excluded = false;
+                stack[n++] = s;
+            }
+        }
+    }
+    for (size_t i = 0; i < p->nsteps; i++)
+        if (covered(p->excludes, p->nexcludes, p->steps[i]->row->address))
+            stack[n++] = p->steps[i];
+    while (n) {
+        const struct mio_step *s = stack[--n];
+        for (uint32_t k = 0; s->record && k < s->record->dependencies.n; k++) {
+            ptrdiff_t on = row_number(p, mio_value_str(s->record->dependencies.items[k]));
+            struct mio_step *needed = on < 0 ? NULL : l.of_row[on];
+            if (needed && !needed->excluded) {
+                needed->excluded = true;
+                stack[n++] = needed;
+            }
+        }
+    }
+}
