@@ -38,6 +38,21 @@ struct token mio_parser_peek(struct parser *p);
 struct token mio_parser_next(struct parser *p);
 /* Moves to a place in the text; forgets the token seen ahead. */
 void mio_parser_move(struct parser *p, const char *at);
+bool mio_parser_accept(struct parser *p, int kind); /* takes the next token if it is of this kind */
+/* The same, or reports what was wanted. */
+bool mio_parser_expect(struct parser *p, int kind, const char *wanted);
+/* Reports "expected WANTED, found ..." and gives NULL. */
+void *mio_parser_unexpected(struct parser *p, const char *wanted, const char *hint);
+/* Switches whether newlines count; gives the old value, which the caller puts back with the same
+ * call. */
+bool mio_parser_newlines(struct parser *p, bool on);
+/* After an error: forward to a comma or the closer of the bracket we are in. Strings are jumped
+ * over. */
+void mio_parser_resync(struct parser *p);
+/* One level deeper (p->nest, which the caller counts down again); false, reported, when it is too
+ * deep. */
+bool mio_parser_enter(struct parser *p);
+struct mio_str mio_token_str(struct token t);
 bool mio_parser_word(struct parser *p, const char *word); /* the next token is this identifier */
 void mio_parser_bind(struct parser *p, struct mio_str name);
 
@@ -45,7 +60,19 @@ void mio_parser_bind(struct parser *p, struct mio_str name);
 struct mio_expr *mio_node(struct parser *p, enum node_kind kind, const char *from, const char *to);
 void mio_node_child(struct mio_expr *node, const struct mio_expr *child); /* counts the depth */
 
-/* NULL after an error, which is reported. */
+struct node_array {
+    const struct mio_expr **items;
+    size_t n, cap;
+};
+
+/* Items up to `close`, commas between. `expand` (may be NULL): a ... behind the last one is allowed
+ * and told. False after errors. */
+bool mio_parse_items(struct parser *p, int close, const char *wanted, bool *expand,
+                     struct node_array *out);
+
+/* All parts give NULL after an error, which is reported. */
+const struct mio_expr *mio_parse_bracket(struct parser *p, int kind);
+const struct mio_expr *mio_parse_primary(struct parser *p);
 const struct mio_expr *mio_parse_expr(struct parser *p);
 enum template_mode { TEMPLATE_BARE, TEMPLATE_QUOTED };
 /* Reads to the closing quote (consumed) or to p->end. */

@@ -18,38 +18,14 @@ enum { TYPE_COUNT = sizeof TYPES / sizeof *TYPES };
 
 static const struct mio_typespec *parse_type(struct parser *p);
 
-static struct mio_str word_of(struct token t)
-{
-    return (struct mio_str){t.start, (size_t)(t.end - t.start)};
-}
-
-static bool take(struct parser *p, int kind)
-{
-    if (mio_parser_peek(p).kind != kind)
-        return false;
-    mio_parser_next(p);
-    return true;
-}
-
-static bool need(struct parser *p, int kind, const char *wanted)
-{
-    if (take(p, kind))
-        return true;
-    char name[64];
-    struct token t = mio_parser_peek(p);
-    mio_parser_fail(p, t.start, t.end, NULL, "expected %s, found %s", wanted,
-                    mio_token_name(t, name));
-    return false;
-}
-
 /* optional(T) or optional(T, default) */
 static bool parse_optional(struct parser *p, struct type_field *f)
 {
     mio_parser_next(p);
     f->optional = true;
-    if (!need(p, '(', "\"(\"") || !(f->type = parse_type(p)))
+    if (!mio_parser_expect(p, '(', "\"(\"") || !(f->type = parse_type(p)))
         return false;
-    if (take(p, ',')) {
+    if (mio_parser_accept(p, ',')) {
         const struct mio_expr *e = mio_parse_expr(p);
         struct mio_scope scope = {.arena = p->a, .pure = true};
         struct mio_err err = {0};
@@ -64,7 +40,7 @@ static bool parse_optional(struct parser *p, struct type_field *f)
         }
         f->has_default = true;
     }
-    return need(p, ')', "\")\"");
+    return mio_parser_expect(p, ')', "\")\"");
 }
 
 static int by_field_name(const void *a, const void *b)
@@ -80,12 +56,12 @@ static bool parse_field(struct parser *p, struct type_field *f)
         if (!e || e->kind != NODE_LITERAL)
             return false;
         f->name = mio_value_str(e->literal);
-    } else if (need(p, TOK_IDENT, "the name of an attribute")) {
-        f->name = word_of(t);
+    } else if (mio_parser_expect(p, TOK_IDENT, "the name of an attribute")) {
+        f->name = mio_token_str(t);
     } else {
         return false;
     }
-    if (!take(p, ':') && !need(p, '=', "\"=\" and a type"))
+    if (!mio_parser_accept(p, ':') && !mio_parser_expect(p, '=', "\"=\" and a type"))
         return false;
     if (mio_parser_word(p, "optional"))
         return parse_optional(p, f);
@@ -97,9 +73,9 @@ static bool parse_fields(struct parser *p, struct mio_typespec *t)
 {
     struct type_field *fields = NULL;
     size_t n = 0, cap = 0;
-    if (!need(p, '{', "\"{\""))
+    if (!mio_parser_expect(p, '{', "\"{\""))
         return false;
-    while (!take(p, '}')) {
+    while (!mio_parser_accept(p, '}')) {
         struct token at = mio_parser_peek(p);
         struct type_field f = {0};
         if (!parse_field(p, &f))
@@ -109,7 +85,7 @@ static bool parse_fields(struct parser *p, struct mio_typespec *t)
                 return mio_parser_fail(p, at.start, at.end, NULL, "attribute %.*s is there twice",
                                        MIO_FMT(f.name));
         MIO_PUSH(p->a, fields, n, cap) = f;
-        take(p, ','); /* a line break will do as well */
+        mio_parser_accept(p, ','); /* a line break will do as well */
     }
     if (n)
         qsort(fields, n, sizeof *fields, by_field_name);
@@ -122,15 +98,15 @@ static bool parse_elements(struct parser *p, struct mio_typespec *t)
 {
     struct type_field *fields = NULL;
     size_t n = 0, cap = 0;
-    if (!need(p, '[', "\"[\""))
+    if (!mio_parser_expect(p, '[', "\"[\""))
         return false;
-    while (!take(p, ']')) {
+    while (!mio_parser_accept(p, ']')) {
         struct type_field f = {.type = parse_type(p)};
         if (!f.type)
             return false;
         MIO_PUSH(p->a, fields, n, cap) = f;
-        if (!take(p, ',') && mio_parser_peek(p).kind != ']')
-            return need(p, ']', "\",\" or \"]\"");
+        if (!mio_parser_accept(p, ',') && mio_parser_peek(p).kind != ']')
+            return mio_parser_expect(p, ']', "\",\" or \"]\"");
     }
     t->fields = fields;
     t->n = (uint32_t)n;
@@ -142,7 +118,7 @@ static void *unknown_type(struct parser *p, struct token t)
     struct mio_str names[TYPE_COUNT];
     for (size_t i = 0; i < TYPE_COUNT; i++)
         names[i] = mio_str_z(TYPES[i].name);
-    struct mio_str near = mio_str_nearest(word_of(t), names, TYPE_COUNT);
+    struct mio_str near = mio_str_nearest(mio_token_str(t), names, TYPE_COUNT);
     char hint[120] = "types are string, number, bool, any, list(T), set(T), map(T), object({}), "
                      "tuple([])";
     if (near.n)
@@ -171,13 +147,13 @@ static const struct mio_typespec *parse_type(struct parser *p)
     if (p->nest++ >= EXPR_MAX_NEST)
         return mio_parser_fail(p, t.start, t.end, NULL, "the type is nested more than %d deep",
                                EXPR_MAX_NEST);
-    bool ok = need(p, '(', "\"(\"");
+    bool ok = mio_parser_expect(p, '(', "\"(\"");
     if (ok && TYPES[i].args == 't')
         ok = (type->elem = parse_type(p));
     else if (ok)
         ok = TYPES[i].args == 'o' ? parse_fields(p, type) : parse_elements(p, type);
     p->nest--;
-    return ok && need(p, ')', "\")\"") ? type : NULL;
+    return ok && mio_parser_expect(p, ')', "\")\"") ? type : NULL;
 }
 
 const struct mio_typespec *mio_typespec_parse(struct mio_arena *a, struct mio_str text,
@@ -188,7 +164,7 @@ const struct mio_typespec *mio_typespec_parse(struct mio_arena *a, struct mio_st
     mio_parser_init(&p, a, text, at, diags);
     const struct mio_typespec *t = mio_parser_text_ok(&p) ? parse_type(&p) : NULL;
     if (t)
-        need(&p, TOK_END, "the end of the type");
+        mio_parser_expect(&p, TOK_END, "the end of the type");
     return diags->errors == before ? t : NULL;
 }
 
