@@ -1,8 +1,10 @@
-/* providers/local/deployment.c: a deployment: generations of supervised replicas behind an endpoint.
+/* providers/local/deployment.c: a deployment: generations of supervised replicas behind an
+ * endpoint.
  *
- * Create and update are the same step. What a replica is made of has a digest; when that changes a new generation
- * starts beside the old one, takes over in HAProxy once it is ready, and the old one ends when HAProxy has answered what it
- * had in flight there. When it has not changed, replicas that are missing are started and surplus ones stopped. */
+ * Create and update are the same step. What a replica is made of has a digest; when that changes a
+ * new generation starts beside the old one, takes over in HAProxy once it is ready, and the old one
+ * ends when HAProxy has answered what it had in flight there. When it has not changed, replicas
+ * that are missing are started and surplus ones stopped. */
 #include <unistd.h>
 
 #include "providers/local/serving.h"
@@ -26,20 +28,24 @@ static struct mio_str script_of(struct mio_value inputs)
 static void validate(struct local *l, const struct local_change *ch, struct local_findings *f)
 {
     struct mio_value code = local_get(ch->inputs, "code_configuration");
-    struct mio_value path = local_get(code, "code"), scale = local_get(ch->inputs, "scale_settings");
+    struct mio_value path = local_get(code, "code"),
+                     scale = local_get(ch->inputs, "scale_settings");
     struct mio_str script = script_of(ch->inputs), type = mio_get_str(scale, "type");
     if (code.type == MIO_NULL)
-        local_find_error(f, "code_configuration", "Add `code_configuration: {code: FOLDER, scoring_script: score.py}`.",
+        local_find_error(f, "code_configuration",
+                         "Add `code_configuration: {code: FOLDER, scoring_script: score.py}`.",
                          "provider local serves scoring scripts: it needs one");
-    if (script.p[0] == '/' || mio_str_starts(script, "../") || memmem(script.p, script.n, "/../", 4))
+    if (script.p[0] == '/' || mio_str_starts(script, "../") ||
+        memmem(script.p, script.n, "/../", 4))
         local_find_error(f, "code_configuration.scoring_script", NULL,
                          "the scoring script lies outside the code folder");
     else if (path.type == MIO_STRING) {
         const char *folder = local_abs(l, ch, mio_value_str(path));
         const char *file = mio_arena_printf(l->a, "%s/%.*s", folder, MIO_FMT(script)).p;
         if (mio_fs_is_dir(folder) && !mio_fs_exists(file))
-            local_find_error(f, "code_configuration.scoring_script", "Name a script of that folder.",
-                             "there is no %.*s in %s", MIO_FMT(script), folder);
+            local_find_error(f, "code_configuration.scoring_script",
+                             "Name a script of that folder.", "there is no %.*s in %s",
+                             MIO_FMT(script), folder);
     }
     if (scale.type == MIO_MAP && type.n && !mio_str_ieq(type, MIO_STR("default")))
         local_find_warning(f, "scale_settings", "Set `instance_count`.",
@@ -59,10 +65,10 @@ static void preflight(struct local *l, struct mio_value change, struct local_fin
 struct wanted {
     struct served d;
     struct mio_value inputs;
-    const char *code;                  /* source folder */
+    const char *code;                   /* source folder */
     struct mio_str code_digest, digest; /* digest: of all that a replica is started with */
-    const char *model;                 /* source; NULL when there is none */
-    bool model_copied;                 /* an inline model lives in the generation, an asset where it is */
+    const char *model;                  /* source; NULL when there is none */
+    bool model_copied; /* an inline model lives in the generation, an asset where it is */
     struct mio_str model_name, model_version;
     int64_t count;
 };
@@ -73,10 +79,12 @@ static enum mio_code resolve_code(struct local *l, const struct local_change *ch
     struct mio_str path = mio_get_str(local_get(w->inputs, "code_configuration"), "code");
     if (!path.n) {
         mio_fail(err, MIO_TEMPLATE, "deployment %.*s has no scoring code", MIO_FMT(w->d.name));
-        return mio_err_hint(err, "Add `code_configuration: {code: FOLDER, scoring_script: score.py}`.");
+        return mio_err_hint(err,
+                            "Add `code_configuration: {code: FOLDER, scoring_script: score.py}`.");
     }
     w->code = local_abs(l, ch, path);
-    const char *script = mio_arena_printf(l->a, "%s/%.*s", w->code, MIO_FMT(script_of(w->inputs))).p;
+    const char *script =
+        mio_arena_printf(l->a, "%s/%.*s", w->code, MIO_FMT(script_of(w->inputs))).p;
     if (!mio_fs_is_dir(w->code) || !mio_fs_exists(script)) {
         mio_fail(err, MIO_TEMPLATE, "the scoring script %s does not exist", script);
         return mio_err_hint(err, "`code` names a folder, `scoring_script` a file in it.");
@@ -117,11 +125,11 @@ static enum mio_code resolve(struct local *l, const struct local_change *ch, str
     if (resolve_code(l, ch, w, err) || resolve_model(l, ch, w, &model, err))
         return err->code;
     struct mio_value all = local_map(
-        l->a, "code", mio_string(w->code_digest), "script", mio_string(script_of(w->inputs)), "model",
-        model, "environment", local_get(w->inputs, "environment"), "variables",
-        local_get(w->inputs, "environment_variables"), "resources", local_get(w->inputs, "resources"),
-        "liveness", local_get(w->inputs, "liveness_probe"), "concurrency",
-        mio_number_i64(l->a, served_bounds(w->inputs).concurrency), NULL);
+        l->a, "code", mio_string(w->code_digest), "script", mio_string(script_of(w->inputs)),
+        "model", model, "environment", local_get(w->inputs, "environment"), "variables",
+        local_get(w->inputs, "environment_variables"), "resources",
+        local_get(w->inputs, "resources"), "liveness", local_get(w->inputs, "liveness_probe"),
+        "concurrency", mio_number_i64(l->a, served_bounds(w->inputs).concurrency), NULL);
     MIO_AUTO_BUF b;
     mio_buf_init(&b, 0);
     mio_json_write(&b, all, MIO_JSON_OPEN);
@@ -164,7 +172,8 @@ static enum mio_code next_generation(struct local *l, const struct served *d, in
     if (mio_fs_is_dir(d->dir) && mio_fs_list(l->a, d->dir, &names, &n, err))
         return err->code;
     for (size_t i = 0; i < n; i++)
-        if (names[i].p[0] == 'g' && mio_str_i64(mio_str_sub(names[i], 1, names[i].n), &g) && g > last)
+        if (names[i].p[0] == 'g' && mio_str_i64(mio_str_sub(names[i], 1, names[i].n), &g) &&
+            g > last)
             last = g;
     *out = last + 1;
     return MIO_OK;
@@ -244,9 +253,9 @@ static enum mio_code describe(struct local *l, const struct served *d, struct lo
     out->id = mio_arena_printf(l->a, "%.*s/%.*s/%.*s", MIO_FMT(d->ep.ws), MIO_FMT(d->ep.name),
                                MIO_FMT(d->name));
     struct mio_value computed =
-        local_map(l->a, "id", mio_string(out->id), "name", mio_string(d->name), "provisioning_state",
-                  mio_string_z(state), "ready_replicas", mio_number_i64(l->a, ready),
-                  "content_digest", mio_string(digest), NULL);
+        local_map(l->a, "id", mio_string(out->id), "name", mio_string(d->name),
+                  "provisioning_state", mio_string_z(state), "ready_replicas",
+                  mio_number_i64(l->a, ready), "content_digest", mio_string(digest), NULL);
     out->attributes = mio_map_merge(l->a, local_get(d->record, "inputs"), computed);
     out->status = MLOPS_OK;
     return MIO_OK;
@@ -264,10 +273,10 @@ static enum mio_code switch_over(struct local *l, struct wanted *w, int64_t gene
 {
     struct served *d = &w->d;
     bool replaces = d->record.type == MIO_MAP;
-    struct mio_value record = local_map(
-        l->a, "name", mio_string(d->name), "inputs", w->inputs, "generation",
-        mio_number_i64(l->a, generation), "digest", mio_string(w->digest), "replicas",
-        mio_number_i64(l->a, w->count), NULL);
+    struct mio_value record =
+        local_map(l->a, "name", mio_string(d->name), "inputs", w->inputs, "generation",
+                  mio_number_i64(l->a, generation), "digest", mio_string(w->digest), "replicas",
+                  mio_number_i64(l->a, w->count), NULL);
     if (local_record_write(l, mio_arena_printf(l->a, "%s/deployment.json", d->dir).p, record, err))
         return err->code;
     d->record = record;
@@ -281,16 +290,19 @@ static enum mio_code switch_over(struct local *l, struct wanted *w, int64_t gene
     return replicas_prune(l, d, generation, w->count, err);
 }
 
-/* The record goes last, so that a run which is killed is carried on by whoever comes next. The caller holds the lock. */
+/* The record goes last, so that a run which is killed is carried on by whoever comes next. The
+ * caller holds the lock. */
 static enum mio_code take_away(struct local *l, const struct served *d, struct mio_err *err)
 {
     if (d->record.type == MIO_MAP) {
         struct mio_value mark = mio_map_with(l->a, d->record, MIO_STR("removing"), mio_bool(true));
         struct haproxy_state now = {0};
-        if (local_record_write(l, mio_arena_printf(l->a, "%s/deployment.json", d->dir).p, mark, err) ||
+        if (local_record_write(l, mio_arena_printf(l->a, "%s/deployment.json", d->dir).p, mark,
+                               err) ||
             haproxy_read(l, &d->ep, &now, err))
             return err->code;
-        if (now.up && (haproxy_apply(l, &d->ep, mio_null(), err) || haproxy_drained(l, &d->ep, err)))
+        if (now.up &&
+            (haproxy_apply(l, &d->ep, mio_null(), err) || haproxy_drained(l, &d->ep, err)))
             return err->code;
     }
     if (replicas_prune(l, d, 0, 0, err))
@@ -298,8 +310,8 @@ static enum mio_code take_away(struct local *l, const struct served *d, struct m
     return mio_fs_remove_tree(d->dir, err);
 }
 
-static enum mio_code converge(struct local *l, const struct local_change *ch, struct local_object *out,
-                              struct mio_err *err)
+static enum mio_code converge(struct local *l, const struct local_change *ch,
+                              struct local_object *out, struct mio_err *err)
 {
     struct wanted w = {.inputs = ch->inputs};
     struct mio_str name = mio_get_str(ch->inputs, "name"), endpoint = endpoint_of(ch->inputs);
@@ -310,7 +322,8 @@ static enum mio_code converge(struct local *l, const struct local_change *ch, st
     if (w.d.ep.record.type != MIO_MAP) {
         mio_fail(err, MIO_REALITY, "endpoint %.*s does not exist in workspace %.*s",
                  MIO_FMT(endpoint), MIO_FMT(ch->workspace));
-        return mio_err_hint(err, "Declare it as `endpoint:` and refer to it with ${endpoint.NAME.name}.");
+        return mio_err_hint(
+            err, "Declare it as `endpoint:` and refer to it with ${endpoint.NAME.name}.");
     }
     if (lock_deployment(l, &w.d, &lock, err) ||
         served_open(l, ch->workspace, endpoint, name, &w.d, err))
@@ -337,7 +350,8 @@ static enum mio_code converge(struct local *l, const struct local_change *ch, st
 }
 
 /* "WS/ENDPOINT/NAME" */
-static enum mio_code parse_id(struct local *l, struct mio_str id, struct served *d, struct mio_err *err)
+static enum mio_code parse_id(struct local *l, struct mio_str id, struct served *d,
+                              struct mio_err *err)
 {
     struct mio_str ws, rest, endpoint, name;
     if (local_id_split(id, &ws, &rest) && local_id_split(rest, &endpoint, &name))

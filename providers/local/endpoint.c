@@ -1,7 +1,9 @@
-/* providers/local/endpoint.c: an endpoint: a HAProxy of its own on a port of 127.0.0.1, its keys, its traffic.
+/* providers/local/endpoint.c: an endpoint: a HAProxy of its own on a port of 127.0.0.1, its keys,
+ * its traffic.
  *
- * In: inputs of the template. Out: HAProxy that runs what endpoint.json and the deployments say. Create and update are
- * the same step, so a run that was killed is carried on by the next. Never: shows a key. */
+ * In: inputs of the template. Out: HAProxy that runs what endpoint.json and the deployments say.
+ * Create and update are the same step, so a run that was killed is carried on by the next. Never:
+ * shows a key. */
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
@@ -49,7 +51,8 @@ static void validate(struct local *l, const struct local_change *ch, struct loca
         local_find_warning(f, "auth_mode", "Send the key as you would send the token.",
                            "provider local has no tokens: it asks for a key instead");
     if (mirror.type == MIO_MAP && mirror.n)
-        local_find_error(f, "mirror_traffic", "Leave it out for this provider, for example with a stage.",
+        local_find_error(f, "mirror_traffic",
+                         "Leave it out for this provider, for example with a stage.",
                          "provider local does not copy traffic");
 }
 
@@ -71,8 +74,8 @@ static void preflight(struct local *l, struct mio_value change, struct local_fin
 }
 
 /* Every deployment that gets a share exists. */
-static enum mio_code check_names(struct local *l, const struct serving *ep, struct mio_value traffic,
-                                 struct mio_err *err)
+static enum mio_code check_names(struct local *l, const struct serving *ep,
+                                 struct mio_value traffic, struct mio_err *err)
 {
     struct served *d;
     size_t n;
@@ -88,8 +91,9 @@ static enum mio_code check_names(struct local *l, const struct serving *ep, stru
             continue;
         mio_fail(err, MIO_REALITY, "endpoint %.*s has no deployment %.*s to send traffic to",
                  MIO_FMT(ep->name), MIO_FMT(name));
-        return mio_err_hint(err, "Declare deployment %.*s with this endpoint, or take it out of `traffic`.",
-                            MIO_FMT(name));
+        return mio_err_hint(
+            err, "Declare deployment %.*s with this endpoint, or take it out of `traffic`.",
+            MIO_FMT(name));
     }
     return MIO_OK;
 }
@@ -174,7 +178,8 @@ static struct mio_value observed_traffic(struct local *l, struct mio_value wante
     return mio_map(pairs, n);
 }
 
-static const char *state_of(struct local *l, const struct serving *ep, const struct haproxy_state *now)
+static const char *state_of(struct local *l, const struct serving *ep,
+                            const struct haproxy_state *now)
 {
     if (mio_get_bool(ep->record, "removing", false))
         return "Deleting";
@@ -197,13 +202,13 @@ static enum mio_code describe(struct local *l, const struct serving *ep, struct 
     int64_t port = mio_get_i64(ep->record, "port", 0);
     const char *base = mio_arena_printf(l->a, "http://127.0.0.1:%jd", (intmax_t)port).p;
     struct mio_str id = mio_arena_printf(l->a, "%.*s/%.*s", MIO_FMT(ep->ws), MIO_FMT(ep->name));
-    struct mio_value computed = local_map(
-        l->a, "id", mio_string(id), "name", mio_string(ep->name), "port",
-        mio_number_i64(l->a, port), "scoring_uri",
-        mio_string(mio_arena_printf(l->a, "%s/score", base)), "swagger_uri",
-        mio_string(mio_arena_printf(l->a, "%s/swagger.json", base)), "key_file",
-        mio_string_z(needs_key(inputs) ? key_path(l, ep, "primary") : ""), "provisioning_state",
-        mio_string_z(state_of(l, ep, &now)), NULL);
+    struct mio_value computed =
+        local_map(l->a, "id", mio_string(id), "name", mio_string(ep->name), "port",
+                  mio_number_i64(l->a, port), "scoring_uri",
+                  mio_string(mio_arena_printf(l->a, "%s/score", base)), "swagger_uri",
+                  mio_string(mio_arena_printf(l->a, "%s/swagger.json", base)), "key_file",
+                  mio_string_z(needs_key(inputs) ? key_path(l, ep, "primary") : ""),
+                  "provisioning_state", mio_string_z(state_of(l, ep, &now)), NULL);
     out->attributes = mio_map_merge(l->a, inputs, computed);
     if (traffic.type == MIO_MAP && (traffic.n || mio_get_z(inputs, "traffic")))
         out->attributes = mio_map_with(l->a, out->attributes, MIO_STR("traffic"), traffic);
@@ -214,7 +219,8 @@ static enum mio_code describe(struct local *l, const struct serving *ep, struct 
 
 /* ---- verbs ---- */
 
-/* The port that the endpoint has or gets. *fd keeps it free until HAProxy has it; -1 when HAProxy has it already. */
+/* The port that the endpoint has or gets. *fd keeps it free until HAProxy has it; -1 when HAProxy
+ * has it already. */
 static enum mio_code find_port(struct local *l, const struct serving *ep, int64_t given, int *fd,
                                int64_t *port, struct mio_err *err)
 {
@@ -229,14 +235,16 @@ static enum mio_code find_port(struct local *l, const struct serving *ep, int64_
     return port_hold(l, want, seed, fd, port, err);
 }
 
-/* With everything behind it. The record goes last, so that a run which is killed is carried on by the next. */
+/* With everything behind it. The record goes last, so that a run which is killed is carried on by
+ * the next. */
 static enum mio_code take_away(struct local *l, const struct serving *ep, struct mio_err *err)
 {
     struct mio_str *names = NULL;
     size_t n = 0;
     const char *deployments = mio_arena_printf(l->a, "%s/deployments", ep->dir).p;
-    struct mio_value mark = mio_map_with(l->a, ep->record.type == MIO_MAP ? ep->record : mio_map(NULL, 0),
-                                         MIO_STR("removing"), mio_bool(true));
+    struct mio_value mark =
+        mio_map_with(l->a, ep->record.type == MIO_MAP ? ep->record : mio_map(NULL, 0),
+                     MIO_STR("removing"), mio_bool(true));
     if (local_record_write(l, mio_arena_printf(l->a, "%s/endpoint.json", ep->dir).p, mark, err) ||
         service_stop_all(l, ep, err) ||
         (mio_fs_is_dir(deployments) && mio_fs_list(l->a, deployments, &names, &n, err)))
@@ -249,8 +257,8 @@ static enum mio_code take_away(struct local *l, const struct serving *ep, struct
     return mio_fs_remove_tree(ep->dir, err);
 }
 
-static enum mio_code converge(struct local *l, const struct local_change *ch, struct local_object *out,
-                              struct mio_err *err)
+static enum mio_code converge(struct local *l, const struct local_change *ch,
+                              struct local_object *out, struct mio_err *err)
 {
     struct serving ep;
     struct mio_value traffic = local_get(ch->inputs, "traffic");
@@ -268,13 +276,13 @@ static enum mio_code converge(struct local *l, const struct local_change *ch, st
         find_port(l, &ep, mio_get_i64(ch->inputs, "port", 0), &held, &port, err) ||
         (needs_key(ch->inputs) && ensure_keys(l, &ep, &keys, err)))
         return err->code;
-    struct mio_value wanted =
-        traffic.type == MIO_MAP ? traffic : local_get(ep.record, "traffic");
+    struct mio_value wanted = traffic.type == MIO_MAP ? traffic : local_get(ep.record, "traffic");
     ep.record = local_map(l->a, "name", mio_string(ep.name), "inputs",
                           mio_map_without(l->a, ch->inputs, MIO_STR("traffic")), "port",
                           mio_number_i64(l->a, port), "keys", mio_string(keys), "traffic",
                           wanted.type == MIO_MAP ? wanted : mio_map(NULL, 0), NULL);
-    if (local_record_write(l, mio_arena_printf(l->a, "%s/endpoint.json", ep.dir).p, ep.record, err) ||
+    if (local_record_write(l, mio_arena_printf(l->a, "%s/endpoint.json", ep.dir).p, ep.record,
+                           err) ||
         haproxy_apply(l, &ep, traffic, err))
         return err->code;
     return describe(l, &ep, out, err);
@@ -321,8 +329,10 @@ static enum mio_code list(struct local *l, struct mio_str ws, struct local_findi
     if (mio_fs_is_dir(dir) && mio_fs_list(l->a, dir, &names, &n, err))
         return err->code;
     for (size_t i = 0; i < n; i++)
-        if (mio_fs_exists(mio_arena_printf(l->a, "%s/%.*s/endpoint.json", dir, MIO_FMT(names[i])).p))
-            local_list_row(rows, mio_arena_printf(l->a, "%.*s/%.*s", MIO_FMT(ws), MIO_FMT(names[i])),
+        if (mio_fs_exists(
+                mio_arena_printf(l->a, "%s/%.*s/endpoint.json", dir, MIO_FMT(names[i])).p))
+            local_list_row(rows,
+                           mio_arena_printf(l->a, "%.*s/%.*s", MIO_FMT(ws), MIO_FMT(names[i])),
                            names[i]);
     return MIO_OK;
 }

@@ -1,7 +1,9 @@
-/* providers/local/haproxy.c: the running HAProxy of an endpoint: started, loaded anew, weighed, asked.
+/* providers/local/haproxy.c: the running HAProxy of an endpoint: started, loaded anew, weighed,
+ * asked.
  *
- * The configuration carries a digest of itself as `description`, so the running process says which one it has:
- * nothing is remembered, and a run that was killed half-way is carried on by the next. */
+ * The configuration carries a digest of itself as `description`, so the running process says which
+ * one it has: nothing is remembered, and a run that was killed half-way is carried on by the next.
+ */
 #include <errno.h>
 
 #include "providers/local/serving.h"
@@ -62,7 +64,8 @@ static struct mio_str running_id(struct local *l, const struct serving *ep)
     return id;
 }
 
-/* Weights as set now: field srv_uweight of `show servers state`. Null when HAProxy does not answer. */
+/* Weights as set now: field srv_uweight of `show servers state`. Null when HAProxy does not answer.
+ */
 static struct mio_value running_weights(struct local *l, const struct serving *ep)
 {
     enum { NAME = 3, WEIGHT = 7 };
@@ -97,24 +100,27 @@ static enum mio_code order(struct local *l, const struct serving *ep, const char
 {
     struct mio_str answer;
     if (!ask(l, ep, "admin.sock", command, &answer))
-        return mio_fail(err, MIO_TRANSIENT, "HAProxy of endpoint %.*s does not answer", MIO_FMT(ep->name));
+        return mio_fail(err, MIO_TRANSIENT, "HAProxy of endpoint %.*s does not answer",
+                        MIO_FMT(ep->name));
     answer = mio_str_trim(answer);
     if (!answer.n)
         return MIO_OK;
-    return mio_fail(err, MIO_REALITY, "HAProxy of endpoint %.*s refuses `%s`: %.*s", MIO_FMT(ep->name),
-                    command, MIO_FMT(answer));
+    return mio_fail(err, MIO_REALITY, "HAProxy of endpoint %.*s refuses `%s`: %.*s",
+                    MIO_FMT(ep->name), command, MIO_FMT(answer));
 }
 
 enum mio_code haproxy_well(struct local *l, const struct served *d, int64_t n, struct mio_err *err)
 {
     for (int64_t i = 0; i < n; i++) {
-        const char *command =
-            mio_arena_printf(l->a, "set server d_%.*s/r%jd health up", MIO_FMT(d->name), (intmax_t)i).p;
+        const char *command = mio_arena_printf(l->a, "set server d_%.*s/r%jd health up",
+                                               MIO_FMT(d->name), (intmax_t)i)
+                                  .p;
         if (order(l, &d->ep, command, err))
             return err->code;
     }
     return order(l, &d->ep,
-                 mio_arena_printf(l->a, "set server traffic/%.*s health up", MIO_FMT(d->name)).p, err);
+                 mio_arena_printf(l->a, "set server traffic/%.*s health up", MIO_FMT(d->name)).p,
+                 err);
 }
 
 static enum mio_code set_weights(struct local *l, const struct serving *ep, struct mio_value now,
@@ -154,15 +160,17 @@ static enum mio_code check_file(const struct serving *ep, const char *program, c
     MIO_AUTO_BUF out;
     mio_buf_init(&out, 1 << 16);
     const char *argv[] = {program, "-c", "-q", "-f", file, NULL};
-    const struct mio_proc_opts opts = {.argv = argv, .cwd = ep->dir, .in = -1, .out = -1, .err = -1};
+    const struct mio_proc_opts opts = {
+        .argv = argv, .cwd = ep->dir, .in = -1, .out = -1, .err = -1};
     int status = 0;
     if (mio_proc_run(&opts, mio_now_ms() + CHECK_MS, &out, &status, err))
         return err->code;
     if (status == 0)
         return MIO_OK;
     struct mio_str said = mio_str_trim(mio_buf_view(&out));
-    return mio_fail(err, MIO_PROVIDER, "HAProxy does not take the configuration of endpoint %.*s: %.*s",
-                    MIO_FMT(ep->name), MIO_FMT(mio_str_sub(said, said.n > 300 ? said.n - 300 : 0, 300)));
+    return mio_fail(
+        err, MIO_PROVIDER, "HAProxy does not take the configuration of endpoint %.*s: %.*s",
+        MIO_FMT(ep->name), MIO_FMT(mio_str_sub(said, said.n > 300 ? said.n - 300 : 0, 300)));
 }
 
 static enum mio_code write_file(struct local *l, const struct serving *ep, const char *program,
@@ -185,9 +193,11 @@ static enum mio_code ensure_service(struct local *l, const struct serving *ep, c
                                     struct mio_err *err)
 {
     const char *dir = service_dir(l, ep);
-    const char *run = mio_arena_printf(l->a, "cd %.*s\nexec %.*s -W -S unix@master.sock,mode,600 -f haproxy.cfg",
-                                       MIO_FMT(shell_word(l->a, mio_str_z(ep->dir))),
-                                       MIO_FMT(shell_word(l->a, mio_str_z(program)))).p;
+    const char *run =
+        mio_arena_printf(l->a, "cd %.*s\nexec %.*s -W -S unix@master.sock,mode,600 -f haproxy.cfg",
+                         MIO_FMT(shell_word(l->a, mio_str_z(ep->dir))),
+                         MIO_FMT(shell_word(l->a, mio_str_z(program))))
+            .p;
     if (mio_fs_mkdirs(mio_arena_printf(l->a, "%s/in", ep->dir).p, 0700, err) ||
         service_write(l, dir, run, err))
         return err->code;
@@ -219,8 +229,8 @@ static struct mio_value first_weights(struct local *l, const struct serving *ep,
     return running.type == MIO_MAP ? mio_map_merge(l->a, wanted, running) : wanted;
 }
 
-static enum mio_code apply_locked(struct local *l, const struct serving *ep, struct mio_value traffic,
-                                  struct mio_err *err)
+static enum mio_code apply_locked(struct local *l, const struct serving *ep,
+                                  struct mio_value traffic, struct mio_err *err)
 {
     struct served *d;
     size_t n;
@@ -258,7 +268,8 @@ enum mio_code haproxy_apply(struct local *l, const struct serving *ep, struct mi
 
 /* ---- asking ---- */
 
-/* Lines between "# old workers" and the next heading of `show proc`; -1 when the master does not answer. */
+/* Lines between "# old workers" and the next heading of `show proc`; -1 when the master does not
+ * answer. */
 static int old_workers(struct local *l, const struct serving *ep)
 {
     struct mio_str rest;

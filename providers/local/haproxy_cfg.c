@@ -1,4 +1,5 @@
-/* providers/local/haproxy_cfg.c: the records of an endpoint as a configuration of HAProxy 2.6. Pure. */
+/* providers/local/haproxy_cfg.c: the records of an endpoint as a configuration of HAProxy 2.6.
+ * Pure. */
 #include "providers/local/serving.h"
 #include "providers/sdk/alloc.h"
 #include "providers/sdk/digest.h"
@@ -7,10 +8,11 @@
 #define HEALTH "/.mlops-iac/health"
 enum { CLIENT_S = 30, KEEPALIVE_S = 5, CONNECTIONS = 4000, ID_CHARS = 16 };
 
-/* %s: the identifier. A connection that is idle when a new configuration is loaded ends with its next answer or
- * after KEEPALIVE_S: never between two bytes of a request. */
+/* %s: the identifier. A connection that is idle when a new configuration is loaded ends with its
+ * next answer or after KEEPALIVE_S: never between two bytes of a request. */
 static const char head[] =
-    "# Made by mlops-iac from endpoint.json and deployments/*/deployment.json; changes are overwritten.\n"
+    "# Made by mlops-iac from endpoint.json and deployments/*/deployment.json; changes are "
+    "overwritten.\n"
     "global\n"
     "    description %s\n"
     "    stats socket unix@admin.sock mode 600 level admin expose-fd listeners\n"
@@ -40,7 +42,8 @@ static bool needs_key(const struct serving *ep)
 static const char check_key[] =
     "    # keys %.*s\n"
     "    http-request return status 401 content-type application/json string "
-    "'{\"message\":\"The key is missing or wrong; send Authorization: Bearer KEY.\"}' hdr WWW-Authenticate Bearer "
+    "'{\"message\":\"The key is missing or wrong; send Authorization: Bearer KEY.\"}' hdr "
+    "WWW-Authenticate Bearer "
     "unless { http_auth_bearer,sha2(256),hex -m str -f keys.sha256 }\n"
     "    http-request del-header authorization\n";
 static const char unknown_deployment[] =
@@ -48,7 +51,8 @@ static const char unknown_deployment[] =
     "'{\"message\":\"No deployment of the name that the header azureml-model-deployment gives.\"}' "
     "if { req.hdr(azureml-model-deployment) -m found }";
 
-static void add_frontend(struct mio_buf *b, const struct serving *ep, const struct served *d, size_t n)
+static void add_frontend(struct mio_buf *b, const struct serving *ep, const struct served *d,
+                         size_t n)
 {
     mio_buf_printf(b,
                    "frontend endpoint\n"
@@ -64,8 +68,9 @@ static void add_frontend(struct mio_buf *b, const struct serving *ep, const stru
         mio_buf_printf(b, " %.*s", MIO_FMT(d[i].name));
     mio_buf_z(b, n ? " }\n" : "\n");
     for (size_t i = 0; i < n; i++)
-        mio_buf_printf(b, "    use_backend d_%.*s if { req.hdr(azureml-model-deployment) -m str %.*s }\n",
-                       MIO_FMT(d[i].name), MIO_FMT(d[i].name));
+        mio_buf_printf(
+            b, "    use_backend d_%.*s if { req.hdr(azureml-model-deployment) -m str %.*s }\n",
+            MIO_FMT(d[i].name), MIO_FMT(d[i].name));
     mio_buf_z(b, "    default_backend traffic\n");
 }
 
@@ -77,7 +82,8 @@ static int64_t weight_of(struct mio_value weights, struct mio_str name)
     return w && mio_value_i64(*w, &out) ? out : 0;
 }
 
-static void add_traffic(struct mio_buf *b, const struct served *d, size_t n, struct mio_value weights)
+static void add_traffic(struct mio_buf *b, const struct served *d, size_t n,
+                        struct mio_value weights)
 {
     int64_t longest = 1000;
     for (size_t i = 0; i < n; i++) {
@@ -99,8 +105,9 @@ static void add_traffic(struct mio_buf *b, const struct served *d, size_t n, str
                        (intmax_t)weight_of(weights, d[i].name));
 }
 
-/* No connection to a replica is used twice: one that cannot be made is safely tried elsewhere, while a request that was
- * sent into a kept connection just as the replica died could only be answered 502. */
+/* No connection to a replica is used twice: one that cannot be made is safely tried elsewhere,
+ * while a request that was sent into a kept connection just as the replica died could only be
+ * answered 502. */
 static void add_deployment(struct local *l, struct mio_buf *b, const struct served *d)
 {
     struct mio_value inputs = local_get(d->record, "inputs");
@@ -128,17 +135,19 @@ static void add_deployment(struct local *l, struct mio_buf *b, const struct serv
                    MIO_FMT(d->name), ready.path, (intmax_t)ready.timeout, (intmax_t)at.queue_ms,
                    (intmax_t)at.timeout_ms, MIO_FMT(d->name));
     if (at.refuse)
-        mio_buf_printf(b,
-                       "    http-request return status 429 content-type application/json string "
-                       "'{\"message\":\"Too many requests at once.\"}' if { be_conn(d_%.*s) gt %jd }\n",
-                       MIO_FMT(d->name), (intmax_t)(2 * at.concurrency * n));
+        mio_buf_printf(
+            b,
+            "    http-request return status 429 content-type application/json string "
+            "'{\"message\":\"Too many requests at once.\"}' if { be_conn(d_%.*s) gt %jd }\n",
+            MIO_FMT(d->name), (intmax_t)(2 * at.concurrency * n));
     for (int64_t i = 0; i < n; i++)
-        mio_buf_printf(b,
-                       "    server r%jd unix@deployments/%.*s/g%jd/r%jd/io/s maxconn %jd check inter %jds "
-                       "fastinter 500ms rise %jd fall %jd\n",
-                       (intmax_t)i, MIO_FMT(d->name), (intmax_t)generation, (intmax_t)i,
-                       (intmax_t)at.concurrency, (intmax_t)ready.period, (intmax_t)ready.success,
-                       (intmax_t)ready.failure);
+        mio_buf_printf(
+            b,
+            "    server r%jd unix@deployments/%.*s/g%jd/r%jd/io/s maxconn %jd check inter %jds "
+            "fastinter 500ms rise %jd fall %jd\n",
+            (intmax_t)i, MIO_FMT(d->name), (intmax_t)generation, (intmax_t)i,
+            (intmax_t)at.concurrency, (intmax_t)ready.period, (intmax_t)ready.success,
+            (intmax_t)ready.failure);
 }
 
 static struct mio_str write_cfg(struct local *l, const struct serving *ep, const struct served *d,
@@ -154,8 +163,8 @@ static struct mio_str write_cfg(struct local *l, const struct serving *ep, const
     return mio_arena_str(l->a, mio_buf_view(&b));
 }
 
-struct mio_str haproxy_cfg(struct local *l, const struct serving *ep, const struct served *d, size_t n,
-                           struct mio_value weights, struct mio_str *id)
+struct mio_str haproxy_cfg(struct local *l, const struct serving *ep, const struct served *d,
+                           size_t n, struct mio_value weights, struct mio_str *id)
 {
     char hex[MIO_SHA256_HEX + 1];
     uint8_t sum[MIO_SHA256_LEN];

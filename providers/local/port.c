@@ -1,4 +1,5 @@
-/* providers/local/port.c: TCP ports of endpoints on 127.0.0.1: choosing, holding, and who has a taken one. */
+/* providers/local/port.c: TCP ports of endpoints on 127.0.0.1: choosing, holding, and who has a
+ * taken one. */
 #include <dirent.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -8,11 +9,13 @@
 #include "providers/local/serving.h"
 #include "providers/sdk/alloc.h"
 
-/* Below the range that the kernel gives to outgoing connections, so that a stopped endpoint finds its port free. */
+/* Below the range that the kernel gives to outgoing connections, so that a stopped endpoint finds
+ * its port free. */
 enum { FIRST = 20000, LAST = 32767 };
 
-/* A socket bound to the port, or -1 with errno. `lenient`: connections of an earlier owner that linger are not in the
- * way. `shared`: HAProxy, which binds with SO_REUSEPORT, may take the port while the socket is open. */
+/* A socket bound to the port, or -1 with errno. `lenient`: connections of an earlier owner that
+ * linger are not in the way. `shared`: HAProxy, which binds with SO_REUSEPORT, may take the port
+ * while the socket is open. */
 static int bound_socket(int64_t port, bool lenient, bool shared)
 {
     const int on = 1;
@@ -52,8 +55,8 @@ static uint64_t listener_inode(int64_t port)
     while (f && !inode && fgets(line, sizeof line, f)) {
         unsigned local_port = 0, state = 0;
         unsigned long long ino = 0;
-        if (sscanf(line, " %*d: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*s %*s %*s %*s %*s %llu", &local_port,
-                   &state, &ino) == 3 &&
+        if (sscanf(line, " %*d: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*s %*s %*s %*s %*s %llu",
+                   &local_port, &state, &ino) == 3 &&
             local_port == (unsigned)port && state == 0x0A)
             inode = ino;
     }
@@ -119,7 +122,9 @@ enum mio_code port_hold(struct local *l, int64_t want, struct mio_str seed, int 
             return mio_fail_sys(err, failed, "cannot listen on port %jd", (intmax_t)want);
         mio_fail(err, MIO_REALITY, "port %jd is taken by %.*s", (intmax_t)want,
                  MIO_FMT(owner(l, want)));
-        return mio_err_hint(err, "Stop that program, give another `port:`, or leave it out and a free one is chosen.");
+        return mio_err_hint(
+            err,
+            "Stop that program, give another `port:`, or leave it out and a free one is chosen.");
     }
     int64_t start = (int64_t)(mio_str_hash(seed) % (LAST - FIRST + 1)), span = LAST - FIRST + 1;
     for (int64_t i = 0; i < span; i++) {

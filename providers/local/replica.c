@@ -1,4 +1,5 @@
-/* providers/local/replica.c: the replicas of a deployment: started in sandboxes, waited for, counted, stopped. */
+/* providers/local/replica.c: the replicas of a deployment: started in sandboxes, waited for,
+ * counted, stopped. */
 #include "providers/local/environment.h"
 #include "providers/local/serving.h"
 #include "providers/sdk/alloc.h"
@@ -19,7 +20,8 @@ const char *replica_dir(struct local *l, const struct served *d, int64_t generat
 const char *replica_name(struct local *l, const struct served *d, int64_t generation, int64_t index)
 {
     return mio_arena_printf(l->a, "%.*s@g%jd-r%jd", MIO_FMT(d->name), (intmax_t)generation,
-                            (intmax_t)index).p;
+                            (intmax_t)index)
+        .p;
 }
 
 static const char *group_name(struct local *l, const struct served *d, const char *name)
@@ -31,16 +33,18 @@ static const char *group_name(struct local *l, const struct served *d, const cha
 
 #define ROOT "/var/azureml-app"
 
-static struct mio_value replica_env(struct local *l, const struct replicas *r, const char *model_dir)
+static struct mio_value replica_env(struct local *l, const struct replicas *r,
+                                    const char *model_dir)
 {
-    struct mio_value own = local_map(
-        l->a, "AML_APP_ROOT", mio_string_z(ROOT "/code"), "AZUREML_ENTRY_SCRIPT",
-        mio_string(r->script), "AZUREML_MODEL_DIR", mio_string_z(model_dir), NULL);
+    struct mio_value own =
+        local_map(l->a, "AML_APP_ROOT", mio_string_z(ROOT "/code"), "AZUREML_ENTRY_SCRIPT",
+                  mio_string(r->script), "AZUREML_MODEL_DIR", mio_string_z(model_dir), NULL);
     struct mio_value given = local_get(r->inputs, "environment_variables");
     return given.type == MIO_MAP ? mio_map_merge(l->a, own, given) : own;
 }
 
-/* Text after the last slash, for a model keeps the name of its file or folder below AZUREML_MODEL_DIR. */
+/* Text after the last slash, for a model keeps the name of its file or folder below
+ * AZUREML_MODEL_DIR. */
 static const char *base_name(struct local *l, const char *path)
 {
     return mio_arena_z(l->a, mio_path_base(mio_str_z(path)));
@@ -60,8 +64,8 @@ static enum mio_code sandbox(struct local *l, const struct replicas *r,
     binds[n++] =
         (struct local_bind){mio_arena_printf(l->a, "%s/code", r->dir).p, ROOT "/code", false};
     if (r->model) {
-        model_dir = mio_arena_printf(l->a, ROOT "/azureml-models/%s/%s", r->model_name,
-                                     r->model_version).p;
+        model_dir =
+            mio_arena_printf(l->a, ROOT "/azureml-models/%s/%s", r->model_name, r->model_version).p;
         binds[n++] = (struct local_bind){
             r->model, mio_arena_printf(l->a, "%s/%s", model_dir, base_name(l, r->model)).p, false};
     }
@@ -92,7 +96,8 @@ static size_t count_z(const char *const *items)
     return n;
 }
 
-/* The control group of the replica, and the files that enter it: none where there is nothing to limit. */
+/* The control group of the replica, and the files that enter it: none where there is nothing to
+ * limit. */
 static enum mio_code groups(struct local *l, const struct replicas *r, const char *name,
                             struct mio_value *procs, struct mio_err *err)
 {
@@ -122,10 +127,21 @@ static enum mio_code write_conf(struct local *l, const struct replicas *r, const
     if (local_environment_open(l, r->of->ep.ws, local_get(r->inputs, "environment"), &env, err))
         return err->code;
     const char *command[] = {
-        env.interpreter, "/run/server.py", "--script", script, "--socket", "/run/replica/s",
-        "--name", mio_arena_z(l->a, r->of->ep.name), "--model", r->model_name,
-        "--model-version", r->model_version, "--concurrency",
-        mio_arena_printf(l->a, "%jd", (intmax_t)served_bounds(r->inputs).concurrency).p, NULL};
+        env.interpreter,
+        "/run/server.py",
+        "--script",
+        script,
+        "--socket",
+        "/run/replica/s",
+        "--name",
+        mio_arena_z(l->a, r->of->ep.name),
+        "--model",
+        r->model_name,
+        "--model-version",
+        r->model_version,
+        "--concurrency",
+        mio_arena_printf(l->a, "%jd", (intmax_t)served_bounds(r->inputs).concurrency).p,
+        NULL};
     const size_t words = sizeof command / sizeof *command - 1;
     const char **argv;
     struct mio_value procs;
@@ -134,15 +150,15 @@ static enum mio_code write_conf(struct local *l, const struct replicas *r, const
         return err->code;
     size_t options = count_z(argv) - words - 1; /* without "--" and the command */
     struct probe live = served_probe(l, r->inputs, "liveness_probe", "/");
-    struct mio_value liveness = local_map(
-        l->a, "path", mio_string_z(live.path), "initial_delay",
-        mio_number_i64(l->a, live.initial_delay), "period", mio_number_i64(l->a, live.period),
-        "timeout", mio_number_i64(l->a, live.timeout), "failure_threshold",
-        mio_number_i64(l->a, live.failure), NULL);
-    struct mio_value conf = local_map(
-        l->a, "sandbox", strings(l, argv, options), "command", strings(l, command, words), "cgroup",
-        procs, "socket", mio_string_z("io/s"), "liveness", liveness, "startup",
-        mio_number_i64(l->a, STARTUP_S), NULL);
+    struct mio_value liveness =
+        local_map(l->a, "path", mio_string_z(live.path), "initial_delay",
+                  mio_number_i64(l->a, live.initial_delay), "period",
+                  mio_number_i64(l->a, live.period), "timeout", mio_number_i64(l->a, live.timeout),
+                  "failure_threshold", mio_number_i64(l->a, live.failure), NULL);
+    struct mio_value conf =
+        local_map(l->a, "sandbox", strings(l, argv, options), "command", strings(l, command, words),
+                  "cgroup", procs, "socket", mio_string_z("io/s"), "liveness", liveness, "startup",
+                  mio_number_i64(l->a, STARTUP_S), NULL);
     return local_record_write(l, mio_arena_printf(l->a, "%s/replica.json", dir).p, conf, err);
 }
 
@@ -153,9 +169,10 @@ enum mio_code replica_start(struct local *l, const struct replicas *r, int64_t i
     const char *name = replica_name(l, r->of, r->generation, index);
     if (service_up(l, dir))
         return MIO_OK;
-    const char *run = mio_arena_printf(
-        l->a, "exec /usr/bin/python3 -I %.*s",
-        MIO_FMT(shell_word(l->a, mio_str_z(local_support(l, "serve/replica.py"))))).p;
+    const char *run =
+        mio_arena_printf(l->a, "exec /usr/bin/python3 -I %.*s",
+                         MIO_FMT(shell_word(l->a, mio_str_z(local_support(l, "serve/replica.py")))))
+            .p;
     if (write_conf(l, r, dir, name, err) || service_write(l, dir, run, err))
         return err->code;
     return service_start(l, &r->of->ep, dir, name, err);
@@ -171,11 +188,14 @@ static enum mio_code broken(struct local *l, const struct replicas *r, int64_t i
     mio_fail(err, MIO_REALITY, "replica %jd of deployment %.*s does not start: %.*s",
              (intmax_t)index, MIO_FMT(r->of->name),
              MIO_FMT(log.n ? log : MIO_STR("it said nothing")));
-    return mio_err_hint(err, "Correct the scoring script, the model or the environment; the lines above are the end of "
-                             "the replica's log.");
+    return mio_err_hint(
+        err,
+        "Correct the scoring script, the model or the environment; the lines above are the end of "
+        "the replica's log.");
 }
 
-enum mio_code replicas_wait(struct local *l, const struct replicas *r, int64_t n, struct mio_err *err)
+enum mio_code replicas_wait(struct local *l, const struct replicas *r, int64_t n,
+                            struct mio_err *err)
 {
     int64_t start = mio_now_ms(), told = start;
     for (int64_t i = 0; i < n;) {
@@ -190,13 +210,13 @@ enum mio_code replicas_wait(struct local *l, const struct replicas *r, int64_t n
             return broken(l, r, i, err);
         if (local_check_stop(l, err)) {
             struct mio_str log = service_log(l, dir, 200);
-            return mio_err_cause(err, "replica %jd is not ready yet; its log ends: %.*s", (intmax_t)i,
-                                 MIO_FMT(log));
+            return mio_err_cause(err, "replica %jd is not ready yet; its log ends: %.*s",
+                                 (intmax_t)i, MIO_FMT(log));
         }
         if (mio_now_ms() - told >= 2000) {
             told = mio_now_ms();
-            local_progress(l, (int)(i * 100 / n), "%jd of %jd replicas ready after %jd s", (intmax_t)i,
-                           (intmax_t)n, (intmax_t)((told - start) / 1000));
+            local_progress(l, (int)(i * 100 / n), "%jd of %jd replicas ready after %jd s",
+                           (intmax_t)i, (intmax_t)n, (intmax_t)((told - start) / 1000));
         }
         mio_sleep_ms(50);
     }
@@ -256,8 +276,8 @@ static enum mio_code prune_generation(struct local *l, const struct served *d, i
     return keep ? MIO_OK : mio_fs_remove_tree(dir, err);
 }
 
-enum mio_code replicas_prune(struct local *l, const struct served *d, int64_t generation, int64_t keep,
-                             struct mio_err *err)
+enum mio_code replicas_prune(struct local *l, const struct served *d, int64_t generation,
+                             int64_t keep, struct mio_err *err)
 {
     struct mio_str *names = NULL;
     size_t n = 0;

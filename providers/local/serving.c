@@ -1,4 +1,5 @@
-/* providers/local/serving.c: the records of endpoints and deployments, and what their inputs mean. */
+/* providers/local/serving.c: the records of endpoints and deployments, and what their inputs mean.
+ */
 #include "providers/local/serving.h"
 
 #include "providers/sdk/clock.h"
@@ -62,7 +63,8 @@ static int64_t seconds(struct mio_value probe, const char *key, int64_t otherwis
     return s;
 }
 
-struct probe served_probe(struct local *l, struct mio_value inputs, const char *key, const char *path)
+struct probe served_probe(struct local *l, struct mio_value inputs, const char *key,
+                          const char *path)
 {
     struct mio_value p = local_get(inputs, key);
     bool given = p.type == MIO_MAP;

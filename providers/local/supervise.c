@@ -1,6 +1,8 @@
-/* providers/local/supervise.c: services under s6: one s6-svscan an endpoint, in a session of its own.
+/* providers/local/supervise.c: services under s6: one s6-svscan an endpoint, in a session of its
+ * own.
  *
- * Owns: the scan folder and the service folders. Never: keeps a pid; whether something runs is asked of s6. */
+ * Owns: the scan folder and the service folders. Never: keeps a pid; whether something runs is
+ * asked of s6. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/syscall.h>
@@ -29,8 +31,9 @@ static enum mio_code s6_program(struct local *l, const char *name, const char **
     const char *p = mio_arena_printf(l->a, "%.*s/%s", MIO_FMT(abs), name).p;
     if (access(p, X_OK) != 0) {
         mio_fail_sys(err, errno, "%s cannot be run", p);
-        return mio_err_hint(err, "apt-get install s6, and give the folder of its programs as `s6:` in the settings "
-                                 "of provider local, or leave that out.");
+        return mio_err_hint(
+            err, "apt-get install s6, and give the folder of its programs as `s6:` in the settings "
+                 "of provider local, or leave that out.");
     }
     *path = p;
     return MIO_OK;
@@ -53,7 +56,8 @@ enum mio_code service_programs(struct local *l, struct mio_err *err)
     return mio_err_hint(err, "apt-get install python3");
 }
 
-/* Runs one s6 program; *out (may be NULL) gets what it printed. A status other than 0 is an error. */
+/* Runs one s6 program; *out (may be NULL) gets what it printed. A status other than 0 is an error.
+ */
 static enum mio_code s6_run(struct local *l, const char *const *words, struct mio_buf *out,
                             struct mio_err *err)
 {
@@ -121,9 +125,8 @@ enum mio_code service_write(struct local *l, const char *dir, const char *run, s
         mio_fs_mkdirs(mio_arena_printf(l->a, "%s/log", dir).p, 0700, err))
         return err->code;
     struct mio_str body = mio_arena_printf(l->a, "#!/bin/sh\nexec 2>&1 </dev/null\n%s\n", run);
-    struct mio_str log =
-        mio_arena_printf(l->a, "#!/bin/sh\nexec %.*s -b n3 s1000000 T ../logs\n",
-                         MIO_FMT(shell_word(l->a, mio_str_z(logger))));
+    struct mio_str log = mio_arena_printf(l->a, "#!/bin/sh\nexec %.*s -b n3 s1000000 T ../logs\n",
+                                          MIO_FMT(shell_word(l->a, mio_str_z(logger))));
     struct mio_str kill_ms = mio_arena_printf(l->a, "%d\n", KILL_MS);
     if (mio_fs_replace(mio_arena_printf(l->a, "%s/run", dir).p, body, 0700, err) ||
         mio_fs_replace(mio_arena_printf(l->a, "%s/log/run", dir).p, log, 0700, err))

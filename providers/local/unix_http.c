@@ -1,6 +1,8 @@
-/* providers/local/unix_http.c: short questions to Unix sockets: HAProxy's command sockets, a replica's probes.
+/* providers/local/unix_http.c: short questions to Unix sockets: HAProxy's command sockets, a
+ * replica's probes.
  *
- * The address goes through /proc/self/fd, because a workspace may lie deeper than the 107 bytes that sun_path holds. */
+ * The address goes through /proc/self/fd, because a workspace may lie deeper than the 107 bytes
+ * that sun_path holds. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -38,7 +40,8 @@ static bool wait_fd(int fd, short events, int64_t until)
     return left > 0 && poll(&p, 1, (int)left) > 0;
 }
 
-bool unix_ask(const char *dir, const char *name, const char *text, int wait_ms, struct mio_buf *answer)
+bool unix_ask(const char *dir, const char *name, const char *text, int wait_ms,
+              struct mio_buf *answer)
 {
     MIO_AUTO_CLOSE int fd = connect_in(dir, name);
     if (fd < 0)

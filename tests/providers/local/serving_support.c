@@ -29,7 +29,8 @@ int serving_teardown(void **state)
     do_remove(f, "endpoint", "ws/fare");
     int n = processes(f, left, 64);
     for (int i = 0; i < n; i++) {
-        print_error("left: %s\n", RUN(f, "ps", "-o", "pid,args", "-p", text(f, "%d", (int)left[i])));
+        print_error("left: %s\n",
+                    RUN(f, "ps", "-o", "pid,args", "-p", text(f, "%d", (int)left[i])));
         kill(left[i], SIGKILL);
     }
     return fixture_close(state) || n ? -1 : 0;
@@ -52,14 +53,17 @@ void put_script(struct fixture *f, const char *name, const char *script)
 
 void put_plain_script(struct fixture *f, const char *name, const char *says)
 {
-    put_script(f, name, text(f, "def init(): pass\ndef run(raw_data): return {'by': '%s', 'got': raw_data}\n",
-                             says));
+    put_script(f, name,
+               text(f,
+                    "def init(): pass\ndef run(raw_data): return {'by': '%s', 'got': raw_data}\n",
+                    says));
 }
 
 const char *deployment_inputs(struct fixture *f, const char *name, const char *more)
 {
-    return text(f, "{%s'name':'%s','workspace':'ws','endpoint':'fare',"
-                   "'code_configuration':{'code':'src-%s','scoring_script':'score.py'}}",
+    return text(f,
+                "{%s'name':'%s','workspace':'ws','endpoint':'fare',"
+                "'code_configuration':{'code':'src-%s','scoring_script':'score.py'}}",
                 more, name, name);
 }
 
@@ -125,9 +129,10 @@ struct reply send_to(struct fixture *f, const char *method, const char *path, co
         close(fd);
         return (struct reply){0};
     }
-    const char *got = talk(f, fd,
-                           text(f, "%s %s HTTP/1.1\r\nHost: t\r\nConnection: close\r\n%sContent-Length: %zu\r\n\r\n%s",
-                                method, path, header, strlen(body), body));
+    const char *got = talk(
+        f, fd,
+        text(f, "%s %s HTTP/1.1\r\nHost: t\r\nConnection: close\r\n%sContent-Length: %zu\r\n\r\n%s",
+             method, path, header, strlen(body), body));
     const char *end = strstr(got, "\r\n\r\n");
     uint64_t status = 0;
     if (!end || !mio_str_u64(mio_str_sub(mio_str_z(got), 9, 3), &status))
@@ -211,8 +216,8 @@ int processes(struct fixture *f, pid_t *pids, int max)
     DIR *d = opendir("/proc");
     for (struct dirent *e; (e = readdir(d));) {
         uint64_t pid;
-        if (mio_str_u64(mio_str_z(e->d_name), &pid) && (pid_t)pid != getpid() && below(f, e->d_name) &&
-            mio_proc_alive((pid_t)pid) && n < max)
+        if (mio_str_u64(mio_str_z(e->d_name), &pid) && (pid_t)pid != getpid() &&
+            below(f, e->d_name) && mio_proc_alive((pid_t)pid) && n < max)
             pids[n++] = (pid_t)pid;
     }
     closedir(d);

@@ -1,4 +1,5 @@
-/* tests/providers/local/test_endpoint.c: endpoints and deployments on the real HAProxy, s6 and bubblewrap. */
+/* tests/providers/local/test_endpoint.c: endpoints and deployments on the real HAProxy, s6 and
+ * bubblewrap. */
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -83,14 +84,15 @@ static void keys_are_wanted_and_kept_secret(void **state)
     struct reply r = send_to(f, "POST", "/score", "", "1");
     assert_int_equal(r.status, 401);
     assert_has(r.head, "www-authenticate: Bearer");
-    assert_int_equal(send_to(f, "POST", "/score", "Authorization: Bearer nonsense\r\n", "1").status, 401);
+    assert_int_equal(send_to(f, "POST", "/score", "Authorization: Bearer nonsense\r\n", "1").status,
+                     401);
     assert_int_equal(send_to(f, "GET", "/swagger.json", "", "").status, 401);
 
     const char *key = strstr(key_header(f, "primary"), "Bearer ") + 7;
     key = text(f, "%.*s", (int)strcspn(key, "\r"), key);
     assert_int_equal(strlen(key), 43); /* 32 bytes in base64url */
     struct stat st;
-    const char *private[] = {"keys/primary", "keys/secondary", "keys.sha256", "haproxy.cfg",
+    const char *private[] = {"keys/primary", "keys/secondary", "keys.sha256",  "haproxy.cfg",
                              "admin.sock",   "master.sock",    "endpoint.json"};
     for (size_t i = 0; i < sizeof private / sizeof *private; i++) {
         assert_int_equal(stat(endpoint_file(f, private[i]), &st), 0);
@@ -99,10 +101,12 @@ static void keys_are_wanted_and_kept_secret(void **state)
     assert_int_equal(stat(endpoint_dir(f), &st), 0);
     assert_int_equal(st.st_mode & 077, 0);
     /* nowhere but in its own file: not in records, logs, configuration or command lines */
-    const char *found = RUN(f, "sh", "-c",
-                            text(f, "grep -rlF '%s' %s --exclude-dir=keys -s; cat /proc/[0-9]*/cmdline 2>/dev/null "
-                                    "| tr '\\0' ' ' | grep -v grep | grep -cF 'haproxy %s'; true",
-                                 key, f->dir, key));
+    const char *found =
+        RUN(f, "sh", "-c",
+            text(f,
+                 "grep -rlF '%s' %s --exclude-dir=keys -s; cat /proc/[0-9]*/cmdline 2>/dev/null "
+                 "| tr '\\0' ' ' | grep -v grep | grep -cF 'haproxy %s'; true",
+                 key, f->dir, key));
     assert_string_equal(found, "0\n");
     MIO_AUTO_BUF b;
     mio_buf_init(&b, 0);
@@ -110,8 +114,8 @@ static void keys_are_wanted_and_kept_secret(void **state)
     assert_null(strstr(b.p, key));
     /* curl takes the file as it is */
     assert_str(attr(&e, "key_file"), endpoint_file(f, "keys/primary"));
-    const char *code = RUN(f, "curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "-d", "1", "-H",
-                           text(f, "@%.*s", MIO_FMT(attr(&e, "key_file"))),
+    const char *code = RUN(f, "curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "-d", "1",
+                           "-H", text(f, "@%.*s", MIO_FMT(attr(&e, "key_file"))),
                            text(f, "%.*s", MIO_FMT(attr(&e, "scoring_uri"))));
     assert_string_equal(code, "200");
 }
@@ -120,7 +124,9 @@ static void the_model_never_sees_the_key(void **state)
 {
     struct fixture *f = *state;
     make_endpoint(f, "");
-    put_script(f, "blue", "def init(): pass\ndef run(d, request_headers): return sorted(k.lower() for k in request_headers)\n");
+    put_script(f, "blue",
+               "def init(): pass\ndef run(d, request_headers): return sorted(k.lower() for k in "
+               "request_headers)\n");
     make_deployment(f, "blue", "");
     set_traffic(f, "'blue':100");
     struct reply r = score(f, "1");
@@ -135,8 +141,9 @@ static void auth_mode_none_and_back(void **state)
     struct answer e = make_endpoint(f, "'auth_mode':'none',");
     assert_str(attr(&e, "key_file"), "");
     make_deployment(f, "blue", "");
-    struct answer t = do_update(f, "endpoint", "u", "ws/fare",
-                                "{'name':'fare','workspace':'ws','auth_mode':'none','traffic':{'blue':100}}", NULL);
+    struct answer t = do_update(
+        f, "endpoint", "u", "ws/fare",
+        "{'name':'fare','workspace':'ws','auth_mode':'none','traffic':{'blue':100}}", NULL);
     assert_done(t);
     assert_int_equal(send_to(f, "POST", "/score", "", "1").status, 200);
     set_traffic(f, "'blue':100"); /* auth_mode left out: key */
@@ -166,7 +173,8 @@ static void traffic_is_shared_by_percent(void **state)
     struct fixture *f = *state;
     make_endpoint(f, "");
     make_deployment(f, "blue", "'instance_count':1,");
-    make_deployment(f, "green", "'instance_count':2,"); /* the number of replicas changes no share */
+    make_deployment(f, "green",
+                    "'instance_count':2,"); /* the number of replicas changes no share */
     set_traffic(f, "'blue':90,'green':10");
     int blue = 0, green = 0;
     for (int i = 0; i < 200; i++) {
@@ -179,12 +187,14 @@ static void traffic_is_shared_by_percent(void **state)
     assert_in_range(blue, 174, 186);
     assert_int_equal(blue + green, 200);
     for (int i = 0; i < 10; i++) { /* a caller may ask for one by name, whatever its share */
-        struct reply r = send_to(f, "POST", "/score",
-                                 text(f, "%sazureml-model-deployment: green\r\n", key_header(f, "primary")), "1");
+        struct reply r = send_to(
+            f, "POST", "/score",
+            text(f, "%sazureml-model-deployment: green\r\n", key_header(f, "primary")), "1");
         assert_str(header_of(f, &r, "azureml-model-deployment"), "green");
     }
-    struct reply r = send_to(f, "POST", "/score",
-                             text(f, "%sazureml-model-deployment: red\r\n", key_header(f, "primary")), "1");
+    struct reply r =
+        send_to(f, "POST", "/score",
+                text(f, "%sazureml-model-deployment: red\r\n", key_header(f, "primary")), "1");
     assert_int_equal(r.status, 404);
     set_traffic(f, "'green':100");
     for (int i = 0; i < 20; i++) {
@@ -212,21 +222,27 @@ static void limits_of_a_request(void **state)
 {
     struct fixture *f = *state;
     make_endpoint(f, "");
-    put_script(f, "blue", "import time\ndef init(): pass\ndef run(d):\n  time.sleep(float(d))\n  return d\n");
-    make_deployment(f, "blue",
-                    "'request_settings':{'request_timeout_ms':400,'max_concurrent_requests_per_instance':1,"
-                    "'max_queue_wait_ms':200},");
+    put_script(f, "blue",
+               "import time\ndef init(): pass\ndef run(d):\n  time.sleep(float(d))\n  return d\n");
+    make_deployment(
+        f, "blue",
+        "'request_settings':{'request_timeout_ms':400,'max_concurrent_requests_per_instance':1,"
+        "'max_queue_wait_ms':200},");
     set_traffic(f, "'blue':100");
     assert_int_equal(score(f, "0").status, 200);
     assert_int_equal(score(f, "1").status, 504);
     mio_sleep_ms(800);
     /* one is served, one waits and gives up, the others are too many */
-    const char *cmd = text(f, "for i in 1 2 3 4 5 6; do curl -s -o /dev/null -w '%%{http_code}\\n' -d 0.35 -H @%s "
-                              "http://127.0.0.1:%s/score & done; wait",
-                           endpoint_file(f, "keys/primary"),
-                           text(f, "%.*s", MIO_FMT(mio_str_trim(mio_str_z(
-                               RUN(f, "sh", "-c", text(f, "sed -n 's/.*\"port\": \\([0-9]*\\).*/\\1/p' %s",
-                                                       endpoint_file(f, "endpoint.json"))))))));
+    const char *cmd =
+        text(f,
+             "for i in 1 2 3 4 5 6; do curl -s -o /dev/null -w '%%{http_code}\\n' -d 0.35 -H @%s "
+             "http://127.0.0.1:%s/score & done; wait",
+             endpoint_file(f, "keys/primary"),
+             text(f, "%.*s",
+                  MIO_FMT(mio_str_trim(
+                      mio_str_z(RUN(f, "sh", "-c",
+                                    text(f, "sed -n 's/.*\"port\": \\([0-9]*\\).*/\\1/p' %s",
+                                         endpoint_file(f, "endpoint.json"))))))));
     const char *codes = RUN(f, "sh", "-c", cmd);
     assert_non_null(strstr(codes, "200"));
     assert_non_null(strstr(codes, "503"));
@@ -249,7 +265,8 @@ static void replica_environment(void **state)
                "  out['model'] = open(os.path.join(root, 'weights', 'model.txt')).read()\n"
                "  out['mine'] = os.environ['MINE']\n"
                "  out['beside'] = os.path.exists(d)\n"
-               "  for name, path in (('code', 'x'), ('model_dir', root + '/weights/x'), ('usr', '/usr/x')):\n"
+               "  for name, path in (('code', 'x'), ('model_dir', root + '/weights/x'), ('usr', "
+               "'/usr/x')):\n"
                "    try:\n"
                "      open(path, 'w'); out[name] = 'written'\n"
                "    except OSError as e: out[name] = 'refused'\n"
@@ -258,16 +275,23 @@ static void replica_environment(void **state)
                "  except OSError as e: out['net'] = 'closed'\n"
                "  out['others'] = len([p for p in os.listdir('/proc') if p.isdigit()])\n"
                "  return out\n");
-    make_deployment(f, "blue",
-                    "'model':{'path':'weights'},'environment_variables':{'MINE':'a secret of mine'},");
-    assert_done(do_update(f, "endpoint", "u", "ws/fare",
-                          "{'name':'fare','workspace':'ws','auth_mode':'none','traffic':{'blue':100}}", NULL));
+    make_deployment(
+        f, "blue",
+        "'model':{'path':'weights'},'environment_variables':{'MINE':'a secret of mine'},");
+    assert_done(do_update(
+        f, "endpoint", "u", "ws/fare",
+        "{'name':'fare','workspace':'ws','auth_mode':'none','traffic':{'blue':100}}", NULL));
     struct reply r = send_to(f, "POST", "/score", "", endpoint_file(f, "keys"));
     assert_int_equal(r.status, 200);
-    assert_str(r.body, "{\"model\": \"forty-two\", \"mine\": \"a secret of mine\", \"beside\": false, \"code\": \"refused\", "
-                       "\"model_dir\": \"refused\", \"usr\": \"refused\", \"net\": \"closed\", \"others\": 1}");
-    const char *argv = RUN(f, "sh", "-c", "cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' ' | grep -c 'a secret of "
-                                          "[m]ine'; true");
+    assert_str(
+        r.body,
+        "{\"model\": \"forty-two\", \"mine\": \"a secret of mine\", \"beside\": false, \"code\": "
+        "\"refused\", "
+        "\"model_dir\": \"refused\", \"usr\": \"refused\", \"net\": \"closed\", \"others\": 1}");
+    const char *argv =
+        RUN(f, "sh", "-c",
+            "cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' ' | grep -c 'a secret of "
+            "[m]ine'; true");
     assert_string_equal(argv, "0\n");
 }
 
@@ -277,9 +301,12 @@ static void broken_script_says_why_and_leaves_nothing(void **state)
 {
     struct fixture *f = *state;
     make_endpoint(f, "");
-    put_script(f, "bad", "def init():\n    raise RuntimeError('the weights are upside down')\ndef run(d): pass\n");
+    put_script(
+        f, "bad",
+        "def init():\n    raise RuntimeError('the weights are upside down')\ndef run(d): pass\n");
     int64_t start = mio_now_ms();
-    struct answer a = do_create(f, "deployment", "d", deployment_inputs(f, "bad", "'instance_count':2,"));
+    struct answer a =
+        do_create(f, "deployment", "d", deployment_inputs(f, "bad", "'instance_count':2,"));
     assert_int_equal(a.rc, MLOPS_ERROR);
     assert_true(mio_now_ms() - start < 8000);
     assert_int_equal(a.code, MLOPS_E_REALITY);
@@ -297,7 +324,8 @@ static void a_bad_update_keeps_the_old_one_serving(void **state)
     make_deployment(f, "blue", "");
     set_traffic(f, "'blue':100");
     put_script(f, "blue", "def init(): raise SystemError('no')\ndef run(d): pass\n");
-    struct answer a = do_update(f, "deployment", "u", "ws/fare/blue", deployment_inputs(f, "blue", ""), NULL);
+    struct answer a =
+        do_update(f, "deployment", "u", "ws/fare/blue", deployment_inputs(f, "blue", ""), NULL);
     assert_int_equal(a.rc, MLOPS_ERROR);
     struct reply r = score(f, "1");
     assert_int_equal(r.status, 200);
@@ -310,7 +338,9 @@ static void slow_start_ends_at_the_deadline_or_on_request(void **state)
 {
     struct fixture *f = *state;
     make_endpoint(f, "");
-    put_script(f, "slow", "import time\nprint('loading the giant')\ndef init(): time.sleep(60)\ndef run(d): pass\n");
+    put_script(
+        f, "slow",
+        "import time\nprint('loading the giant')\ndef init(): time.sleep(60)\ndef run(d): pass\n");
     f->deadline_ms = mio_now_ms() + 2500;
     struct answer a = do_create(f, "deployment", "d", deployment_inputs(f, "slow", ""));
     f->deadline_ms = 0;
@@ -331,14 +361,17 @@ static void references_that_lead_nowhere(void **state)
     assert_int_equal(a.code, MLOPS_E_REALITY);
     assert_has(a.message, "endpoint fare does not exist");
     make_endpoint(f, "");
-    a = do_create(f, "deployment", "d", deployment_inputs(f, "blue", "'model':'azureml:nothing:1',"));
+    a = do_create(f, "deployment", "d",
+                  deployment_inputs(f, "blue", "'model':'azureml:nothing:1',"));
     assert_int_equal(a.rc, MLOPS_ERROR);
     assert_has(a.message, "nothing");
-    a = do_create(f, "deployment", "d", "{'name':'blue','workspace':'ws','endpoint':'fare','code_configuration':"
-                                        "{'code':'nowhere'}}");
+    a = do_create(f, "deployment", "d",
+                  "{'name':'blue','workspace':'ws','endpoint':'fare','code_configuration':"
+                  "{'code':'nowhere'}}");
     assert_int_equal(a.code, MLOPS_E_TEMPLATE);
     assert_has(a.message, "nowhere/score.py does not exist");
-    a = do_update(f, "endpoint", "u", "ws/fare", "{'name':'fare','workspace':'ws','traffic':{'red':100}}", NULL);
+    a = do_update(f, "endpoint", "u", "ws/fare",
+                  "{'name':'fare','workspace':'ws','traffic':{'red':100}}", NULL);
     assert_int_equal(a.code, MLOPS_E_REALITY);
     assert_has(a.message, "no deployment red");
     a = do_create(f, "endpoint", "e", "{'name':'other','workspace':'nope'}");
@@ -348,22 +381,28 @@ static void references_that_lead_nowhere(void **state)
 static void bad_inputs_are_found_before_anything_runs(void **state)
 {
     struct fixture *f = *state;
-    struct answer a = do_validate(f, "endpoint", "{'name':'fare','traffic':{'blue':90,'green':20}}");
+    struct answer a =
+        do_validate(f, "endpoint", "{'name':'fare','traffic':{'blue':90,'green':20}}");
     assert_int_equal(a.json.n, 1);
     assert_has(mio_get_str(a.json.items[0], "message"), "110 percent");
     assert_str(mio_get_str(a.json.items[0], "path"), "traffic");
     a = do_validate(f, "endpoint", "{'name':'fare','traffic':{'blue':12.5,'green':87.5}}");
     assert_int_equal(mio_str_is(mio_get_str(a.json.items[0], "path"), "traffic.blue"), 1);
-    a = do_validate(f, "endpoint", "{'name':'fare','mirror_traffic':{'blue':10},'auth_mode':'aad_token'}");
+    a = do_validate(f, "endpoint",
+                    "{'name':'fare','mirror_traffic':{'blue':10},'auth_mode':'aad_token'}");
     assert_int_equal(a.json.n, 1);
     a = do_validate(f, "endpoint", "{'name':'fare','traffic':{'blue':0}}");
     assert_int_equal(a.json.n, 0);
     a = do_validate(f, "deployment", "{'name':'blue','endpoint':'fare'}");
     assert_has(mio_get_str(a.json.items[0], "path"), "code_configuration");
     put_plain_script(f, "blue", "blue");
-    a = do_validate(f, "deployment", "{'name':'b','code_configuration':{'code':'src-blue','scoring_script':'x.py'}}");
+    a = do_validate(
+        f, "deployment",
+        "{'name':'b','code_configuration':{'code':'src-blue','scoring_script':'x.py'}}");
     assert_has(mio_get_str(a.json.items[0], "message"), "no x.py");
-    a = do_validate(f, "deployment", "{'name':'b','code_configuration':{'code':'src-blue','scoring_script':'../x.py'}}");
+    a = do_validate(
+        f, "deployment",
+        "{'name':'b','code_configuration':{'code':'src-blue','scoring_script':'../x.py'}}");
     assert_has(mio_get_str(a.json.items[0], "message"), "outside");
 }
 

@@ -1,4 +1,5 @@
-/* tests/providers/local/test_endpoint_drift.c: what is altered, killed or cut short is seen, and mended by the next run. */
+/* tests/providers/local/test_endpoint_drift.c: what is altered, killed or cut short is seen, and
+ * mended by the next run. */
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -19,7 +20,8 @@ static void blue_at_100(struct fixture *f, const char *more)
 
 static struct answer update_blue(struct fixture *f, const char *more)
 {
-    struct answer a = do_update(f, "deployment", "u", "ws/fare/blue", deployment_inputs(f, "blue", more), NULL);
+    struct answer a =
+        do_update(f, "deployment", "u", "ws/fare/blue", deployment_inputs(f, "blue", more), NULL);
     assert_done(a);
     return a;
 }
@@ -97,8 +99,9 @@ static void replica_killed_comes_back(void **state)
 static void stuck_replica_is_restarted(void **state)
 {
     struct fixture *f = *state;
-    const char *probes = "'liveness_probe':{'initial_delay':0,'period':1,'timeout':1,'failure_threshold':2},"
-                         "'readiness_probe':{'period':1,'timeout':1,'failure_threshold':1},'instance_count':2,";
+    const char *probes =
+        "'liveness_probe':{'initial_delay':0,'period':1,'timeout':1,'failure_threshold':2},"
+        "'readiness_probe':{'period':1,'timeout':1,'failure_threshold':1},'instance_count':2,";
     blue_at_100(f, probes);
     pid_t stuck = server_pid(f, BLUE "/r0");
     mio_sleep_ms(600); /* the liveness probe has seen it once */
@@ -108,7 +111,8 @@ static void stuck_replica_is_restarted(void **state)
         assert_int_equal(score(f, "1").status, 200);
     wait_attr(f, "deployment", "ws/fare/blue", "ready_replicas", "2", 15);
     assert_int_not_equal(server_pid(f, BLUE "/r0"), stuck);
-    assert_non_null(strstr(get_file(f, endpoint_file(f, BLUE "/r0/logs/current")), "not alive: restarting"));
+    assert_non_null(
+        strstr(get_file(f, endpoint_file(f, BLUE "/r0/logs/current")), "not alive: restarting"));
 }
 
 static void haproxy_killed_comes_back(void **state)
@@ -175,7 +179,8 @@ static void altered_code_is_replaced(void **state)
     struct fixture *f = *state;
     blue_at_100(f, "");
     struct answer was = do_read(f, "deployment", "ws/fare/blue", NULL);
-    put_file(f, endpoint_file(f, BLUE "/code/score.py"), "def init(): pass\ndef run(d): return 'evil'\n");
+    put_file(f, endpoint_file(f, BLUE "/code/score.py"),
+             "def init(): pass\ndef run(d): return 'evil'\n");
     struct answer is = do_read(f, "deployment", "ws/fare/blue", NULL);
     assert_false(mio_str_eq(attr(&was, "content_digest"), attr(&is, "content_digest")));
     struct answer mended = update_blue(f, "");
@@ -227,8 +232,10 @@ static void update_killed_half_way(void **state)
         struct answer a = update_blue(f, "");
         assert_str(attr(&a, "provisioning_state"), "Succeeded");
         assert_non_null(strstr(score(f, "1").body.p, text(f, "round%d", round)));
-        const char *names = RUN(f, "sh", "-c", text(f, "ls %s | wc -l; ls -d %s/g* | wc -l",
-                                                    endpoint_file(f, "services"), endpoint_file(f, "deployments/blue")));
+        const char *names =
+            RUN(f, "sh", "-c",
+                text(f, "ls %s | wc -l; ls -d %s/g* | wc -l", endpoint_file(f, "services"),
+                     endpoint_file(f, "deployments/blue")));
         assert_string_equal(names, "2\n1\n");
     }
 }
