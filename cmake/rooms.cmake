@@ -35,3 +35,18 @@ function(mio_test file)
   set_tests_properties(${name} PROPERTIES TIMEOUT 300 SKIP_RETURN_CODE 77
     ENVIRONMENT "MIO_BUILD=${CMAKE_BINARY_DIR};MIO_SOURCE=${CMAKE_SOURCE_DIR}")
 endfunction()
+
+# mio_static(OUT NAMES...): the archives of small libraries where the machine has them, their names elsewhere. Loading
+# half a dozen shared objects costs more than `version` does.
+function(mio_static out)
+  set(found)
+  foreach(name ${ARGN})
+    find_library(MIO_ARCHIVE_${name} lib${name}.a)
+    if(MIO_ARCHIVE_${name})
+      list(APPEND found ${MIO_ARCHIVE_${name}})
+    else()
+      list(APPEND found ${name})
+    endif()
+  endforeach()
+  set(${out} ${found} PARENT_SCOPE)
+endfunction()
