@@ -215,11 +215,13 @@ static struct mio_str digest(const struct mio_load *l)
 /* A test's own providers and settings. */
 static void lay_over(struct mio_load *l, struct mio_template *t, const char *path)
 {
-    const struct mio_tpl_file *f = mio_tpl_file(l, mio_arena_str(l->arena, mio_str_z(path)), (struct mio_pos){0}, true);
+    const struct mio_tpl_file *f =
+        mio_tpl_file(l, mio_arena_str(l->arena, mio_str_z(path)), (struct mio_pos){0}, true);
     if (!f->root || !mio_tpl_is_map(l, f->root, MIO_STR("a test file")))
         return;
     t->overlay = f->root;
-    const struct mio_node *providers = mio_node_get(f->root, "providers"), *set = mio_node_get(f->root, "set");
+    const struct mio_node *providers = mio_node_get(f->root, "providers"),
+                          *set = mio_node_get(f->root, "set");
     if (providers && !mio_tpl_is_map(l, providers, MIO_STR("`providers`")))
         return;
     for (size_t i = 0; providers && i < providers->n; i++) {
@@ -227,7 +229,9 @@ static void lay_over(struct mio_load *l, struct mio_template *t, const char *pat
         if (!mio_tpl_is_map(l, e->value, MIO_STR("a provider")))
             continue;
         const struct mio_node *type = mio_node_get(e->value, "type");
-        struct mio_provider_block p = {.name = e->key, .type = type ? type->text : e->key, .pos = e->key_pos,
+        struct mio_provider_block p = {.name = e->key,
+                                       .type = type ? type->text : e->key,
+                                       .pos = e->key_pos,
                                        .config = mio_tpl_without(l->arena, e->value, "type")};
         size_t k = 0;
         while (k < t->providers.n && !mio_str_eq(t->providers.items[k].name, e->key))

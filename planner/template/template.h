@@ -111,15 +111,16 @@ struct mio_template {
     struct mio_str required_version;    /* or "" */
     const struct mio_node *stage_block; /* stages/NAME.yaml as a whole, or NULL */
     struct mio_str stage;               /* "" when none */
-    const struct mio_node *overlay;     /* the file of mio_template_opts.overlay as a whole, or NULL */
-    struct mio_str digest;              /* 64 hex digits over every file read, names and bytes */
+    const struct mio_node *overlay; /* the file of mio_template_opts.overlay as a whole, or NULL */
+    struct mio_str digest;          /* 64 hex digits over every file read, names and bytes */
 };
 struct mio_template_opts {
     const char *dir;             /* absolute */
     const char *stage;           /* "" : none; else stages/NAME.yaml must exist */
     struct mio_sources *sources; /* filled; paths as shown to people */
-    const char *overlay; /* absolute path of a YAML file, or NULL: its `providers:` stand in for those of the same name,
-                          * its `set:` is laid over the blocks; other keys are left to the caller */
+    const char *overlay; /* absolute path of a YAML file, or NULL: its `providers:` stand in for
+                          * those of the same name, its `set:` is laid over the blocks; other keys
+                          * are left to the caller */
     size_t count_budget;
     bool no_paths; /* do not look whether the local paths in Azure ML documents exist */
 };
