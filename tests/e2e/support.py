@@ -153,8 +153,12 @@ class Case(unittest.TestCase):
         return {name: json.loads(body).get("inputs") for name, body in self.sql("SELECT name, inputs FROM things")}
 
     def ops(self):
-        """Every change that took effect, in order: "create t-1", "update t-1"..."""
-        return [f"{op} t-{number}" for op, number in self.sql("SELECT op, id FROM ops ORDER BY n")]
+        """Every change that took effect, in order: "create 1", "update 1"..., numbered in order of creation."""
+        rows, numbers = self.sql("SELECT op, id FROM ops ORDER BY n"), {}
+        return [f"{op} {numbers.setdefault(thing, len(numbers) + 1)}" for op, thing in rows]
+
+    def id_of(self, name):
+        return "t-{}".format(*self.sql("SELECT id FROM things WHERE name = ?", name)[0])
 
     def edit(self, name, inputs):
         """Somebody else changes a thing."""
