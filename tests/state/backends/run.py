@@ -6,6 +6,7 @@ import base64
 import email.utils
 import hashlib
 import hmac
+import json
 import os
 import pwd
 import shutil
@@ -149,7 +150,29 @@ def azure():
             '"endpoint":"%s","access_key":"%s"}' % (url, key))
 
 
-KINDS = {"http": lambda: http("--etag"), "http_bare": http_bare, "pg": pg, "etcd": etcd, "s3": s3, "azure": azure}
+def ssh():
+    sshd, keygen, port = need("sshd"), need("ssh-keygen"), free_port()
+    need("ssh")
+    os.environ["MIO_SLOW"] = "1"
+    for name in ("host", "user"):
+        subprocess.run([keygen, "-q", "-t", "ed25519", "-N", "", "-f", os.path.join(scratch, name)], check=True)
+    in_scratch = lambda name: os.path.join(scratch, name)
+    shutil.copy(in_scratch("user.pub"), in_scratch("authorized"))
+    with open(in_scratch("sshd_config"), "w") as f:
+        f.write("Port %d\nListenAddress 127.0.0.1\nHostKey %s\nAuthorizedKeysFile %s\nPidFile none\nStrictModes no\n"
+                "UsePAM no\nPasswordAuthentication no\nMaxStartups 100\nMaxSessions 100\nPermitRootLogin prohibit-password\n"
+                % (port, in_scratch("host"), in_scratch("authorized")))
+    if os.geteuid() == 0:
+        os.makedirs("/run/sshd", exist_ok=True)
+    p = start([sshd, "-D", "-e", "-f", in_scratch("sshd_config")])
+    wait_for(port, p)
+    with open(in_scratch("known"), "w") as f:
+        f.write("[127.0.0.1]:%d %s" % (port, " ".join(open(in_scratch("host.pub")).read().split()[:2]) + "\n"))
+    return json.dumps({"type": "ssh", "host": "127.0.0.1", "port": str(port), "user": pwd.getpwuid(os.geteuid()).pw_name,
+                       "path": in_scratch("states") + "/@", "identity_file": in_scratch("user"), "known_hosts": in_scratch("known")})
+
+
+KINDS = {"http": lambda: http("--etag"), "http_bare": http_bare, "pg": pg, "etcd": etcd, "s3": s3, "azure": azure, "ssh": ssh}
 
 
 def main():
