@@ -149,6 +149,11 @@ static int slow(const struct mlops_call *c, const struct mlops_change_args *a)
     nap(30);
     return ok(c, a);
 }
+static int sleepy(const struct mlops_call *c, const struct mlops_change_args *a)
+{
+    nap(900);
+    return ok(c, a);
+}
 static int wrong_index(const struct mlops_call *c, const struct mlops_change_args *a)
 {
     (void)a;
@@ -307,6 +312,7 @@ static int fork_and_crash(const struct mlops_call *c, const struct mlops_change_
 {
     (void)c, (void)a;
     if (fork() == 0) {
+        setsid(); /* out of reach of whoever kills our group */
         nap(4000);
         _exit(0);
     }
@@ -317,16 +323,16 @@ static const struct {
     const char *word;
     odd *run;
 } oddities[] = {
-    {"crash", crash},       {"exit", leave_process},  {"hang", hang},
-    {"patient", patient},   {"slow", slow},           {"index", wrong_index},
-    {"twice", twice},       {"nothing", nothing},     {"silent", silent_error},
-    {"status", odd_status}, {"badjson", bad_json},    {"listjson", list_json},
-    {"nul", with_nul},      {"noutf8", no_utf8},      {"noid", no_id},
-    {"nosize", no_size},    {"unchanged", unchanged}, {"huge", huge},
-    {"scribble", scribble}, {"forge", forge},         {"noisy", noisy},
-    {"refused", refused},   {"flaky", flaky},         {"throttled", throttled},
-    {"busy", always_busy},  {"lost", lost},           {"long", long_running},
-    {"tell", tell},         {"fork", fork_and_crash},
+    {"crash", crash},         {"exit", leave_process}, {"hang", hang},
+    {"patient", patient},     {"slow", slow},          {"sleepy", sleepy},
+    {"index", wrong_index},   {"twice", twice},        {"nothing", nothing},
+    {"silent", silent_error}, {"status", odd_status},  {"badjson", bad_json},
+    {"listjson", list_json},  {"nul", with_nul},       {"noutf8", no_utf8},
+    {"noid", no_id},          {"nosize", no_size},     {"unchanged", unchanged},
+    {"huge", huge},           {"scribble", scribble},  {"forge", forge},
+    {"noisy", noisy},         {"refused", refused},    {"flaky", flaky},
+    {"throttled", throttled}, {"busy", always_busy},   {"lost", lost},
+    {"long", long_running},   {"tell", tell},          {"fork", fork_and_crash},
 };
 
 static int change(struct mlops_instance *p, const struct mlops_call *c,

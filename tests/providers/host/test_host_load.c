@@ -164,7 +164,9 @@ static void clean_process(void **state)
     setenv("LD_ODD", "1", 1);
     setenv("GCONV_PATH", "/tmp", 1);
     setenv("ODD_KEEP", "1", 1);
-    int leak = open("/dev/null", O_RDONLY); /* without close-on-exec, as a careless library would */
+    /* without close-on-exec, as a careless library would */
+    int null = open("/dev/null", O_RDONLY | O_CLOEXEC), leak = fcntl(null, F_DUPFD, 20);
+    close(null);
     odd_open(&t, "odd", 1);
     unsetenv("LD_ODD");
     unsetenv("GCONV_PATH");

@@ -189,6 +189,45 @@ static void never_retries_what_is_ambiguous(void **state)
     odd_close(&t);
 }
 
+struct tired {
+    struct odd *t;
+    enum mio_code code;
+};
+
+static void *be_throttled(void *arg)
+{
+    struct tired *w = arg;
+    struct mio_arena a;
+    mio_arena_init(&a);
+    struct mio_err err = {0};
+    struct mio_object obj;
+    struct mio_prov_change c = {
+        .kind = MIO_STR("odd"), .address = MIO_STR("throttled"), .inputs = mio_map(NULL, 0)};
+    w->code = mio_provider_change(w->t->p, &a, MIO_PROV_CREATE, &c, NULL, &obj, &err);
+    mio_arena_free(&a);
+    return NULL;
+}
+
+/* A platform that asks one call for a rest is given it by all. */
+static void everybody_rests(void **state)
+{
+    (void)state;
+    struct odd t;
+    odd_open(&t, "many", 8);
+    struct tired w = {.t = &t};
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, be_throttled, &w), 0);
+    mio_sleep_ms(60);
+    struct mio_err err = {0};
+    struct mio_object obj;
+    int64_t began = mio_now_ms();
+    assert_int_equal(odd_create(&t, "fine", 5000, &obj, &err), MIO_OK);
+    assert_in_range(mio_now_ms() - began, 100, 3000);
+    pthread_join(thread, NULL);
+    assert_int_equal(w.code, MIO_OK);
+    odd_close(&t);
+}
+
 /* ---- callbacks ---- */
 
 struct heard {
@@ -344,6 +383,7 @@ int main(void)
         cmocka_unit_test(retries_what_is_transient),
         cmocka_unit_test(retries_end_at_the_deadline),
         cmocka_unit_test(never_retries_what_is_ambiguous),
+        cmocka_unit_test(everybody_rests),
         cmocka_unit_test(handle_is_recorded_and_resumed),
         cmocka_unit_test(cancels),
         cmocka_unit_test(a_crash_hits_all_in_flight),
