@@ -33,6 +33,7 @@ struct layout {
     size_t n;
     struct frame frames[DEEPEST];
     size_t depth, flow;
+    bool newline;   /* the text ends in one */
     ptrdiff_t seen; /* last line that has a token */
     bool dash;      /* the token before was a dash, at: */
     yaml_mark_t dash_end;
@@ -330,7 +331,8 @@ static void put(struct mio_buf *b, const struct layout *l)
             mio_buf_char(b, '\n');
         gap = false;
         put_line(b, line);
-        mio_buf_char(b, '\n');
+        if (i + 1 < l->n || l->newline || line->role != BLOCK) /* else the newline would be text */
+            mio_buf_char(b, '\n');
     }
 }
 
@@ -346,6 +348,7 @@ static struct mio_str lay_out(struct mio_arena *a, struct mio_str text)
     struct layout *l = mio_zalloc(1, sizeof *l);
     MIO_AUTO_BUF out = {0};
     l->seen = -1;
+    l->newline = mio_str_ends(text, "\n");
     split(l, text);
     read_tokens(l, text);
     place_comments(l);
