@@ -31,9 +31,9 @@ int mio_io_pwrite(int fd, const void *p, size_t n, uint64_t at)
     const char *from = p;
     while (n) {
         int e = fault("write");
-        if (e)
+        if (e > 0)
             return e;
-        ssize_t done = pwrite(fd, from, n, (off_t)at);
+        ssize_t done = pwrite(fd, from, e == MIO_FAULT_SHORT ? (n + 1) / 2 : n, (off_t)at);
         if (done < 0 && errno == EINTR)
             continue;
         if (done <= 0)
@@ -81,13 +81,13 @@ int mio_io_unlink(int dir, const char *name)
 int mio_io_truncate(int fd, uint64_t n)
 {
     int e = fault("write");
-    return e ? e : ftruncate(fd, (off_t)n) == 0 ? 0 : errno;
+    return e > 0 ? e : ftruncate(fd, (off_t)n) == 0 ? 0 : errno;
 }
 
 int mio_io_reserve(int fd, uint64_t from, uint64_t n)
 {
     int e = fault("write");
-    if (e)
+    if (e > 0)
         return e;
     do
         e = posix_fallocate(fd, (off_t)from, (off_t)n);

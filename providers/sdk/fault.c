@@ -2,6 +2,7 @@
 #include "providers/sdk/fault.h"
 #include <errno.h>
 #include <stdatomic.h>
+#include "providers/sdk/log.h"
 #include "providers/sdk/str.h"
 
 static struct {
@@ -17,7 +18,8 @@ static const struct {
     const char *name;
     int errnum;
 } errnos[] = {{"EIO", EIO},     {"ENOSPC", ENOSPC}, {"EDQUOT", EDQUOT},
-              {"EINTR", EINTR}, {"EACCES", EACCES}, {"EROFS", EROFS}};
+              {"EINTR", EINTR}, {"EACCES", EACCES}, {"EROFS", EROFS},
+              {"SHORT", MIO_FAULT_SHORT}};
 
 void mio_fault_setup(const char *spec)
 {
@@ -50,5 +52,8 @@ int mio_fault(const char *point)
     if (!fault.on || strcmp(point, fault.point) != 0)
         return 0;
     uint64_t k = atomic_fetch_add(&fault.seen, 1) + 1;
-    return k == fault.nth || (fault.forever && k > fault.nth) ? fault.errnum : 0;
+    if (k != fault.nth && !(fault.forever && k > fault.nth))
+        return 0;
+    mio_log(MIO_DEBUG, "fault", "%s number %llu", point, (unsigned long long)k);
+    return fault.errnum;
 }

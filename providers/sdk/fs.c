@@ -48,8 +48,9 @@ enum mio_code mio_fs_write_all(int fd, const void *p, size_t n, const char *what
     const char *at = p;
     while (n) {
         int fault = mio_fault("write");
-        ssize_t put = fault ? -1 : write(fd, at, n);
-        int errnum = fault ? fault : errno;
+        size_t take = fault == MIO_FAULT_SHORT ? (n + 1) / 2 : n;
+        ssize_t put = fault > 0 ? -1 : write(fd, at, take);
+        int errnum = fault > 0 ? fault : errno;
         if (put < 0 && errnum == EINTR)
             continue;
         if (put < 0)
