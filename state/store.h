@@ -23,6 +23,11 @@ struct mio_store_opts {
     bool accept_rollback; /* a state older than the last seen one is fine, this once */
     bool create;          /* make the folder when it is missing (apply); plan leaves the disk alone */
 };
+/* The settings of `backend:` with what the environment adds to them: MLOPS_IAC_BACKEND_... and, for
+ * credentials the variables that their platforms' own tools read. What is set already stays. `lookup` is getenv (the
+ * caller's business). */
+struct mio_value mio_backend_settings(struct mio_arena *a, struct mio_value backend,
+                                      const char *(*lookup)(const char *name));
 enum mio_code mio_store_open(const struct mio_store_opts *o, struct mio_store **out,
                              struct mio_err *err);
 /* What users must be told of the place where the state is, or NULL. */

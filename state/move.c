@@ -1,0 +1,129 @@
+/* state/move.c: a whole state taken from somewhere and put somewhere else. See fsck.h. */
+#include "providers/sdk/buf.h"
+#include "state/codec.h"
+#include "state/fsck.h"
+#include "state/store_impl.h"
+
+static enum mio_code check_push(struct mio_store *s, const struct mio_state *old,
+                                const struct mio_state *new, bool force, struct mio_err *err)
+{
+    if (!mio_str_eq(new->stage, s->stage)) {
+        mio_fail(err, MIO_STATE, "that state is of stage \"%.*s\", this one of \"%.*s\"",
+                 MIO_FMT(new->stage), MIO_FMT(s->stage));
+        return mio_err_hint(err, "Choose the stage with -stage.");
+    }
+    if (old->serial && !force && !mio_str_eq(old->lineage, new->lineage)) {
+        mio_fail(err, MIO_STATE, "that state is another one: lineage %.*s, here %.*s",
+                 MIO_FMT(new->lineage), MIO_FMT(old->lineage));
+        return mio_err_hint(
+            err, "With -force it takes this one's place; what this one records is then nobody's.");
+    }
+    if (!force && new->serial <= old->serial) {
+        mio_fail(err, MIO_STATE, "that state has serial %lu, the one here %lu",
+                 (unsigned long)new->serial, (unsigned long)old->serial);
+        return mio_err_hint(
+            err, "-force puts an older state back; what was made since must then be imported.");
+    }
+    return MIO_OK;
+}
+
+static enum mio_code push(struct mio_store *s, struct mio_arena *a, struct mio_str text, bool force,
+                          struct mio_err *err)
+{
+    struct mio_state old, new;
+    struct mio_jrn_replay r;
+    bool pending = false;
+    enum mio_code rc = mio_state_read(a, text, &new, err);
+    rc = rc ? rc : mio_store_load(s, a, &old, err);
+    rc = rc ? rc : mio_store_journal(s, a, &old, &r, &pending, err);
+    if (rc == MIO_OK && pending) {
+        mio_fail(err, MIO_STATE, "an apply that was interrupted must be settled first");
+        rc = mio_err_hint(err, "Run `mlops-iac plan`: it settles what the journal holds.");
+    }
+    rc = rc ? rc : check_push(s, &old, &new, force, err);
+    if (rc)
+        return rc;
+    if (new.serial <= old.serial && mio_str_eq(new.lineage, old.lineage))
+        new.serial =
+            old.serial + 1; /* serials only grow, so that nothing that was planned before fits */
+    return mio_store_swap(s, s->tag, &new, err);
+}
+
+enum mio_code mio_store_push(struct mio_store *s, struct mio_str text, bool force,
+                             struct mio_err *err)
+{
+    struct mio_arena a;
+    bool ours = s->locked;
+    enum mio_code rc = ours ? MIO_OK : mio_store_lock(s, "state push", 0, NULL, err);
+    if (rc)
+        return rc;
+    mio_arena_init(&a);
+    rc = push(s, &a, text, force, err);
+    mio_arena_free(&a);
+    if (!ours)
+        mio_store_unlock(s);
+    return rc;
+}
+
+static enum mio_code copy_history(struct mio_store *from, struct mio_store *to, struct mio_arena *a,
+                                  struct mio_err *err)
+{
+    struct mio_str lines, there;
+    enum mio_code rc = from->b->ops->history_read(from->b, a, &lines, err);
+    rc = rc ? rc : to->b->ops->history_read(to->b, a, &there, err);
+    if (rc || lines.n == 0 || there.n)
+        return rc;
+    return to->b->ops->history_add(to->b, 0, lines, err);
+}
+
+static enum mio_code migrate(struct mio_store *from, struct mio_store *to, struct mio_arena *a,
+                             bool *moved, struct mio_err *err)
+{
+    struct mio_state old, new;
+    struct mio_jrn_replay r;
+    bool pending = false;
+    enum mio_code rc = mio_store_load(from, a, &old, err);
+    rc = rc ? rc : mio_store_journal(from, a, &old, &r, &pending, err);
+    rc = rc ? rc : mio_store_load(to, a, &new, err);
+    *moved = old.serial > 0;
+    if (rc || !*moved)
+        return rc;
+    if (pending) {
+        mio_fail(err, MIO_STATE,
+                 "an apply that was interrupted must be settled before the state moves");
+        return mio_err_hint(err, "Run `mlops-iac plan` with the old backend.");
+    }
+    if (new.serial && mio_str_eq(new.lineage, old.lineage) && new.serial >= old.serial)
+        return MIO_OK; /* moved already, by a run that was killed after it */
+    if (new.serial) {
+        mio_fail(err, MIO_STATE, "there is a state in %s already (serial %lu)", to->b->where,
+                 (unsigned long)new.serial);
+        return mio_err_hint(
+            err, "Move to an empty place, or use the state there without -migrate-state.");
+    }
+    rc = mio_store_swap(to, to->tag, &old, err);
+    return rc ? rc : copy_history(from, to, a, err);
+}
+
+enum mio_code mio_store_migrate(struct mio_store *from, struct mio_store *to, bool *moved,
+                                struct mio_err *err)
+{
+    struct mio_arena a;
+    mio_arena_init(&a);
+    *moved = false;
+    enum mio_code rc = migrate(from, to, &a, moved, err);
+    mio_arena_free(&a);
+    return rc;
+}
+
+enum mio_code mio_store_rekey(struct mio_store *s, struct mio_err *err)
+{
+    struct mio_arena a;
+    struct mio_state state;
+    mio_arena_init(&a);
+    enum mio_code rc = mio_store_load(s, &a, &state, err);
+    if (rc == MIO_OK && state.serial)
+        rc = mio_store_commit(s, &state, err);
+    mio_arena_free(&a);
+    return rc;
+}
