@@ -123,21 +123,25 @@ enum mio_code haproxy_well(struct local *l, const struct served *d, int64_t n, s
                  err);
 }
 
+/* Weights that grow first, then those that shrink: at no moment is nobody there to answer. */
 static enum mio_code set_weights(struct local *l, const struct serving *ep, struct mio_value now,
                                  struct mio_value want, struct mio_err *err)
 {
-    for (uint32_t i = 0; i < now.n; i++) {
-        struct mio_str name = now.pairs[i].key;
-        const struct mio_value *w = mio_get(want, name);
-        int64_t value = 0;
-        if (w)
-            mio_value_i64(*w, &value);
-        if (mio_equal(now.pairs[i].value, mio_number_i64(l->a, value)))
-            continue;
-        const char *command =
-            mio_arena_printf(l->a, "set weight traffic/%.*s %jd", MIO_FMT(name), (intmax_t)value).p;
-        if (order(l, ep, command, err))
-            return err->code;
+    for (int shrink = 0; shrink < 2; shrink++) {
+        for (uint32_t i = 0; i < now.n; i++) {
+            struct mio_str name = now.pairs[i].key;
+            const struct mio_value *w = mio_get(want, name);
+            int64_t value = 0, had = 0;
+            mio_value_i64(now.pairs[i].value, &had);
+            if (w)
+                mio_value_i64(*w, &value);
+            if (value == had || (value < had) != shrink)
+                continue;
+            struct mio_str command = mio_arena_printf(l->a, "set weight traffic/%.*s %jd",
+                                                      MIO_FMT(name), (intmax_t)value);
+            if (order(l, ep, command.p, err))
+                return err->code;
+        }
     }
     return MIO_OK;
 }

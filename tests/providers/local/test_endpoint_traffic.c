@@ -22,7 +22,11 @@ static struct load start_load(struct fixture *f, const char *method)
     const char *lua = text(f, "%s/%s.lua", f->dir, method),
                *out = text(f, "%s/%s.out", f->dir, method);
     put_file(f, lua,
-             text(f, "wrk.method = '%s'\nwrk.body = '%s'\nwrk.headers['Authorization'] = '%.*s'\n",
+             text(f,
+                  "wrk.method = '%s'\nwrk.body = '%s'\nwrk.headers['Authorization'] = '%.*s'\n"
+                  "function response(status, headers, body)\n"
+                  "  if status ~= 200 then print(status, os.time(), body) end\n"
+                  "end\n",
                   method, *get ? "" : "{\"data\": [1, 2, 3]}", (int)strcspn(key + 15, "\r"),
                   key + 15));
     const char *argv[] = {
@@ -49,7 +53,8 @@ static uint64_t requests_of(struct fixture *f, struct load load)
     uint64_t n = 0;
     assert_int_equal(status, 0);
     if (strstr(said, "Non-2xx") || strstr(said, "Socket errors"))
-        fail_msg("requests failed:\n%s", said);
+        fail_msg("requests failed:\n%s\n%s", said,
+                 get_file(f, endpoint_file(f, "haproxy/logs/current")));
     const char *at = strstr(said, " requests in ");
     assert_non_null(at);
     const char *start = at;
@@ -108,6 +113,9 @@ static void weights_change_without_a_new_process(void **state)
         set_traffic(f, text(f, "'blue':%d,'green':%d", 100 - i, i));
         mio_sleep_ms(50);
     }
+    for (int i = 0; i < 40; i++) /* and at no moment is there nobody */
+        set_traffic(f, i % 2 ? "'blue':100" : "'green':100");
+    set_traffic(f, "'green':100");
     const char *after = strstr(runtime(f, "show info"), "\nPid: ");
     assert_int_equal(strncmp(before, after, strcspn(before + 1, "\n") + 1), 0);
     assert_true(requests_of(f, post) > 100);
