@@ -19,7 +19,7 @@ function(mio_plugin name)
     -Wl,--version-script=${CMAKE_SOURCE_DIR}/providers/abi/mlops_provider.map -Wl,--exclude-libs,ALL)
   set_target_properties(plugin_${name} PROPERTIES PREFIX "" OUTPUT_NAME ${name}
     LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib/mlops-iac/providers)
-  install(TARGETS plugin_${name} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/mlops-iac/providers)
+  install(TARGETS plugin_${name} LIBRARY DESTINATION lib/mlops-iac/providers)
 endfunction()
 
 # mio_test(FILE DEPS...): one cmocka program, run by ctest under the name of its path below tests/; exit code 77:

@@ -15,12 +15,16 @@ struct body {
 
 /* ---- text that is none of ours ---- */
 
+enum { LONGEST_FOREIGN = 4096 }; /* bounds the search for an end that may never come */
+
 /* Behind "${{" or "$[[" at `at`: where the foreign expression ends, or NULL when it is none. */
 static const char *foreign_end(const char *at, const char *end)
 {
     if (end - at < 3 || at[0] != '$' || at[1] != at[2] || (at[1] != '{' && at[1] != '['))
         return NULL;
-    const char *close = memmem(at + 3, (size_t)(end - at) - 3, at[1] == '{' ? "}}" : "]]", 2);
+    size_t room = (size_t)(end - at) - 3;
+    const char *close =
+        memmem(at + 3, room < LONGEST_FOREIGN ? room : LONGEST_FOREIGN, at[1] == '{' ? "}}" : "]]", 2);
     return close ? close + 2 : at + 3;
 }
 

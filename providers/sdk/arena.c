@@ -1,9 +1,11 @@
 /* providers/sdk/arena.c: see arena.h. */
 #include "providers/sdk/arena.h"
+#include <sys/mman.h>
 #include "providers/sdk/alloc.h"
 
-/* Blocks grow with the arena, so that a small run stays small and a big one needs few of them. */
-enum { FIRST_BLOCK = 16 * 1024, LARGEST_BLOCK = 1024 * 1024 };
+/* Blocks grow with the arena, so that a small run stays small and a big one needs few of them; the large ones ask
+ * for huge pages, because most of what a large run costs here is page faults. */
+enum { FIRST_BLOCK = 16 * 1024, LARGEST_BLOCK = 2 * 1024 * 1024 };
 
 struct mio_arena_block {
     struct mio_arena_block *prev;
@@ -27,12 +29,19 @@ void mio_arena_free(struct mio_arena *a)
 
 static void add_block(struct mio_arena *a, size_t need)
 {
-    size_t size = a->head ? a->head->size * 2 : FIRST_BLOCK;
+    size_t size = a->head ? (a->head->size + sizeof *a->head) * 2 : FIRST_BLOCK;
     if (size > LARGEST_BLOCK)
         size = LARGEST_BLOCK;
+    bool huge = size == LARGEST_BLOCK && need <= LARGEST_BLOCK - sizeof(struct mio_arena_block);
+    if (huge)
+        size = LARGEST_BLOCK - sizeof(struct mio_arena_block);
     if (size < need)
         size = need;
-    struct mio_arena_block *b = mio_alloc(sizeof *b + size);
+    struct mio_arena_block *b = huge ? aligned_alloc(LARGEST_BLOCK, LARGEST_BLOCK) : mio_alloc(sizeof *b + size);
+    if (!b)
+        mio_alloc_die(size);
+    if (huge)
+        madvise(b, LARGEST_BLOCK, MADV_HUGEPAGE); /* a wish: nothing depends on it */
     b->prev = a->head;
     b->size = size;
     a->head = b;

@@ -1,5 +1,5 @@
-/* A complete provider plugin: notes, kept as files in a folder. Create class A: the name is the
- * client's choice. */
+/* tests/conformance/example_plugin.c: a complete provider plugin: notes, kept as files in a folder.
+ * Create class A: the name is the client's choice. */
 #include <errno.h>
 #include <unistd.h>
 

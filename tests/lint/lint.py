@@ -236,7 +236,8 @@ def symbols(build):
             if not os.path.isfile(path):
                 continue
             out = subprocess.run(["nm", "-D", "--defined-only", path], capture_output=True, text=True, check=True).stdout
-            exported = [line.split()[-1] for line in out.splitlines()]
+            # NAME@GLIBC is libc's own variable, copied into a program that is not position-independent in it
+            exported = [line.split()[-1] for line in out.splitlines() if "@GLIBC" not in line]
             found += 1
             wanted = ["mlops_provider_v1"] if name.endswith(".so") else []
             if exported != wanted:
