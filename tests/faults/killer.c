@@ -1,17 +1,17 @@
-/* tests/faults/killer.c: runs a program under ptrace and kills it and all its children at the N-th system call.
+/* tests/faults/killer.c: runs a program under ptrace and kills it and all its children at the N-th
+ * system call.
  *
  * usage: killer [-n N] [-f all|engine] [-w DIR -o LOG] [-r REPORT] PROGRAM ARG...
  *   -n N       SIGKILL before the N-th system call is carried out; 0 (default): never, only count
- *   -f WHOM    whose calls count: of the program's threads and all its children (all), or of the program's own
- *              threads (engine, default)
- *   -w DIR     only calls count that change files of this folder; each one that succeeded is a line of LOG:
- *                create NAME | write NAME OFFSET HEX | truncate NAME SIZE | reserve NAME OFFSET SIZE |
- *                sync NAME | rename FROM TO | link FROM TO | unlink NAME        (sync . : the folder itself)
- *   -r REPORT  where the count goes (default: standard error): "calls N killed 0|1"
- * Exit: the program's, or 137 when it was killed.
+ *   -f WHOM    whose calls count: of the program's threads and all its children (all), or of the
+ * program's own threads (engine, default) -w DIR     only calls count that change files of this
+ * folder; each one that succeeded is a line of LOG: create NAME | write NAME OFFSET HEX | truncate
+ * NAME SIZE | reserve NAME OFFSET SIZE | sync NAME | rename FROM TO | link FROM TO | unlink NAME
+ * (sync . : the folder itself) -r REPORT  where the count goes (default: standard error): "calls N
+ * killed 0|1" Exit: the program's, or 137 when it was killed.
  *
- * The process tree dies as one: whoever is orphaned becomes a child of this program and is killed too. With an odd N
- * the program dies first, with an even N its children do. */
+ * The process tree dies as one: whoever is orphaned becomes a child of this program and is killed
+ * too. With an odd N the program dies first, with an even N its children do. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -103,7 +103,8 @@ static size_t children_of_all(struct killer *k, pid_t *out, size_t room)
         long child;
         if (k->threads[i].id == k->program)
             continue;
-        snprintf(path, sizeof path, "/proc/%ld/task/%ld/children", (long)k->program, (long)k->threads[i].id);
+        snprintf(path, sizeof path, "/proc/%ld/task/%ld/children", (long)k->program,
+                 (long)k->threads[i].id);
         FILE *f = fopen(path, "re");
         while (f && n < room && fscanf(f, "%ld", &child) == 1)
             out[n++] = (pid_t)child;
@@ -189,7 +190,8 @@ static bool changes_folder(const struct killer *k, struct thread *t)
     switch (nr) {
     case SYS_pwrite64:
         t->write = name_of_fd(k, t->id, arg[0], a);
-        return t->write && snprintf(t->line, room, "write %s %llu ", a, (unsigned long long)arg[3]) > 0;
+        return t->write &&
+               snprintf(t->line, room, "write %s %llu ", a, (unsigned long long)arg[3]) > 0;
     case SYS_ftruncate:
         return name_of_fd(k, t->id, arg[0], a) &&
                snprintf(t->line, room, "truncate %s %llu", a, (unsigned long long)arg[1]) > 0;
@@ -283,7 +285,8 @@ static void stopped(struct killer *k, pid_t id, int status)
 
 static void follow(struct killer *k)
 {
-    long options = PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL | PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC;
+    long options =
+        PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL | PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC;
     if (k->children)
         options |= PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK;
     if (waitpid(k->program, &k->status, 0) != k->program || !WIFSTOPPED(k->status))
@@ -327,7 +330,8 @@ static void start(struct killer *k, char **argv)
 
 static int usage(void)
 {
-    fputs("usage: killer [-n N] [-f all|engine] [-w DIR -o LOG] [-r REPORT] PROGRAM ARG...\n", stderr);
+    fputs("usage: killer [-n N] [-f all|engine] [-w DIR -o LOG] [-r REPORT] PROGRAM ARG...\n",
+          stderr);
     return 125;
 }
 
@@ -358,5 +362,7 @@ int main(int argc, char **argv)
     if (!out)
         die(k.report);
     fprintf(out, "calls %llu killed %d\n", (unsigned long long)k.calls, k.killed);
-    return k.killed ? 128 + SIGKILL : WIFEXITED(k.status) ? WEXITSTATUS(k.status) : 128 + WTERMSIG(k.status);
+    return k.killed              ? 128 + SIGKILL
+           : WIFEXITED(k.status) ? WEXITSTATUS(k.status)
+                                 : 128 + WTERMSIG(k.status);
 }

@@ -61,15 +61,17 @@ def mixed_template(version, big=True):
 class World:
     """One folder: template, state, cloud."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, state=None):
         self.dir = folder
+        self.state_dir = state or self.path(".state/default")
+        self.env = {"MLOPS_IAC_STATE_DIR": state} if state else {}
         self.last = None
 
     def path(self, *names):
         return os.path.join(self.dir, *names)
 
     def state(self, name="state.jsonl"):
-        return self.path(".state/default", name)
+        return os.path.join(self.state_dir, name)
 
     def template(self, text, sim=""):
         with open(self.path("main.yaml"), "w", encoding="utf-8") as f:
@@ -79,7 +81,7 @@ class World:
 
     def start(self, *args, before=(), env=None, **how):
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("MLOPS_IAC_", "TF_", "MIO_"))}
-        kept.update({"LC_ALL": "C.UTF-8", "NO_COLOR": "1", **(env or {})})
+        kept.update({"LC_ALL": "C.UTF-8", "NO_COLOR": "1", **self.env, **(env or {})})
         return subprocess.Popen([*before, PROGRAM, *args], cwd=self.dir, env=kept, stdin=subprocess.DEVNULL,
                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
                                 start_new_session=True, **how)
