@@ -42,8 +42,8 @@ static enum mio_code put_files(struct mio_arena *a, const struct mio_env_spec *s
 /* What build needs of the declaration, so that the lock alone is enough. */
 static struct mio_value put_config(struct mio_arena *a, const struct mio_env_spec *s)
 {
-    static const char *const keys[] = {"env",     "serve",   "scripts", "layers",
-                                       "workdir", "command", "debian",  "python"};
+    static const char *const keys[] = {"base",    "env",     "serve",  "scripts", "layers",
+                                       "workdir", "command", "debian", "python",  "files"};
     struct mio_pair *p = MIO_NEW_N(a, struct mio_pair, sizeof keys / sizeof *keys);
     size_t n = 0;
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {

@@ -186,22 +186,39 @@ static void choose_for(struct resolver *r, Id dep)
     choose(r, first);
 }
 
-/* Depth first, as apt marks: a package's own dependencies before those of its next sister. */
+static bool is_either(const Pool *pool, Id dep)
+{
+    return is_rel(dep) && rel_of(pool, dep)->flags == REL_OR;
+}
+
+/* Turns the trail above `mark` round, so that what was chosen first is walked first. */
+static void turn(Queue *q, int mark)
+{
+    for (int i = mark, k = q->count - 1; i < k; i++, k--) {
+        Id t = q->elements[i];
+        q->elements[i] = q->elements[k];
+        q->elements[k] = t;
+    }
+}
+
+/* Depth first, as apt marks: a package's own dependencies before those of its next sister, and all that follows from
+ * what leaves no choice before what does. A negative number on the trail is a package whose choices are due. */
 static void walk(struct resolver *r)
 {
+    turn(&r->trail, 0);
     while (r->trail.count) {
-        const Solvable *s = r->pool->solvables + queue_pop(&r->trail);
+        Id p = queue_pop(&r->trail);
+        bool choices = p < 0;
+        const Solvable *s = r->pool->solvables + (choices ? -p : p);
         if (!s->requires)
             continue;
+        if (!choices)
+            queue_push(&r->trail, -p);
         int mark = r->trail.count;
         for (const Id *d = s->repo->idarraydata + s->requires; *d; d++)
-            if (*d != SOLVABLE_PREREQMARKER)
+            if (*d != SOLVABLE_PREREQMARKER && is_either(r->pool, *d) == choices)
                 choose_for(r, *d);
-        for (int i = mark, k = r->trail.count - 1; i < k; i++, k--) {
-            Id t = r->trail.elements[i];
-            r->trail.elements[i] = r->trail.elements[k];
-            r->trail.elements[k] = t;
-        }
+        turn(&r->trail, mark);
     }
 }
 
@@ -332,11 +349,6 @@ enum mio_code mio_env_resolve(struct mio_arena *a, const struct mio_env_spec *sp
         code = requests(&r, spec, &jobs);
     }
     if (!code) {
-        for (int i = 0, k = r.trail.count - 1; i < k; i++, k--) {
-            Id t = r.trail.elements[i];
-            r.trail.elements[i] = r.trail.elements[k];
-            r.trail.elements[k] = t;
-        }
         walk(&r);
         code = solve(&r, &jobs, out, count);
     }

@@ -162,7 +162,8 @@ static enum mio_code read_debian(struct reader *r, struct mio_env_spec *s)
     if (d->type != MIO_MAP)
         return bad(r, "debian", "must be { packages: [...] }");
     if (read_strings(r, "debian.packages", mio_get_z(*d, "packages"), &s->packages, &s->n_packages) ||
-        read_reasoned(r, "debian.drop", mio_get_z(*d, "drop"), &s->drops, &s->n_drops))
+        read_reasoned(r, "debian.drop", mio_get_z(*d, "drop"), &s->drops, &s->n_drops) ||
+        read_reasoned(r, "debian.setuid", mio_get_z(*d, "setuid"), &s->setuid, &s->n_setuid))
         return r->err->code;
     return read_reasoned(r, "debian.accept_scripts", mio_get_z(*d, "accept_scripts"), &s->accepted,
                          &s->n_accepted);

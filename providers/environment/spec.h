@@ -21,8 +21,8 @@ struct mio_env_spec {
     struct mio_str mirror, security_mirror, keyring; /* empty: from the system's apt sources */
     struct mio_str *packages;
     size_t n_packages;
-    struct mio_env_reasoned *drops, *accepted; /* accepted: scripts that need not run */
-    size_t n_drops, n_accepted;
+    struct mio_env_reasoned *drops, *accepted, *setuid; /* accepted: scripts that need not run */
+    size_t n_drops, n_accepted, n_setuid;              /* setuid: packages that may bring such files */
     enum mio_env_scripts scripts;
     struct mio_str python_version, requirements; /* requirements: a path, or empty */
     struct mio_str *requirement_lines;           /* given in place */

@@ -12,6 +12,7 @@ static const struct {
     bool has_args;
 } verbs[] = {
     {"lock", mio_env_verb_lock, false},
+    {"build", mio_env_verb_build, false},
 };
 
 static const struct {
@@ -19,7 +20,12 @@ static const struct {
     size_t offset;
 } options[] = {
     {"spec", offsetof(struct mio_env_cli, spec_path)},
+    {"lock", offsetof(struct mio_env_cli, lock_path)},
     {"dir", offsetof(struct mio_env_cli, dir)},
+    {"out", offsetof(struct mio_env_cli, out_path)},
+    {"root", offsetof(struct mio_env_cli, root_path)},
+    {"vendor", offsetof(struct mio_env_cli, vendor)},
+    {"threads", offsetof(struct mio_env_cli, threads)},
     {"store", offsetof(struct mio_env_cli, store_path)},
 };
 
@@ -36,8 +42,8 @@ static enum mio_code take_option(struct mio_env_cli *c, const char *word)
         *(const char **)(void *)((char *)c + options[i].offset) = eq + 1;
         return MIO_OK;
     }
-    if (n == 6 && !memcmp(name, "update", 6)) {
-        c->update = true;
+    if (n == 7 && !memcmp(name, "offline", 7)) {
+        c->offline = true;
         return MIO_OK;
     }
     return mio_fail(&c->err, MIO_USAGE, "unknown option %s", word);

@@ -1,18 +1,25 @@
 /* providers/environment/program/verbs.h: one invocation, and the verbs. */
 #pragma once
-#include "providers/environment/lock.h"
+#include "providers/environment/build.h"
 
 struct mio_env_cli {
     struct mio_arena arena;
     struct mio_err err;
     struct mio_buf out;
-    const char *spec_path, *dir, *store_path;
+    const char *spec_path, *lock_path, *dir, *store_path, *out_path, *root_path, *vendor, *threads;
     const char **args;
     size_t n_args, args_cap;
-    bool update, differs;
+    bool offline, differs;
 };
 /* Reads the file that -spec names. Errors: MIO_USAGE, MIO_TEMPLATE. */
 enum mio_code mio_env_cli_spec(struct mio_env_cli *c, struct mio_env_spec *out);
 
+/* The lock that -spec or -lock means; a declaration that it does not fit is an error. Errors: MIO_STATE. */
+enum mio_code mio_env_cli_lock(struct mio_env_cli *c, struct mio_env_lock *out, const char **path);
+/* mio_env_build with the options of the command line. */
+enum mio_code mio_env_cli_build(struct mio_env_cli *c, const struct mio_env_store *store,
+                                const struct mio_env_lock *lock, struct mio_env_image *image);
+
 /* The verbs: text into out; errors in err. */
 enum mio_code mio_env_verb_lock(struct mio_env_cli *c);
+enum mio_code mio_env_verb_build(struct mio_env_cli *c);

@@ -1,0 +1,292 @@
+/* providers/environment/build.c: lock to cells to layers to image. */
+#include "providers/environment/build.h"
+#include "providers/environment/fetch.h"
+#include "providers/environment/python.h"
+#include "providers/environment/static.h"
+#include "providers/environment/wheel.h"
+#include "providers/sdk/fs.h"
+#include "providers/sdk/json.h"
+#include <pthread.h>
+#include <unistd.h>
+
+/* ---- work in parallel: numbered tasks, the first error wins and stops the rest ---- */
+
+struct team {
+    enum mio_code (*task)(void *arg, size_t i, struct mio_arena *a, struct mio_err *err);
+    void *arg;
+    size_t n, next;
+    bool failed;
+    pthread_mutex_t mu;
+    struct mio_err *err;
+};
+struct worker {
+    struct team *team;
+    struct mio_arena arena;
+    pthread_t thread;
+};
+
+static void *work(void *arg)
+{
+    struct worker *w = arg;
+    struct team *t = w->team;
+    for (;;) {
+        pthread_mutex_lock(&t->mu);
+        size_t i = t->failed ? t->n : t->next++;
+        pthread_mutex_unlock(&t->mu);
+        if (i >= t->n)
+            return NULL;
+        struct mio_err err = {0};
+        if (!t->task(t->arg, i, &w->arena, &err))
+            continue;
+        pthread_mutex_lock(&t->mu);
+        if (!t->failed)
+            *t->err = err;
+        t->failed = true;
+        pthread_mutex_unlock(&t->mu);
+    }
+}
+
+/* The workers' arenas are given to `keep`: results point into them. */
+static enum mio_code together(struct team *t, struct worker *workers, unsigned n)
+{
+    pthread_mutex_init(&t->mu, NULL);
+    unsigned started = 0;
+    for (unsigned i = 0; i < n; i++) {
+        workers[i].team = t;
+        if (i && !pthread_create(&workers[i].thread, NULL, work, &workers[i]))
+            started = i;
+        else if (i)
+            break;
+    }
+    work(&workers[0]);
+    for (unsigned i = 1; i <= started; i++)
+        pthread_join(workers[i].thread, NULL);
+    pthread_mutex_destroy(&t->mu);
+    return t->err->code;
+}
+
+/* ---- fetching ---- */
+
+static enum mio_code take_vendored(struct mio_arena *a, const struct mio_env_build_opts *o,
+                                   struct mio_str sha256, struct mio_err *err)
+{
+    const char *path = mio_arena_printf(a, "%s/sha256/%.*s", o->vendor, MIO_FMT(sha256)).p;
+    if (!mio_fs_exists(path))
+        return MIO_OK;
+    struct mio_env_fetch f = {.url = mio_str_z(path), .sha256 = sha256};
+    return mio_env_fetch_all(a, o->store, &f, 1, err);
+}
+
+static enum mio_code missing(const struct mio_env_lock *lock, struct mio_str name,
+                             struct mio_err *err)
+{
+    mio_fail(err, MIO_IO, "environment %.*s: %.*s is not in the store", MIO_FMT(lock->name),
+             MIO_FMT(name));
+    return mio_err_hint(err, "build without -offline, or name a folder with -vendor");
+}
+
+static enum mio_code fetch_debs(struct mio_arena *a, const struct mio_env_build_opts *o,
+                                const struct mio_env_lock *lock, struct mio_err *err)
+{
+    struct mio_env_spec spec;
+    struct mio_env_source *sources = NULL;
+    struct mio_env_fetch *f = MIO_NEW_N(a, struct mio_env_fetch, lock->n_packages + 1);
+    size_t n_sources = 0, n = 0;
+    for (size_t i = 0; i < lock->n_packages; i++) {
+        const struct mio_env_package *p = &lock->packages[i];
+        if (o->vendor && take_vendored(a, o, p->sha256, err))
+            return err->code;
+        if (mio_fs_exists(mio_env_store_blob(a, o->store, p->sha256)))
+            continue;
+        if (o->offline)
+            return missing(lock, p->name, err);
+        if (!n_sources && (mio_env_spec_read(a, lock->name, lock->config, &spec, err) ||
+                           mio_env_sources(a, &spec, &sources, &n_sources, err)))
+            return err->code;
+        size_t s = 0;
+        while (s < n_sources && !mio_str_eq(sources[s].suite, p->suite))
+            s++;
+        if (s == n_sources)
+            return mio_fail(err, MIO_IO, "no source for suite %.*s is known here", MIO_FMT(p->suite));
+        f[n++] = (struct mio_env_fetch){
+            .url = mio_arena_printf(a, "%.*s/%.*s", MIO_FMT(sources[s].uri), MIO_FMT(p->path)),
+            .sha256 = p->sha256,
+            .size = p->size};
+    }
+    return mio_env_fetch_all(a, o->store, f, n, err);
+}
+
+enum mio_code mio_env_fetch_lock(struct mio_arena *a, const struct mio_env_build_opts *o,
+                                 const struct mio_env_lock *lock, struct mio_err *err)
+{
+    if (fetch_debs(a, o, lock, err))
+        return err->code;
+    for (size_t i = 0; i < lock->n_wheels; i++) {
+        if (o->vendor && take_vendored(a, o, lock->wheels[i].sha256, err))
+            return err->code;
+        if (o->offline && !mio_fs_exists(mio_env_store_blob(a, o->store, lock->wheels[i].sha256)))
+            return missing(lock, lock->wheels[i].name, err);
+    }
+    return mio_env_python_fetch(a, o->store, lock, err);
+}
+
+/* ---- cells ---- */
+
+struct shop {
+    const struct mio_env_build_opts *o;
+    const struct mio_env_lock *lock;
+    struct mio_env_spec spec;
+    struct mio_env_image *im;
+    const size_t *order; /* of packages and wheels, biggest first */
+    enum mio_codec codec;
+};
+
+static enum mio_code cell_task(void *arg, size_t i, struct mio_arena *a, struct mio_err *err)
+{
+    struct shop *s = arg;
+    size_t k = s->order[i];
+    if (k < s->lock->n_packages)
+        return mio_env_cell_deb(a, s->o->store, &s->lock->packages[k], &s->im->cells[k], err);
+    return mio_env_cell_wheel(a, s->o->store, s->lock, &s->lock->wheels[k - s->lock->n_packages],
+                              &s->im->cells[k], err);
+}
+
+static uint64_t size_of(const struct mio_env_lock *l, size_t i)
+{
+    return i < l->n_packages ? l->packages[i].size : l->wheels[i - l->n_packages].size;
+}
+
+static const size_t *biggest_first(struct mio_arena *a, const struct mio_env_lock *l, size_t n)
+{
+    size_t *order = MIO_NEW_N(a, size_t, n + 1);
+    for (size_t i = 0; i < n; i++) {
+        size_t k = i;
+        for (; k && size_of(l, order[k - 1]) < size_of(l, i); k--)
+            order[k] = order[k - 1];
+        order[k] = i;
+    }
+    return order;
+}
+
+static enum mio_code layer_task(void *arg, size_t i, struct mio_arena *a, struct mio_err *err)
+{
+    struct shop *s = arg;
+    return mio_env_layer_make(a, s->o->store, s->codec, &s->im->layers[i], err);
+}
+
+/* Cells in the order of their layers, because a later one wins. */
+static void lay(struct mio_arena *a, struct mio_env_image *im)
+{
+    struct mio_env_cell *cells = MIO_NEW_N(a, struct mio_env_cell, im->n_cells + 3);
+    size_t n = 0;
+    for (size_t i = 0; i < im->n_layers; i++)
+        for (size_t k = 0; k < im->layers[i].n; k++) {
+            cells[n] = *im->layers[i].cells[k];
+            im->layers[i].cells[k] = &cells[n++];
+        }
+    im->cells = cells;
+    im->n_cells = n;
+}
+
+static enum mio_code add_layer(struct mio_arena *a, struct mio_env_image *im, const char *title,
+                               struct mio_env_cell cell)
+{
+    struct mio_env_layer *l = &im->layers[im->n_layers++];
+    im->cells[im->n_cells] = cell;
+    *l = (struct mio_env_layer){.title = mio_str_z(title), .size = cell.size};
+    MIO_PUSH(a, l->cells, l->n, l->cap) = &im->cells[im->n_cells++];
+    return MIO_OK;
+}
+
+static enum mio_code make_static(struct mio_arena *a, struct shop *s, struct mio_err *err)
+{
+    struct mio_env_view view;
+    struct mio_env_tree made = {.spool = -1};
+    struct mio_env_cell cell = {0};
+    if (mio_env_view_init(&view, a, s->im->cells, s->im->n_cells, s->spec.setuid, s->spec.n_setuid,
+                          err) ||
+        mio_env_tree_init(&made, a, s->o->store, err))
+        return err->code;
+    if (!mio_env_static(&view, s->lock, &made, err)) {
+        mio_env_tree_sort(&made);
+        if (!mio_env_tree_check(&made, err))
+            mio_env_cell_put(a, s->o->store, mio_env_tree_key(a, &made), &made, (struct mio_str){0},
+                             (struct mio_str){0}, &cell, err);
+    }
+    mio_env_tree_free(&made);
+    cell.name = cell.group = MIO_STR("configuration");
+    return err->code ? err->code : add_layer(a, s->im, "configuration", cell);
+}
+
+static enum mio_code assemble(struct mio_arena *a, struct shop *s, struct worker *workers,
+                              unsigned threads, struct mio_err *err)
+{
+    size_t n = s->lock->n_packages + s->lock->n_wheels;
+    struct mio_env_image *im = s->im;
+    im->cells = MIO_NEW_N(a, struct mio_env_cell, n + 1);
+    s->order = biggest_first(a, s->lock, n);
+    struct team cells = {.task = cell_task, .arg = s, .n = n, .err = err};
+    if (together(&cells, workers, threads))
+        return err->code;
+    struct mio_env_layer *cut;
+    mio_env_layer_cut(a, im->cells, n, s->spec.budget, &cut, &im->n_layers);
+    im->n_cells = n;
+    im->layers = MIO_NEW_N(a, struct mio_env_layer, im->n_layers + 3);
+    memcpy(im->layers, cut, im->n_layers * sizeof *cut);
+    lay(a, im);
+    if (make_static(a, s, err))
+        return err->code;
+    if (s->lock->files.type == MIO_LIST && s->lock->files.n) {
+        struct mio_env_cell files = {0};
+        if (mio_env_files(a, s->o, s->lock, &files, err))
+            return err->code;
+        add_layer(a, im, "files", files);
+    }
+    struct team layers = {.task = layer_task, .arg = s, .n = im->n_layers, .err = err};
+    return together(&layers, workers, threads);
+}
+
+/* Content must be the same; the compressed bytes may differ when the encoder is another one. */
+static enum mio_code check_seal(const struct mio_env_lock *lock, const struct mio_env_image *im,
+                                struct mio_err *err)
+{
+    if (mio_is_null(lock->sealed))
+        return MIO_OK;
+    struct mio_str was = mio_get_str(lock->sealed, "config"), is = mio_get_str(im->sealed, "config");
+    if (!mio_str_eq(was, is)) {
+        mio_fail(err, MIO_STATE, "environment %.*s came out as %.*s, but its lock is sealed as %.*s",
+                 MIO_FMT(lock->name), MIO_FMT(is), MIO_FMT(was));
+        return mio_err_hint(err, "the same lock must give the same bytes: please report this, with "
+                                 "the lock and what 'env diff' says");
+    }
+    if (mio_str_eq(mio_get_str(lock->sealed, "encoder"), mio_get_str(im->sealed, "encoder")) &&
+        !mio_equal(lock->sealed, im->sealed))
+        return mio_fail(err, MIO_STATE, "environment %.*s: same content, but other blobs by the same encoder",
+                        MIO_FMT(lock->name));
+    return MIO_OK;
+}
+
+enum mio_code mio_env_build(struct mio_arena *a, const struct mio_env_build_opts *o,
+                            const struct mio_env_lock *lock, struct mio_env_image *out,
+                            struct mio_err *err)
+{
+    struct mio_env_image *im = MIO_NEW(a, struct mio_env_image);
+    struct shop s = {.o = o, .lock = lock, .im = im};
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    unsigned threads = o->threads ? o->threads : (unsigned)(processors > 0 ? processors : 1);
+    if (threads > 64)
+        threads = 64;
+    if (mio_env_spec_read(a, lock->name, lock->config, &s.spec, err) ||
+        mio_env_fetch_lock(a, o, lock, err))
+        return err->code;
+    s.codec = s.spec.gzip ? MIO_CODEC_GZIP : MIO_CODEC_ZSTD;
+    struct worker *workers = MIO_NEW_N(a, struct worker, threads);
+    for (unsigned i = 0; i < threads; i++)
+        mio_arena_init(&workers[i].arena);
+    if (!assemble(a, &s, workers, threads, err) && !mio_env_oci_describe(a, o->store, lock, im, err))
+        check_seal(lock, im, err);
+    if (err->code)
+        mio_err_wrap(err, "environment %.*s", MIO_FMT(lock->name));
+    *out = *im; /* the workers' arenas live as long as the process: results point into them */
+    return err->code;
+}

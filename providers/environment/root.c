@@ -1,0 +1,202 @@
+/* providers/environment/root.c: cells onto disk. */
+#include "providers/environment/build.h"
+#include "providers/sdk/alloc.h"
+#include "providers/sdk/fs.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+struct writer {
+    int root; /* directory */
+    bool own; /* may set owners */
+    const struct mio_env_cell *cell;
+    size_t next; /* entry whose content comes next */
+    int fd;
+    uint64_t at, end; /* place in the fragment; end of the open file's content */
+    struct mio_err *err;
+};
+
+/* The parent folder, reached without following a link; made where the package does not list it. */
+static int open_parent(struct writer *w, struct mio_str path, char base[256])
+{
+    int at = dup(w->root);
+    char part[256];
+    size_t from = 0;
+    for (size_t i = 0; i <= path.n; i++) {
+        if (i < path.n && path.p[i] != '/')
+            continue;
+        size_t n = i - from;
+        if (n >= sizeof part) {
+            close(at);
+            errno = ENAMETOOLONG;
+            return -1;
+        }
+        memcpy(part, path.p + from, n);
+        part[n] = 0;
+        from = i + 1;
+        if (i == path.n)
+            break;
+        int next = openat(at, part, O_DIRECTORY | O_NOFOLLOW | O_PATH | O_CLOEXEC);
+        if (next < 0 && errno == ENOENT && !mkdirat(at, part, 0755))
+            next = openat(at, part, O_DIRECTORY | O_NOFOLLOW | O_PATH | O_CLOEXEC);
+        int failed = errno;
+        close(at);
+        errno = failed;
+        if (next < 0)
+            return -1;
+        at = next;
+    }
+    memcpy(base, part, strlen(part) + 1);
+    return at;
+}
+
+static enum mio_code dress(struct writer *w, int at, const char *base,
+                           const struct mio_env_entry *e)
+{
+    struct timespec t[2] = {{.tv_sec = (time_t)e->mtime}, {.tv_sec = (time_t)e->mtime}};
+    if (w->own && fchownat(at, base, e->uid, e->gid, AT_SYMLINK_NOFOLLOW))
+        w->own = false;
+    if ((e->type != MIO_ENTRY_SYMLINK && fchmodat(at, base, e->mode, 0)) ||
+        utimensat(at, base, t, AT_SYMLINK_NOFOLLOW))
+        return mio_fail_sys(w->err, errno, "cannot set the mode of %.*s", MIO_FMT(e->path));
+    return MIO_OK;
+}
+
+static enum mio_code hard_link(struct writer *w, int at, const char *base,
+                               const struct mio_env_entry *e)
+{
+    char first[256];
+    MIO_AUTO_CLOSE int from = open_parent(w, e->link, first);
+    if (from < 0 || linkat(from, first, at, base, 0))
+        return mio_fail_sys(w->err, errno, "cannot link %.*s", MIO_FMT(e->path));
+    return MIO_OK;
+}
+
+static enum mio_code make(struct writer *w, const struct mio_env_entry *e)
+{
+    char base[256];
+    MIO_AUTO_CLOSE int at = open_parent(w, e->path, base);
+    if (at < 0)
+        return mio_fail_sys(w->err, errno, "cannot make %.*s", MIO_FMT(e->path));
+    struct stat st;
+    bool is_dir = !fstatat(at, base, &st, AT_SYMLINK_NOFOLLOW) && S_ISDIR(st.st_mode);
+    int rc = 0;
+    if (e->type == MIO_ENTRY_DIR)
+        rc = is_dir ? 0 : mkdirat(at, base, 0755);
+    else if (!is_dir)
+        unlinkat(at, base, 0);
+    if (e->type == MIO_ENTRY_SYMLINK)
+        rc = symlinkat(strndupa(e->link.p, e->link.n), at, base);
+    if (e->type == MIO_ENTRY_HARDLINK)
+        return hard_link(w, at, base, e);
+    if (e->type == MIO_ENTRY_FILE) {
+        w->fd = openat(at, base, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+        rc = w->fd < 0 ? -1 : 0;
+    }
+    if (rc)
+        return mio_fail_sys(w->err, errno, "cannot make %.*s", MIO_FMT(e->path));
+    return dress(w, at, base, e);
+}
+
+/* Entries whose content (if any) begins at w->at: each is made when the stream comes to it. */
+static enum mio_code open_due(struct writer *w)
+{
+    while (w->fd < 0 && w->next < w->cell->n && w->cell->items[w->next].offset <= w->at) {
+        const struct mio_env_entry *e = &w->cell->items[w->next++];
+        if (make(w, e))
+            return w->err->code;
+        w->end = w->at + e->size;
+        if (w->fd >= 0 && !e->size) {
+            close(w->fd);
+            w->fd = -1;
+        }
+    }
+    return MIO_OK;
+}
+
+/* Closing sets the time anew, which writing changed. */
+static void close_file(struct writer *w)
+{
+    const struct mio_env_entry *e = &w->cell->items[w->next - 1];
+    struct timespec t[2] = {{.tv_sec = (time_t)e->mtime}, {.tv_sec = (time_t)e->mtime}};
+    futimens(w->fd, t);
+    close(w->fd);
+    w->fd = -1;
+}
+
+static enum mio_code take(void *arg, const void *p, size_t n, bool *enough, struct mio_err *err)
+{
+    struct writer *w = arg;
+    const char *from = p;
+    (void)enough;
+    while (n || (w->fd < 0 && w->next < w->cell->n && w->cell->items[w->next].offset <= w->at)) {
+        if (open_due(w))
+            return err->code;
+        if (!n)
+            break;
+        uint64_t stop = w->fd >= 0 ? w->end
+                        : w->next < w->cell->n ? w->cell->items[w->next].offset
+                                               : UINT64_MAX;
+        size_t k = stop - w->at < n ? (size_t)(stop - w->at) : n;
+        if (w->fd >= 0 && mio_fs_write_all(w->fd, from, k, "the root file system", err))
+            return err->code;
+        from += k;
+        n -= k;
+        w->at += k;
+        if (w->fd >= 0 && w->at == w->end)
+            close_file(w);
+    }
+    return MIO_OK;
+}
+
+/* Folders last, deepest first: making what lies in them changed their times. */
+static enum mio_code dress_folders(struct writer *w, const struct mio_env_image *im)
+{
+    for (size_t c = 0; c < im->n_cells; c++)
+        for (size_t i = im->cells[c].n; i-- > 0;) {
+            const struct mio_env_entry *e = &im->cells[c].items[i];
+            char base[256];
+            if (e->type != MIO_ENTRY_DIR)
+                continue;
+            MIO_AUTO_CLOSE int at = open_parent(w, e->path, base);
+            if (at >= 0 && dress(w, at, base, e))
+                return w->err->code;
+        }
+    return MIO_OK;
+}
+
+static enum mio_code fill(const struct mio_env_image *im, const char *path, struct mio_err *err)
+{
+    MIO_AUTO_CLOSE int root = open(path, O_DIRECTORY | O_RDONLY | O_CLOEXEC);
+    if (root < 0)
+        return mio_fail_sys(err, errno, "cannot open %s", path);
+    for (size_t c = 0; c < im->n_cells; c++) {
+        struct writer w = {
+            .root = root, .own = geteuid() == 0, .cell = &im->cells[c], .fd = -1, .err = err};
+        if (mio_env_unzstd(w.cell->path, 0, take, &w, err)) {
+            if (w.fd >= 0)
+                close(w.fd);
+            return err->code;
+        }
+    }
+    struct writer w = {.root = root, .own = geteuid() == 0, .fd = -1, .err = err};
+    return dress_folders(&w, im);
+}
+
+enum mio_code mio_env_root(struct mio_arena *a, const struct mio_env_image *im, const char *path,
+                           struct mio_err *err)
+{
+    if (mio_fs_exists(path)) {
+        mio_fail(err, MIO_USAGE, "%s exists", path);
+        return mio_err_hint(err, "remove it, or name another folder");
+    }
+    const char *tmp = mio_arena_printf(a, "%s.partial-%d", path, (int)getpid()).p;
+    enum mio_code code = mio_fs_mkdirs(tmp, 0755, err) ? err->code : fill(im, tmp, err);
+    if (!code && (chmod(tmp, 0755) || rename(tmp, path)))
+        code = mio_fail_sys(err, errno, "cannot rename %s to %s", tmp, path);
+    if (code) {
+        struct mio_err ignored = {0};
+        mio_fs_remove_tree(tmp, &ignored);
+    }
+    return code;
+}
