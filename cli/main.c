@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 static bool interrupted, aborted; /* set by signals, read everywhere */
@@ -149,6 +150,7 @@ int main(int argc, char **argv)
 {
     fill_descriptors();
     setup_signals();
+    prctl(PR_SET_DUMPABLE, 0); /* a core file would hold every secret of the run */
     mio_fault_setup(getenv("MLOPS_IAC_FAULT"));
     struct mio_cli c = {.interrupt = &interrupted,
                         .abort = &aborted,
