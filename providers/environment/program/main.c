@@ -13,6 +13,8 @@ static const struct {
 } verbs[] = {
     {"lock", mio_env_verb_lock, false},
     {"build", mio_env_verb_build, false},
+    {"verify", mio_env_verb_verify, false},
+    {"diff", mio_env_verb_diff, true},
 };
 
 static const struct {
@@ -44,6 +46,10 @@ static enum mio_code take_option(struct mio_env_cli *c, const char *word)
     }
     if (n == 7 && !memcmp(name, "offline", 7)) {
         c->offline = true;
+        return MIO_OK;
+    }
+    if (n == 5 && !memcmp(name, "brief", 5)) {
+        c->brief = true;
         return MIO_OK;
     }
     return mio_fail(&c->err, MIO_USAGE, "unknown option %s", word);

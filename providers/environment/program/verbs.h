@@ -9,7 +9,7 @@ struct mio_env_cli {
     const char *spec_path, *lock_path, *dir, *store_path, *out_path, *root_path, *vendor, *threads;
     const char **args;
     size_t n_args, args_cap;
-    bool offline, differs;
+    bool offline, brief, differs;
 };
 /* Reads the file that -spec names. Errors: MIO_USAGE, MIO_TEMPLATE. */
 enum mio_code mio_env_cli_spec(struct mio_env_cli *c, struct mio_env_spec *out);
@@ -23,3 +23,5 @@ enum mio_code mio_env_cli_build(struct mio_env_cli *c, const struct mio_env_stor
 /* The verbs: text into out; errors in err. */
 enum mio_code mio_env_verb_lock(struct mio_env_cli *c);
 enum mio_code mio_env_verb_build(struct mio_env_cli *c);
+enum mio_code mio_env_verb_verify(struct mio_env_cli *c);
+enum mio_code mio_env_verb_diff(struct mio_env_cli *c);
