@@ -248,13 +248,8 @@ static enum mio_code settle(struct mio_planner *p, struct mio_step *s, struct mi
     s->digest[0] = '\0';
     if (!mio_has_unknown(wanted) && !mio_has_unknown(s->content))
         mio_wanted_digest(p, s->inst, wanted, s->content, s->digest);
-    if (!s->row || s->gone) {
-        /* Before the first write the state's salt is another one in each run, and a saved plan must come out the
-         * same when it is made again: its masks have no salt then (planner/run masks the rest of it alike). */
-        if (p->state->serial == 0)
-            in.salt = MIO_STR("0000000000000000000000000000000000000000000000000000000000000000");
+    if (!s->row || s->gone)
         return create(p, s, &in, &diff, err);
-    }
     in.prior_inputs = s->record->inputs;
     in.observed = s->observed;
     in.recorded = s->record->attributes;

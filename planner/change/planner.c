@@ -230,6 +230,14 @@ void mio_planner_moved(struct mio_planner *p)
 
 /* ---- putting the plan together ---- */
 
+/* Before the first write the state's salt is another one in each run, while a saved plan must come out the same when it
+ * is made again: what is planned has masks without salt then, as the rest of the plan file has. */
+static struct mio_str plan_salt(const struct mio_planner *p)
+{
+    static const char zeros[] = "0000000000000000000000000000000000000000000000000000000000000000";
+    return p->state->serial ? p->state->salt : MIO_STR(zeros);
+}
+
 static void fill_change(struct mio_planner *p, struct mio_step *s, struct mio_change *c)
 {
     s->change = c;
@@ -237,7 +245,7 @@ static void fill_change(struct mio_planner *p, struct mio_step *s, struct mio_ch
         .action = s->excluded ? MIO_NOOP : (enum mio_action)s->action,
         .reason = (enum mio_reason)s->reason,
         .before = s->gone && s->action == MIO_CREATE ? mio_null() : s->observed,
-        .after = mio_mask(p->arena, p->state->salt, s->after), /* equal secrets then look equal */
+        .after = mio_mask(p->arena, plan_salt(p), s->after), /* equal secrets then look equal */
         .attrs = s->attrs,
         .nattrs = s->nattrs,
     };
