@@ -1,0 +1,299 @@
+#!/usr/bin/env python3
+"""The commands around the language: test, console, fmt, schema, graph; policies over a plan; blocks for imports."""
+import xml.etree.ElementTree as xml
+
+from support import *
+
+TEMPLATE = """
+    providers: { sim: { path: cloud.db } }
+    variables: { n: { type: number, default: 1, validation: [{ condition: "${var.n < 9}", error: below nine }] } }
+    resources:
+      thing:
+        a: { name: "a-${stage.name}", inputs: { n: "${var.n}" } }
+        b: { name: "b-${stage.name}", inputs: { from: "${thing.a.id}" } }
+    checks: { small: { condition: "${var.n < 5}", error: "${var.n} is not small" } }
+    policies: { even: { condition: "${var.n != 7}", error: seven is refused } }
+    outputs: { id: { value: "${thing.b.id}" }, n: { value: "${var.n}" } }
+"""
+
+
+class Tests(Case):
+    def file(self, steps, name="tests/a.mlopstest.yaml", top='providers: { sim: { path: "${path.temp}/cloud.db" } }'):
+        self.write("main.yaml", TEMPLATE)
+        os.makedirs(self.path("tests"), exist_ok=True)
+        with open(self.path(name), "w", encoding="utf-8") as f:
+            f.write(top + "\nrun:\n" + self.textwrap(steps))
+
+    @staticmethod
+    def textwrap(text):
+        import textwrap
+        return textwrap.indent(textwrap.dedent(text).strip("\n"), "  ") + "\n"
+
+    def left(self):
+        return [n for n in os.listdir(self.tmp) if n.startswith("mlops-iac-test")]
+
+    def setUp(self):
+        super().setUp()
+        self.tmp = self.path("tmp")
+        os.mkdir(self.tmp)
+
+    def environment(self, extra=None):
+        return super().environment({"TMPDIR": self.tmp, **(extra or {})})
+
+    def test_steps_share_a_state_that_is_gone_at_the_end(self):
+        self.file("""
+            - name: made
+              assert:
+                - { condition: '${thing.a.output.n == 1 && output.id == "t-2"}', error: "made ${output.id}" }
+            - name: changed in place
+              variables: { n: 2 }
+              assert:
+                - { condition: '${run.made.output.id == output.id && thing.a.output.n == 2}', error: replaced }
+            - name: in a stage
+              stage: prod
+              command: plan
+              variables: { n: "${run.made.output.n + 2}" }
+              assert: [{ condition: '${thing.a.name == "a-prod" && var.n == 3}', error: "${thing.a.name}" }]
+        """)
+        self.write("stages/prod.yaml", "description: production")
+        self.ok("test", says=['run "made"... pass', 'run "in a stage"... pass', "Success! 3 passed, 0 failed."])
+        self.assertEqual(self.left(), [])
+        self.assertFalse(os.path.exists(self.path("cloud.db")), "the test touched the template's own cloud")
+        self.assertFalse(os.path.exists(self.path(".state")))
+        self.assertFalse(os.path.exists(self.path(".mlops-iac.lock.json")))
+
+    def test_failures_errors_and_skips(self):
+        self.file("""
+            - name: false
+              assert: [{ condition: "${var.n == 2}", error: "n is ${var.n}" }]
+            - name: not yet known
+              command: plan
+              variables: { n: 3 }
+              assert: [{ condition: "${thing.a.output.n == 3}", error: x }]
+            - name: goes wrong
+              variables: { n: 8, nope: 1 }
+            - name: never run
+        """)
+        done = self.fails("test", "-junit-xml=out.xml",
+                          says=['run "false"... fail', "assertion failed: n is 1", "a.mlopstest.yaml line 4, column 27",
+                                "known only after apply", 'run "not yet known"... error', 'run "goes wrong"... skip'])
+        self.assertIn("0 passed, 2 failed, 2 skipped", done.out)
+        suite = xml.parse(self.path("out.xml")).getroot()[0]
+        self.assertEqual([suite.get(k) for k in ("tests", "failures", "errors", "skipped")], ["4", "1", "1", "2"])
+        self.assertEqual(suite[0][0].get("message"), "assertion failed: n is 1")
+        self.assertEqual(self.left(), [])
+        doc = self.fails("test", "-json", "-filter=false", "-filter=goes wrong").json()
+        self.assertEqual([(r["run"], r["status"]) for r in doc["files"][0]["runs"]],
+                         [("false", "fail"), ("goes wrong", "error")])
+        self.assertIn('no variable "nope"', doc["files"][0]["runs"][1]["diagnostics"][0]["summary"])
+        self.assertEqual((doc["status"], doc["failed"], doc["errored"]), ("fail", 1, 1))
+
+    def test_expected_failures(self):
+        self.file("""
+            - { name: variable, command: plan, variables: { n: 9 }, expect_failures: [var.n, check.small] }
+            - { name: check, command: plan, variables: { n: 6 }, expect_failures: [check.small] }
+            - { name: policy, command: plan, variables: { n: 7 }, expect_failures: [policy.even, check.small] }
+            - { name: none, command: plan, expect_failures: [policy.even] }
+        """)
+        self.fails("test", says=['run "variable"... pass', 'run "check"... pass', 'run "policy"... pass',
+                                 'run "none"... fail', "policy.even was expected to fail, and did not"])
+
+    def test_what_cannot_be_destroyed_is_kept_and_named(self):
+        self.file("- name: made", top='providers: { sim: { path: "${path.temp}/cloud.db", fail: [{ op: delete }] } }')
+        self.fails("test", says=['run "made"... pass', "could not be destroyed", "Its state is kept in"])
+        self.assertEqual(len(self.left()), 1)
+
+    def test_interrupt_still_destroys(self):
+        self.file("- name: one\n- name: two\n  variables: { n: 2 }\n",
+                  top=f'providers: {{ sim: {{ path: "{self.path("shared.db")}", latency_ms: 700 }} }}')
+        process = self.start("test")
+        self.wait_for("the first thing", lambda: os.path.exists(self.path("shared.db")) and self.things_of())
+        process.send_signal(signal.SIGINT)
+        done = self.finish(process)
+        self.assertEqual(done.code, 1, str(done))
+        self.assertIn('run "two"... skip', done.out)
+        self.assertEqual(self.things_of(), [])
+        self.assertEqual(self.left(), [])
+
+    def things_of(self):
+        import sqlite3
+        try:
+            with sqlite3.connect(self.path("shared.db"), timeout=20) as db:
+                return db.execute("SELECT name FROM things").fetchall()
+        except sqlite3.OperationalError:
+            return []
+
+    def test_a_file_that_is_wrong(self):
+        self.file("- nam: x\n- { name: y, command: destroy, asert: [] }")
+        self.fails("test", says=["a step needs a name", "`command` is plan or apply", "a step has no key `asert`",
+                                 "Did you mean assert?"])
+        self.write("tests/a.mlopstest.yaml", "run: [")
+        self.fails("test", "-json")
+
+    def test_no_tests(self):
+        self.write("main.yaml", TEMPLATE)
+        self.ok("test", says="No tests")
+
+
+class Console(Case):
+    def ask(self, text, code=0):
+        process = subprocess.run([PROGRAM, "console"], cwd=self.dir, env=self.environment(), input=text, text=True,
+                                 capture_output=True)
+        self.assertEqual(process.returncode, code, process.stdout + process.stderr)
+        return process.stdout, process.stderr
+
+    def test_values_and_carets(self):
+        self.write("main.yaml", TEMPLATE)
+        self.init()
+        self.assertEqual(self.ask("var.n + 1\n[for x in [1,\n2] : x * 2]\nthing.a.id\n")[0],
+                         "2\n[\n    2,\n    4,\n]\n(known after apply)\n")
+        self.apply()
+        self.assertEqual(self.ask("thing.a.id\nexit\n1/0\n")[0], '"t-1"\n')
+        out, err = self.ask('vra.n\nupper(1\n\nsensitive("x")\n', code=1)
+        self.assertIn("console line 1, column 1", err)
+        self.assertIn("^", err)
+        self.assertEqual(out, "(sensitive value)\n")
+
+    def test_a_terminal_has_line_editing(self):
+        import pty
+        self.write("main.yaml", TEMPLATE)
+        self.init()
+        pid, fd = pty.fork()
+        if pid == 0:
+            os.chdir(self.dir)
+            os.execve(PROGRAM, [PROGRAM, "console"], self.environment({"TERM": "xterm"}))
+        try:
+            os.write(fd, b"1 + 41\n\x04")
+            text = b""
+            while True:
+                try:
+                    got = os.read(fd, 4096)
+                except OSError:
+                    break
+                if not got:
+                    break
+                text += got
+        finally:
+            os.close(fd)
+            _, status = os.waitpid(pid, 0)
+        self.assertEqual(status, 0, text)
+        self.assertIn(b"42", text)
+
+    def test_a_wrong_template_is_said_at_once(self):
+        self.write("main.yaml", TEMPLATE.replace("thing.a.id", "thing.z.id"))
+        self.init()
+        _, err = self.ask("1\n", code=1)
+        self.assertIn("there is no resource thing.z", err)
+
+
+class Fmt(Case):
+    UGLY = "a:\n      b: 1 # why\n      c:\n      - x\n"
+    GOOD = "a:\n  b: 1 # why\n  c:\n    - x\n"
+
+    def put(self, name, text):
+        os.makedirs(os.path.dirname(self.path(name)), exist_ok=True)
+        with open(self.path(name), "w", encoding="utf-8") as f:
+            f.write(text)
+
+    def get(self, name):
+        with open(self.path(name), encoding="utf-8") as f:
+            return f.read()
+
+    def test_files_folders_and_check(self):
+        self.put("main.yaml", self.UGLY)
+        self.put("sub/x.yml", self.UGLY)
+        done = self.fails("fmt", "-check", code=3)
+        self.assertEqual(done.out, "main.yaml\n")
+        self.assertEqual(self.get("main.yaml"), self.UGLY)
+        done = self.ok("fmt", "-write=false", "-list=false", "-diff")
+        self.assertIn("--- old/main.yaml\n+++ new/main.yaml\n", done.out)
+        self.assertIn("-      b: 1 # why\n", done.out)
+        self.assertIn("+  b: 1 # why\n", done.out)
+        self.assertEqual(self.get("main.yaml"), self.UGLY)
+        os.chmod(self.path("main.yaml"), 0o640)
+        self.assertEqual(self.ok("fmt", "-recursive").out, "main.yaml\nsub/x.yml\n")
+        self.assertEqual(self.get("sub/x.yml"), self.GOOD)
+        self.assertEqual(os.stat(self.path("main.yaml")).st_mode & 0o777, 0o640)
+        self.assertEqual(self.ok("fmt", "-recursive", "-check").out, "")
+
+    def test_stdin_and_trouble(self):
+        def stdin(text, *args):
+            return subprocess.run([PROGRAM, "fmt", *args, "-"], cwd=self.dir, env=self.environment(), input=text,
+                                  text=True, capture_output=True)
+        done = stdin(self.UGLY)
+        self.assertEqual((done.returncode, done.stdout), (0, self.GOOD))
+        self.assertEqual(stdin(self.UGLY, "-check").returncode, 3)
+        self.assertEqual(stdin(self.GOOD, "-check").returncode, 0)
+        done = stdin("a: [\n")
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertIn("<stdin> line", done.stderr)
+        self.put("good.yaml", self.UGLY)
+        self.put("bad.yaml", "a: [\n")
+        self.fails("fmt", "bad.yaml", "good.yaml", "nothing.txt", says=["bad.yaml line", "nothing.txt is no YAML file"])
+        self.assertEqual(self.get("good.yaml"), self.GOOD)
+
+
+class Graph(Case):
+    def test_forms(self):
+        self.write("main.yaml", TEMPLATE)
+        self.init()
+        doc = self.ok("graph", "-format=json").json()
+        self.assertEqual(doc["edges"], [{"from": "thing.b", "to": "thing.a"}])
+        self.assertEqual(doc["nodes"][0], {"action": "create", "address": "thing.a", "kind": "thing"})
+        self.ok("graph", says='"thing.b" -> "thing.a"')
+        self.fails("graph", "-format=png", says="dot|json|svg")
+        self.fails("graph", "-format=svg", env={"PATH": "/nonexistent"}, says="Install Graphviz")
+
+    @unittest.skipUnless(shutil.which("dot"), "Graphviz is not installed")
+    def test_svg(self):
+        self.write("main.yaml", TEMPLATE)
+        self.init()
+        root = xml.fromstring(self.ok("graph", "-format=svg").out.split("?>", 1)[1])
+        self.assertTrue(root.tag.endswith("svg"))
+        self.assertIn("thing.b", "".join(root.itertext()))
+
+
+class Policies(Case):
+    def test_conditions_over_the_plan(self):
+        self.write("main.yaml", """
+            providers: { sim: { path: cloud.db } }
+            variables: { n: { default: 1 }, name: { default: a } }
+            resources: { thing: { a: { name: "${var.name}", inputs: { n: "${var.n}" } } } }
+            policies:
+              no_loss:
+                condition: '${alltrue([for c in plan.changes : !contains(["delete", "replace"], c.action)])}'
+                error: '${join(", ", [for c in plan.changes : c.address])} would be lost'
+              small: { condition: "${plan.counts.add + plan.counts.change <= 1}", error: too much at once }
+              slow:
+                condition: "${alltrue([for c in plan.changes : c.action != \\"update\\" || c.after.inputs.n - c.before.inputs.n < 3])}"
+                error: step by step
+        """)
+        self.init()
+        self.apply()
+        self.apply("-var", "n=3")
+        self.fails("plan", "-var", "n=6", says='policy "slow" refuses the plan: step by step')
+        self.fails("plan", "-var", "name=b", says='policy "no_loss" refuses the plan: thing.a would be lost')
+        self.fails("destroy", "-auto-approve", says='policy "no_loss" refuses the plan')
+        self.assertEqual(list(self.things()), ["a"])
+
+
+class Import(Case):
+    def test_blocks_are_written_for_imports_that_have_none(self):
+        self.template('thing: { x: { name: "odd ${1 + 1}", inputs: { text: "$${y}", list: [1, { k: v }] } } }')
+        self.init()
+        self.apply()
+        shutil.rmtree(self.path(".state"))
+        self.template("", top="import: [{ to: thing.x, id: t-1 }]\n")
+        self.fails("plan", says="plan -generate-config-out=FILE")
+        self.ok("plan", "-generate-config-out=new.yaml", says="Wrote the missing blocks to new.yaml")
+        self.fails("plan", "-generate-config-out=new.yaml", says="new.yaml exists already")
+        self.ok("plan", says=["1 to import, 0 to add, 0 to change, 0 to destroy"])
+        self.apply()
+        self.no_changes()
+        self.assertEqual(self.things(), {"odd 2": {"list": [1, {"k": "v"}], "text": "${y}"}})
+        self.ok("plan", "-generate-config-out=other.yaml", says="nothing was written")
+        self.assertFalse(os.path.exists(self.path("other.yaml")))
+
+
+if __name__ == "__main__":
+    main()
