@@ -188,6 +188,17 @@ static struct mio_value header(struct mio_arena *a, const struct mio_plan *p, co
     return close_map(&m);
 }
 
+/* The header's line: it ends in a digest of its own, for people believe the counts that it holds. */
+static void put_header(struct mio_buf *b, struct mio_arena *a, struct mio_value h)
+{
+    MIO_AUTO_BUF plain = {0};
+    char digest[65];
+    mio_json_write(&plain, h, MIO_JSON_PLAIN);
+    hex_digest(&plain, digest);
+    struct mio_value text = mio_string(mio_arena_str(a, mio_str_z(digest)));
+    mio_json_write(b, mio_map_with(a, h, MIO_STR("header_sha256"), text), MIO_JSON_PLAIN);
+}
+
 void mio_planfile_write(struct mio_buf *b, const struct mio_plan *p, struct mio_str salt)
 {
     MIO_AUTO_BUF rest = {0};
@@ -196,7 +207,7 @@ void mio_planfile_write(struct mio_buf *b, const struct mio_plan *p, struct mio_
     mio_arena_init(&a);
     body(&rest, p, salt);
     hex_digest(&rest, digest);
-    mio_json_write(b, header(&a, p, digest), MIO_JSON_PLAIN);
+    put_header(b, &a, header(&a, p, digest));
     mio_buf_char(b, '\n');
     mio_buf_str(b, mio_buf_view(&rest));
     mio_arena_free(&a);
@@ -331,6 +342,10 @@ enum mio_code mio_planfile_read(struct mio_arena *a, struct mio_str text, struct
     mio_hex(sum, sizeof sum, hex);
     if (!mio_str_is(mio_get_str(h, "body_sha256"), hex))
         return refuse(err, "its content was altered or cut off since it was made (digest mismatch)");
+    MIO_AUTO_BUF head = {0};
+    put_header(&head, a, mio_map_without(a, h, MIO_STR("header_sha256")));
+    if (!mio_str_starts(text, mio_arena_z(a, mio_buf_view(&head))) || text.p[head.n] != '\n')
+        return refuse(err, "its header was altered since it was made (digest mismatch)");
     *out = (struct mio_plan){0};
     read_header(a, h, out);
     struct caps cap = {0};

@@ -62,14 +62,13 @@ static void reads_back_what_it_wrote(void **state)
     assert_memory_equal(b.p, again.p, b.n);
 }
 
-static void every_altered_byte_of_the_body_is_refused(void **state)
+static void every_altered_byte_is_refused(void **state)
 {
     (void)state;
     struct mio_plan p = sample(), q;
     MIO_AUTO_BUF b = {0};
     mio_planfile_write(&b, &p, MIO_STR(salt));
-    size_t body = (size_t)(strchr(b.p, '\n') - b.p) + 1;
-    for (size_t i = body; i < b.n; i++) {
+    for (size_t i = 0; i < b.n; i++) {
         struct mio_str digest;
         struct mio_err err = {0};
         b.p[i] ^= 1;
@@ -111,7 +110,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_back_what_it_wrote),
-        cmocka_unit_test(every_altered_byte_of_the_body_is_refused),
+        cmocka_unit_test(every_altered_byte_is_refused),
         cmocka_unit_test(every_truncation_is_refused),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
