@@ -262,6 +262,24 @@ static void test_each_fault_leaves_old_or_new(void **ctx)
     assert_true(failures > 50); /* the faults were met */
 }
 
+/* The file, then its folder: a commit that said yes has synced both. */
+static void test_commit_syncs_file_and_folder(void **ctx)
+{
+    struct world *w = *ctx;
+    static const char *const specs[] = {"fsync:1:EIO", "fsync:2:EIO"};
+    grow(w, "thing.a");
+    for (size_t i = 0; i < 2; i++) {
+        struct mio_store *s = open_store(w->dir, "dev");
+        struct mio_state state;
+        struct mio_err err = {0};
+        load(s, &w->arena, &state);
+        mio_fault_setup(specs[i]);
+        assert_int_equal(mio_store_commit(s, &state, &err), MIO_IO);
+        mio_fault_setup(NULL);
+        mio_store_close(s);
+    }
+}
+
 static void test_interrupted_call_is_repeated(void **ctx)
 {
     struct world *w = *ctx;
@@ -386,6 +404,7 @@ int main(void)
         T(test_two_writers_one_wins),
         T(test_commit_of_a_foreign_state_is_refused),
         T(test_each_fault_leaves_old_or_new),
+        T(test_commit_syncs_file_and_folder),
         T(test_interrupted_call_is_repeated),
         T(test_no_lost_updates),
         T(test_history),
