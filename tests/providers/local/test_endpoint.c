@@ -341,7 +341,7 @@ static void slow_start_ends_at_the_deadline_or_on_request(void **state)
     put_script(
         f, "slow",
         "import time\nprint('loading the giant')\ndef init(): time.sleep(60)\ndef run(d): pass\n");
-    f->deadline_ms = mio_now_ms() + 2500;
+    f->deadline_ms = mio_now_ms() + 6000;
     struct answer a = do_create(f, "deployment", "d", deployment_inputs(f, "slow", ""));
     f->deadline_ms = 0;
     assert_int_equal(a.rc, MLOPS_ERROR);
