@@ -48,6 +48,24 @@ static bool digest_one(struct content *c, struct mio_str path, struct mio_value 
     return true;
 }
 
+/* A map of typed inputs ({NAME: {type, path}}): the paths that lead to something here. */
+static bool digest_inputs(struct content *c, struct mio_str prefix, struct mio_value map)
+{
+    for (uint32_t i = 0; i < map.n; i++) {
+        const struct mio_value *path = mio_get_z(map.pairs[i].value, "path");
+        if (!path)
+            continue;
+        struct mio_str full =
+            mio_path_join(c->p->arena, c->inst->res->block->base_dir, mio_value_str(*path));
+        if (path->type == MIO_STRING && !mio_fs_exists(full.p))
+            continue; /* the id of an asset, or the plugin says what is wrong with it */
+        if (!digest_one(c, mio_arena_printf(c->p->arena, "%.*s.%.*s.path", MIO_FMT(prefix), MIO_FMT(map.pairs[i].key)),
+                        *path))
+            return false;
+    }
+    return true;
+}
+
 static bool walk(struct content *c, const struct mio_field *object, struct mio_str prefix,
                  struct mio_value v)
 {
@@ -58,7 +76,8 @@ static bool walk(struct content *c, const struct mio_field *object, struct mio_s
             continue;
         struct mio_str path = prefix.n ? mio_arena_printf(c->p->arena, "%.*s.%.*s", MIO_FMT(prefix), MIO_FMT(f->name))
                                        : f->name;
-        if ((f->flags & MLOPS_CONTENT) && !digest_one(c, path, *x))
+        if ((f->flags & MLOPS_CONTENT) &&
+            !(x->type == MIO_MAP ? digest_inputs(c, path, *x) : digest_one(c, path, *x)))
             return false;
         if (f->type == MLOPS_OBJECT && x->type == MIO_MAP && !walk(c, f, path, *x))
             return false;

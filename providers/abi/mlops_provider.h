@@ -119,7 +119,8 @@ enum mlops_field_flags {
     MLOPS_CREATE_ONLY = 1u << 3, /* a change replaces the object */
     MLOPS_SENSITIVE = 1u << 4,   /* never shown, never stored in clear */
     MLOPS_WRITE_ONLY = 1u << 5,  /* never read back; compared by what was last sent */
-    MLOPS_CONTENT = 1u << 6,     /* a local path: the engine digests what it holds, a change counts */
+    MLOPS_CONTENT = 1u << 6,     /* a local path, or a map of {path: ...}: the engine digests what is there,
+                                  * a change counts */
     MLOPS_VOLATILE = 1u << 7,    /* COMPUTED: an update may change it, so it is unknown in the plan */
     MLOPS_ENSURED = 1u << 8,     /* COMPUTED: the recorded value is the wanted one; drift is repaired by update */
     MLOPS_LATE = 1u << 9,        /* set by an update of its own after everything that depends on the object */
