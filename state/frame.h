@@ -8,6 +8,7 @@
 #include "state/journal.h"
 #include "state/seal.h"
 
+#define MIO_FRAME_MAGIC "MJR1"
 enum { MIO_FRAME_HEAD = 64, MIO_FRAME_TAIL = 4, MIO_FRAME_MAX = 64 * 1024 * 1024 };
 
 struct mio_frame {
@@ -50,6 +51,11 @@ enum mio_code mio_payload_intent(struct mio_buf *b, const struct mio_jrn_intent 
 /* D, F, H, R: the members that are not NULL or "" are written. */
 enum mio_code mio_payload_result(struct mio_buf *b, uint64_t op, const struct mio_record *result,
                                  const char *outcome, struct mio_str text, struct mio_err *err);
+
+/* The verb of that name; false when there is none. */
+bool mio_jrn_verb_of(struct mio_str name, enum mio_jrn_verb *out);
+/* A record is whole but not understood. */
+enum mio_code mio_payload_misread(struct mio_err *err);
 
 /* Everything that a journal says: its frames up to the first damaged one, applied in order; then
  * the rescue file's, if it belongs to it. n and begin are unset when not even B is whole (*begun
