@@ -134,21 +134,6 @@ static bool is_given(struct mio_value v)
     return v.type != MIO_NULL && v.type != MIO_UNKNOWN;
 }
 
-/* A folder given as it lies there is read at each run, but nobody looks whether it changed. */
-static void check_watched(struct local *l, const struct local_change *ch, struct local_findings *f)
-{
-    struct mio_value inputs = local_get(ch->inputs, "inputs");
-    for (uint32_t i = 0; inputs.type == MIO_MAP && i < inputs.n; i++) {
-        struct mio_str path = mio_get_str(inputs.pairs[i].value, "path");
-        if (path.n && mio_str_find(path, ':') < 0 && mio_str_find(path, '@') < 0 &&
-            !(l->p->root.n && mio_str_starts(path, l->p->root.p)))
-            local_find_warning(f, "inputs",
-                               "Make it a data asset, and give ${data.NAME.id} as the path.",
-                               "inputs.%.*s: a changed content of %.*s does not start a new run",
-                               MIO_FMT(inputs.pairs[i].key), MIO_FMT(path));
-    }
-}
-
 static void job_validate(struct local *l, const struct local_change *ch, struct local_findings *f)
 {
     static const char *const refused[] = {"jobs", "component", "distribution"};
@@ -166,7 +151,6 @@ static void job_validate(struct local *l, const struct local_change *ch, struct 
         local_find_error(f, "code", "Paths are relative to the folder of the template.",
                          "%s does not exist", local_abs(l, ch, code));
     check_command(l, ch, f);
-    check_watched(l, ch, f);
 }
 
 static void job_preflight(struct local *l, struct mio_value change, struct local_findings *f)
