@@ -1,11 +1,5 @@
-/* cli/cmd_misc.c: the commands that are one call of the engine: graph, import, force-unlock. */
+/* cli/cmd_misc.c: the commands that are one call of the engine: import, force-unlock. */
 #include "cli/session.h"
-
-enum mio_code mio_cmd_graph(struct mio_cli *c)
-{
-    enum mio_code code = mio_cli_open(c, MIO_OPEN_READ);
-    return code ? code : mio_cli_report(c, mio_engine_graph(c->engine, &c->out.buf));
-}
 
 enum mio_code mio_cmd_import(struct mio_cli *c)
 {

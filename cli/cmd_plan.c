@@ -1,6 +1,10 @@
 /* cli/cmd_plan.c: plan. */
 #include "cli/apply.h"
 #include "cli/render_plan.h"
+#include "providers/sdk/fs.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
 
 static void put_advice(struct mio_cli *c, const char *out, bool proposes)
 {
@@ -17,12 +21,36 @@ static void put_advice(struct mio_cli *c, const char *out, bool proposes)
     }
 }
 
+/* The blocks that the plan wrote for imports without one; an existing file is never touched. */
+static enum mio_code write_generated(struct mio_cli *c, const char *path)
+{
+    struct mio_err err = {0};
+    struct mio_str text = mio_buf_view(&c->generated);
+    if (!text.n) {
+        mio_ui_note(&c->ui, "Every import has a block: nothing was written to %s.", path);
+        return MIO_OK;
+    }
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    if (fd < 0) {
+        mio_fail_sys(&err, errno, "cannot write %s", path);
+        return mio_cli_fail(c, &err);
+    }
+    mio_fs_write_all(fd, text.p, text.n, path, &err);
+    close(fd);
+    if (err.code)
+        return mio_cli_fail(c, &err);
+    mio_ui_note(&c->ui, "Wrote the missing blocks to %s. Review them; the next plan then imports the objects.", path);
+    return MIO_OK;
+}
+
 enum mio_code mio_cmd_plan(struct mio_cli *c)
 {
     const struct mio_plan *plan = NULL;
     enum mio_plan_mode mode = MIO_PLAN_NORMAL;
-    const char *out = mio_cli_text(c, MIO_OPT_OUT);
+    const char *out = mio_cli_text(c, MIO_OPT_OUT), *generate = mio_cli_text(c, MIO_OPT_GENERATE_CONFIG_OUT);
     enum mio_code code = mio_cli_mode(c, &mode);
+    if (!code && generate && mio_fs_exists(generate))
+        code = mio_cli_usage(c, "Name a new file: what is there might be yours.", "%s exists already", generate);
     if (!code)
         code = mio_cli_open(c, MIO_OPEN_PLAN);
     if (code)
@@ -35,6 +63,8 @@ enum mio_code mio_cmd_plan(struct mio_cli *c)
         return code;
     if (out)
         code = mio_cli_report(c, mio_engine_save_plan(c->engine, out));
+    if (!code && generate)
+        code = write_generated(c, generate);
     if (!code)
         put_advice(c, out, mio_plan_proposes(plan));
     c->differs = mio_plan_proposes(plan);

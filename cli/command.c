@@ -11,6 +11,8 @@
     (TEMPLATE_OPTS | LOCK_OPTS | JSON_OPTS | SCOPE_OPTS | B(REPLACE) | B(REFRESH) | B(INPUT) | \
      B(SUMMARY) | B(DESTROY) | B(REFRESH_ONLY))
 
+#define ENV_OPTS (TEMPLATE_OPTS | B(STORE))
+
 const struct mio_command mio_command_table[] = {
     {.name = "init",
      .summary = "Find the provider plugins and write the plugin lock file",
@@ -31,7 +33,7 @@ const struct mio_command mio_command_table[] = {
      .text = "Reads the real objects, compares them with the template and shows the actions that "
              "would bring them together. Nothing is changed.\n\nWith -out the plan is saved, and "
              "'apply FILE' performs exactly that plan or nothing.",
-     .options = PLAN_OPTS | B(OUT) | B(DETAILED_EXITCODE),
+     .options = PLAN_OPTS | B(OUT) | B(DETAILED_EXITCODE) | B(GENERATE_CONFIG_OUT),
      .flags = MIO_CMD_STREAM,
      .run = mio_cmd_plan},
     {.name = "apply",
@@ -133,9 +135,9 @@ const struct mio_command mio_command_table[] = {
     {.name = "graph",
      .summary = "Print the dependency graph",
      .text =
-         "Writes the graph of the resources in the DOT language of Graphviz: 'mlops-iac graph | "
-         "dot -Tsvg > graph.svg'.",
-     .options = TEMPLATE_OPTS | SCOPE_OPTS,
+         "Writes the graph of the resources: in the DOT language of Graphviz, as JSON (nodes and "
+         "edges), or drawn as SVG by Graphviz.",
+     .options = TEMPLATE_OPTS | SCOPE_OPTS | B(FORMAT),
      .run = mio_cmd_graph},
     {.name = "import",
      .args = "ADDRESS ID",
@@ -146,6 +148,61 @@ const struct mio_command mio_command_table[] = {
      .max_args = 2,
      .options = TEMPLATE_OPTS | LOCK_OPTS | B(INPUT),
      .run = mio_cmd_import},
+    {.name = "env lock",
+     .args = "NAME",
+     .summary = "Resolve an environment into its lock file",
+     .text = "Resolves what environment.NAME declares to packages and wheels by version and SHA-256, "
+             "and writes environment.NAME.lock.json beside the template. Says what changes.",
+     .min_args = 1,
+     .max_args = 1,
+     .options = ENV_OPTS,
+     .run = mio_cmd_env_lock},
+    {.name = "env build",
+     .args = "NAME",
+     .summary = "Build an environment from its lock file",
+     .text = "Makes layers and image from the lock alone, bit for bit the same everywhere. -out "
+             "writes an OCI image layout, -root a root file system. A declaration that the lock "
+             "does not fit is an error.",
+     .min_args = 1,
+     .max_args = 1,
+     .options = ENV_OPTS | B(OUT) | B(ROOT) | B(VENDOR) | B(OFFLINE),
+     .run = mio_cmd_env_build},
+    {.name = "env verify",
+     .args = "NAME",
+     .summary = "Build an environment twice and compare",
+     .text = "Builds a second time in another folder, with another umask, time zone, language and "
+             "number of threads, and compares every byte.",
+     .min_args = 1,
+     .max_args = 1,
+     .options = ENV_OPTS | B(VENDOR) | B(OFFLINE),
+     .run = mio_cmd_env_verify},
+    {.name = "env diff",
+     .args = "LOCK LOCK",
+     .summary = "Compare two locked environments",
+     .text = "Says what differs by package, variable, file and layer. -summary leaves out files and "
+             "layers, and builds nothing. With -detailed-exitcode it exits with 2 when they differ.",
+     .min_args = 2,
+     .max_args = 2,
+     .options = B(STORE) | B(OFFLINE) | B(VENDOR) | B(SUMMARY) | B(DETAILED_EXITCODE),
+     .run = mio_cmd_env_diff},
+    {.name = "env vendor",
+     .args = "NAME",
+     .summary = "Copy every input of an environment into a folder",
+     .text = "Writes the packages and wheels of the lock to the folder that -out names, by SHA-256: "
+             "'env build -vendor=DIR -offline' needs nothing else.",
+     .min_args = 1,
+     .max_args = 1,
+     .options = ENV_OPTS | B(OUT) | B(VENDOR) | B(OFFLINE),
+     .run = mio_cmd_env_vendor},
+    {.name = "env sbom",
+     .args = "NAME",
+     .summary = "Write the bill of materials of an environment",
+     .text = "Writes NAME.spdx.json (SPDX 2.3) and NAME.cdx.json (CycloneDX 1.5) into the folder that "
+             "-out names.",
+     .min_args = 1,
+     .max_args = 1,
+     .options = ENV_OPTS | B(OUT),
+     .run = mio_cmd_env_sbom},
     {.name = "explain",
      .args = "ADDRESS [PLANFILE]",
      .summary = "Say why a resource would be changed",
@@ -156,6 +213,42 @@ const struct mio_command mio_command_table[] = {
      .max_args = 2,
      .options = TEMPLATE_OPTS | SCOPE_OPTS | B(JSON) | B(REFRESH) | B(REPLACE) | B(DESTROY),
      .run = mio_cmd_explain},
+    {.name = "console",
+     .summary = "Evaluate expressions against template and state",
+     .text =
+         "Reads expressions, one a line, and prints their values: with line editing and history "
+         "at a terminal, from a pipe otherwise. A line that is not complete goes on in the next "
+         "one. 'exit' or the end of the input leaves.",
+     .options = TEMPLATE_OPTS,
+     .run = mio_cmd_console},
+    {.name = "fmt",
+     .args = "[FILE|DIR|-...]",
+     .summary = "Bring template files into one form",
+     .text =
+         "Lays YAML files out in one way and keeps comments, quotes and order. Without arguments: "
+         "the files of the template directory. '-' formats standard input to standard output.",
+     .max_args = 10000,
+     .options = B(CHECK) | B(DIFF) | B(LIST_FILES) | B(RECURSIVE) | B(WRITE),
+     .run = mio_cmd_fmt},
+    {.name = "schema",
+     .args = "[KIND]",
+     .summary = "Print the JSON Schema of template files",
+     .text =
+         "Writes a JSON Schema (draft 2020-12) of template files with every kind that the "
+         "template's plugins have, or of one kind's body. Editors with a YAML language server "
+         "complete and check by it.",
+     .max_args = 1,
+     .options = TEMPLATE_OPTS,
+     .run = mio_cmd_schema},
+    {.name = "test",
+     .summary = "Run the tests of the template",
+     .text =
+         "Runs the steps of tests/*.mlopstest.yaml of the template directory: each plans or "
+         "applies with the variables it names and checks its assertions. Each file has a state of "
+         "its own in a temporary folder, and whatever its steps made is destroyed at the end. "
+         "Providers are real unless the file gives others of the same name.",
+     .options = TEMPLATE_OPTS | B(FILTER) | B(JSON) | B(JUNIT_XML) | B(PARALLELISM),
+     .run = mio_cmd_test},
     {.name = "force-unlock",
      .args = "LOCK_ID",
      .summary = "Remove a lock whose holder is gone",

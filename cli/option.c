@@ -12,12 +12,15 @@ const struct mio_option mio_option_table[MIO_OPT_COUNT] = {
                        .arg = "DIR",
                        .complete = MIO_DO_DIR,
                        .help = "Switch to this directory before anything else."},
+    [MIO_OPT_CHECK] = {.name = "check",
+                       .help = "Change nothing; exit with 3 when a file is not in its form."},
     [MIO_OPT_COMPACT_WARNINGS] = {.name = "compact-warnings",
                                   .help = "Show warnings as one line each when there is no error."},
     [MIO_OPT_DESTROY] = {.name = "destroy", .help = "Plan to destroy everything that is managed."},
     [MIO_OPT_DETAILED_EXITCODE] = {.name = "detailed-exitcode",
                                    .help = "Exit with 0 when nothing differs, 1 on errors, 2 when "
                                            "there are changes (for drift: when reality differs)."},
+    [MIO_OPT_DIFF] = {.name = "diff", .help = "Show what changes as a unified diff."},
     [MIO_OPT_DIR] = {.name = "dir",
                      .type = MIO_OPT_TEXT,
                      .arg = "DIR",
@@ -42,7 +45,25 @@ const struct mio_option mio_option_table[MIO_OPT_COUNT] = {
                             .help =
                                 "plain: every error exits with 1. fine: the exit status says who "
                                 "must act (10 and above)."},
+    [MIO_OPT_FILTER] = {.name = "filter",
+                        .type = MIO_OPT_LIST,
+                        .arg = "NAME",
+                        .complete = MIO_DO_FILE,
+                        .help = "Only this test file (NAME ends with .mlopstest.yaml) or step. May "
+                                "be repeated."},
     [MIO_OPT_FORCE] = {.name = "force", .help = "Do not ask."},
+    [MIO_OPT_FORMAT] = {.name = "format",
+                        .type = MIO_OPT_TEXT,
+                        .arg = "FORMAT",
+                        .dflt = "dot",
+                        .choices = "dot|json|svg",
+                        .help = "How the graph is written; svg needs Graphviz."},
+    [MIO_OPT_GENERATE_CONFIG_OUT] = {.name = "generate-config-out",
+                                     .type = MIO_OPT_TEXT,
+                                     .arg = "FILE",
+                                     .complete = MIO_DO_FILE,
+                                     .help = "Write blocks for imports that have none to this new "
+                                             "file, for you to review."},
     [MIO_OPT_HELP] = {.name = "help", .help = "Show the help of the command."},
     [MIO_OPT_ID] = {.name = "id",
                     .type = MIO_OPT_TEXT,
@@ -62,6 +83,14 @@ const struct mio_option mio_option_table[MIO_OPT_COUNT] = {
                            .help =
                                "Write what -json writes to this file, and the text for people to "
                                "standard output."},
+    [MIO_OPT_JUNIT_XML] = {.name = "junit-xml",
+                           .type = MIO_OPT_TEXT,
+                           .arg = "FILE",
+                           .complete = MIO_DO_FILE,
+                           .help = "Write the results to this file as JUnit's XML, too."},
+    [MIO_OPT_LIST_FILES] = {.name = "list",
+                            .dflt = "true",
+                            .help = "Print the names of the files that are not in their form."},
     [MIO_OPT_LOCK] = {.name = "lock",
                       .dflt = "true",
                       .help =
@@ -82,11 +111,14 @@ const struct mio_option mio_option_table[MIO_OPT_COUNT] = {
     [MIO_OPT_NO_COLOR] = {.name = "no-color",
                           .env = "MLOPS_IAC_NO_COLOR",
                           .help = "No colour. NO_COLOR in the environment does the same."},
+    [MIO_OPT_OFFLINE] = {.name = "offline",
+                         .help = "Fetch nothing: everything is in the store or the vendored folder."},
     [MIO_OPT_OUT] = {.name = "out",
                      .type = MIO_OPT_TEXT,
                      .arg = "FILE",
                      .complete = MIO_DO_FILE,
-                     .help = "Save the plan, to be applied as it is by 'apply FILE'."},
+                     .help = "Save the plan, to be applied as it is by 'apply FILE'; of an "
+                             "environment, the new folder for its image or vendored inputs."},
     [MIO_OPT_PARALLELISM] = {.name = "parallelism",
                              .type = MIO_OPT_NUMBER,
                              .arg = "N",
@@ -103,6 +135,7 @@ const struct mio_option mio_option_table[MIO_OPT_COUNT] = {
     [MIO_OPT_RAW] = {.name = "raw",
                      .help = "Print the bare text of one value, without quotes or "
                              "newline."},
+    [MIO_OPT_RECURSIVE] = {.name = "recursive", .help = "Go into the folders below, too."},
     [MIO_OPT_REFRESH] = {.name = "refresh",
                          .dflt = "true",
                          .help =
@@ -118,6 +151,11 @@ const struct mio_option mio_option_table[MIO_OPT_COUNT] = {
                          .help =
                              "Replace this resource instance even where an update would do. May "
                              "be repeated."},
+    [MIO_OPT_ROOT] = {.name = "root",
+                      .type = MIO_OPT_TEXT,
+                      .arg = "DIR",
+                      .complete = MIO_DO_DIR,
+                      .help = "Write the root file system to this new folder."},
     [MIO_OPT_STAGE] = {.name = "stage",
                        .type = MIO_OPT_TEXT,
                        .arg = "NAME",
@@ -130,6 +168,12 @@ const struct mio_option mio_option_table[MIO_OPT_COUNT] = {
                            .complete = MIO_DO_DIR,
                            .help = "Folder of the state. Default: .state below the template "
                                    "directory."},
+    [MIO_OPT_STORE] = {.name = "store",
+                       .type = MIO_OPT_TEXT,
+                       .arg = "DIR",
+                       .complete = MIO_DO_DIR,
+                       .help = "Folder of fetched and built content. Default: mlops-iac/env in the "
+                               "user's cache folder."},
     [MIO_OPT_SUMMARY] = {.name = "summary",
                          .help = "One line a change instead of every attribute."},
     [MIO_OPT_TARGET] = {.name = "target",
@@ -151,7 +195,15 @@ const struct mio_option mio_option_table[MIO_OPT_COUNT] = {
                           .arg = "FILE",
                           .complete = MIO_DO_FILE,
                           .help = "Set variables from a YAML file. May be repeated."},
+    [MIO_OPT_VENDOR] = {.name = "vendor",
+                        .type = MIO_OPT_TEXT,
+                        .arg = "DIR",
+                        .complete = MIO_DO_DIR,
+                        .help = "Take inputs from this folder, which 'env vendor' wrote."},
     [MIO_OPT_VERSION] = {.name = "version", .help = "The same as the version command."},
+    [MIO_OPT_WRITE] = {.name = "write",
+                       .dflt = "true",
+                       .help = "Write the files. -write=false only names them."},
 };
 
 bool mio_option_bool(struct mio_str s, bool *out)

@@ -7,6 +7,7 @@
 #include "providers/sdk/log.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 extern char **environ;
@@ -133,8 +134,9 @@ int mio_cli_end(struct mio_cli *c, enum mio_code code)
     mio_out_free(&c->out);
     mio_out_free(&c->err);
     mio_out_free(&c->json_file);
+    mio_buf_free(&c->generated);
     mio_arena_free(&c->arena);
-    return two ? 2 : mio_exit_status(code, fine);
+    return two ? 2 : code == MIO_OK && c->exit_status ? c->exit_status : mio_exit_status(code, fine);
 }
 
 /* ---- reporting ---- */
@@ -283,14 +285,14 @@ static enum mio_code check_vars(struct mio_cli *c)
     return MIO_OK;
 }
 
-enum mio_code mio_cli_open(struct mio_cli *c, enum mio_open how)
+enum mio_code mio_cli_engine_opts(struct mio_cli *c, enum mio_open how, struct mio_engine_opts *out)
 {
     struct mio_err err = {0};
     const char *stage = mio_cli_text(c, MIO_OPT_STAGE);
     enum mio_code code = check_vars(c);
     if (code)
         return code;
-    struct mio_engine_opts o = {
+    *out = (struct mio_engine_opts){
         .state_dir = absolute(&c->arena, mio_cli_text(c, MIO_OPT_STATE_DIR)),
         .stage = stage ? stage : "",
         .program_dir = program_dir(&c->arena),
@@ -308,9 +310,16 @@ enum mio_code mio_cli_open(struct mio_cli *c, enum mio_open how)
         .on_event = mio_ui_event,
         .arg = &c->ui,
     };
-    collect_vars(c, &o);
-    if (mio_cli_dir(c, &o.dir, &err))
-        return mio_cli_fail(c, &err);
+    collect_vars(c, out);
+    return mio_cli_dir(c, &out->dir, &err) ? mio_cli_fail(c, &err) : MIO_OK;
+}
+
+enum mio_code mio_cli_open(struct mio_cli *c, enum mio_open how)
+{
+    struct mio_engine_opts o;
+    enum mio_code code = mio_cli_engine_opts(c, how, &o);
+    if (code)
+        return code;
     code = mio_engine_open(&o, &c->engine, &c->diags, &c->sources);
     return mio_cli_report(c, code);
 }
@@ -332,6 +341,7 @@ enum mio_code mio_cli_plan(struct mio_cli *c, enum mio_plan_mode mode, const str
         .nexcludes = v[MIO_OPT_EXCLUDE].n,
         .replaces = v[MIO_OPT_REPLACE].list,
         .nreplaces = v[MIO_OPT_REPLACE].n,
+        .generated = v[MIO_OPT_GENERATE_CONFIG_OUT].text ? &c->generated : NULL,
     };
     return mio_engine_plan(c->engine, &o, out);
 }
@@ -346,4 +356,20 @@ enum mio_code mio_cli_read_plan(struct mio_cli *c, const char *path, struct mio_
     if (!code)
         code = mio_planfile_read(&c->arena, text, out, digest, &err);
     return code ? mio_cli_fail(c, &err) : MIO_OK;
+}
+
+int mio_cli_text_file(struct mio_str text, struct mio_err *err)
+{
+    char path[] = "/tmp/mlops-iac-XXXXXX";
+    int fd = mkostemp(path, O_CLOEXEC);
+    if (fd < 0) {
+        mio_fail_sys(err, errno, "cannot make a temporary file");
+        return -1;
+    }
+    unlink(path);
+    if (mio_fs_write_all(fd, text.p, text.n, "a temporary file", err) == MIO_OK &&
+        lseek(fd, 0, SEEK_SET) == 0)
+        return fd;
+    close(fd);
+    return -1;
 }

@@ -45,33 +45,109 @@ enum mio_code mio_conditions(struct mio_stack *st, struct mio_inst *inst,
     return err->code ? mio_err_address(err, inst->address) : MIO_OK;
 }
 
+/* ---- what policies see of the plan ---- */
+
+static struct mio_value change_value(struct mio_arena *a, const struct mio_change *c)
+{
+    struct mio_pair *p = MIO_NEW_N(a, struct mio_pair, 9);
+    size_t n = 0;
+    p[n++] = (struct mio_pair){MIO_STR("address"), mio_string(c->address)};
+    p[n++] = (struct mio_pair){MIO_STR("module"), mio_string(c->module)};
+    p[n++] = (struct mio_pair){MIO_STR("kind"), mio_string(c->kind)};
+    p[n++] = (struct mio_pair){MIO_STR("name"), mio_string(c->name)};
+    p[n++] = (struct mio_pair){MIO_STR("provider"), mio_string(c->provider)};
+    p[n++] = (struct mio_pair){MIO_STR("action"), mio_string_z(mio_action_name(c->action))};
+    p[n++] = (struct mio_pair){MIO_STR("reason"), mio_string_z(mio_reason_name(c->reason))};
+    p[n++] = (struct mio_pair){MIO_STR("before"), c->before};
+    p[n++] = (struct mio_pair){MIO_STR("after"), c->after};
+    return mio_map(p, n);
+}
+
+/* {plan: {changes: [...], counts: {...}}}; what stays as it is is left out. */
+static struct mio_value plan_value(struct mio_arena *a, const struct mio_plan *plan)
+{
+    const struct {
+        const char *name;
+        size_t n;
+    } counts[] = {{"add", plan->counts.add},         {"change", plan->counts.change},
+                  {"destroy", plan->counts.destroy}, {"forget", plan->counts.forget},
+                  {"import", plan->counts.import},   {"move", plan->counts.move}};
+    struct mio_value *changes = MIO_NEW_N(a, struct mio_value, plan->nchanges + 1);
+    struct mio_pair *tally = MIO_NEW_N(a, struct mio_pair, sizeof counts / sizeof *counts);
+    struct mio_pair *both = MIO_NEW_N(a, struct mio_pair, 2), *root = MIO_NEW(a, struct mio_pair);
+    size_t n = 0;
+    for (size_t i = 0; i < plan->nchanges; i++)
+        if (plan->changes[i].action != MIO_NOOP && plan->changes[i].action != MIO_READ)
+            changes[n++] = change_value(a, &plan->changes[i]);
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+        tally[i] = (struct mio_pair){mio_str_z(counts[i].name), mio_number_i64(a, (int64_t)counts[i].n)};
+    both[0] = (struct mio_pair){MIO_STR("changes"), mio_list(changes, n)};
+    both[1] = (struct mio_pair){MIO_STR("counts"), mio_map(tally, sizeof counts / sizeof *counts)};
+    *root = (struct mio_pair){MIO_STR("plan"), mio_map(both, 2)};
+    return mio_map(root, 1);
+}
+
+static bool is_plan(void *arg, const struct mio_ref *ref)
+{
+    bool *found = arg;
+    *found = *found || mio_str_is(ref->root, "plan");
+    return !*found;
+}
+
+static void find_plan(void *arg, const struct mio_expr *e)
+{
+    mio_expr_refs(e, is_plan, arg);
+}
+
+static void refuse(struct mio_stack *st, const struct mio_check *c, struct mio_str text)
+{
+    struct mio_err err = {0};
+    mio_fail(&err, MIO_TEMPLATE, "policy \"%.*s\" refuses the plan: %.*s", MIO_FMT(c->name), MIO_FMT(text));
+    mio_err_at(&err, c->pos);
+    mio_err_address(&err, mio_arena_printf(st->arena, "policy.%.*s", MIO_FMT(c->name)));
+    mio_diags_add(st->diags, MIO_ERROR, &err);
+}
+
+static void run_check(struct mio_stack *st, const struct mio_scope *scope, const struct mio_check *c,
+                      struct mio_check_result *r)
+{
+    struct mio_err err = {0};
+    int ok = -1;
+    if (condition(scope, c->condition, &ok, &err)) {
+        mio_diags_add(st->diags, MIO_ERROR, &err);
+        return;
+    }
+    r->unknown = ok < 0;
+    r->passed = ok != 0;
+    if (r->passed)
+        return;
+    r->message = mio_arena_str(st->arena, message(scope, c->error));
+    if (c->blocks)
+        refuse(st, c, r->message);
+    else
+        mio_diags_warn(st->diags, c->pos, NULL, "check \"%.*s\" failed: %.*s", MIO_FMT(c->name),
+                       MIO_FMT(r->message));
+}
+
 void mio_checks_run(struct mio_stack *st, struct mio_plan *plan)
 {
     const struct mio_template *t = st->root->tpl;
-    struct mio_scope_arg arg = {.st = st, .mod = st->root};
+    if (!t->checks.n)
+        return;
+    struct mio_value extra = plan_value(st->arena, plan);
+    struct mio_scope_arg arg = {.st = st, .mod = st->root, .extra = &extra};
     struct mio_scope scope = mio_stack_scope(&arg);
     plan->checks = MIO_NEW_N(st->arena, struct mio_check_result, t->checks.n + 1);
     plan->nchecks = 0;
     for (size_t i = 0; i < t->checks.n; i++) {
         const struct mio_check *c = &t->checks.items[i];
+        bool about_plan = false;
+        mio_node_exprs(c->condition, find_plan, &about_plan);
+        /* When everything goes, only what is said about the going counts. */
+        if (plan->mode != MIO_PLAN_NORMAL && !(c->blocks && about_plan))
+            continue;
         struct mio_check_result *r = &plan->checks[plan->nchecks++];
-        struct mio_err err = {0};
-        int ok = -1;
         *r = (struct mio_check_result){.name = c->name, .blocks = c->blocks, .pos = c->pos};
-        if (condition(&scope, c->condition, &ok, &err)) {
-            mio_diags_add(st->diags, MIO_ERROR, &err);
-            continue;
-        }
-        r->unknown = ok < 0;
-        r->passed = ok != 0;
-        if (r->passed)
-            continue;
-        r->message = mio_arena_str(st->arena, message(&scope, c->error));
-        if (c->blocks)
-            mio_diags_error(st->diags, MIO_TEMPLATE, c->pos, NULL, "policy \"%.*s\" refuses the plan: %.*s",
-                            MIO_FMT(c->name), MIO_FMT(r->message));
-        else
-            mio_diags_warn(st->diags, c->pos, NULL, "check \"%.*s\" failed: %.*s", MIO_FMT(c->name),
-                           MIO_FMT(r->message));
+        run_check(st, &scope, c, r);
     }
 }

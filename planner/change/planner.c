@@ -555,11 +555,10 @@ enum mio_code mio_planner_run(struct mio_planner *p)
     assemble(p);
     if (p->mode != MIO_PLAN_REFRESH_ONLY)
         outputs(p);
-    if (p->mode == MIO_PLAN_NORMAL) {
+    if (p->mode != MIO_PLAN_REFRESH_ONLY)
         mio_checks_run(p->st, p->plan);
-        if (!p->validating)
-            preflight(p);
-    }
+    if (p->mode == MIO_PLAN_NORMAL && !p->validating)
+        preflight(p);
     return p->diags->errors > before ? MIO_TEMPLATE : MIO_OK;
 }
 

@@ -31,13 +31,18 @@ static enum mio_code unknown_name(struct mio_scope_arg *s, const char *what, con
     return mio_err_hint(err, "Declare it in the template, or correct the name.");
 }
 
+struct item {
+    struct mio_modinst *m;
+    size_t i;
+};
+
 /* Evaluates a memo once, noting what it depended on, and hands that on to whoever asks. What was unknown while
  * planning is looked at again once things are being made. */
 static enum mio_code remember(struct mio_stack *st, struct mio_memo *memo, const char *what,
                               struct mio_str name,
                               enum mio_code (*make)(struct mio_stack *, void *, struct mio_value *,
                                                     struct mio_err *),
-                              void *arg, struct mio_err *err)
+                              struct item *arg, struct mio_err *err)
 {
     if (memo->visit == MIO_VISIT_BUSY)
         return mio_fail(err, MIO_TEMPLATE, "%s.%.*s refers to itself", what, MIO_FMT(name));
@@ -57,6 +62,8 @@ static enum mio_code remember(struct mio_stack *st, struct mio_memo *memo, const
         st->self = self;
         memo->visit = rc ? MIO_VISIT_FAILED : MIO_VISIT_DONE;
         if (rc) {
+            mio_err_address(err, mio_arena_printf(st->arena, "%.*s%s.%.*s", MIO_FMT(arg->m->prefix), what,
+                                                  MIO_FMT(name)));
             struct mio_err *copy = MIO_NEW(st->arena, struct mio_err);
             *copy = *err;
             memo->err = copy;
@@ -67,11 +74,6 @@ static enum mio_code remember(struct mio_stack *st, struct mio_memo *memo, const
         mio_deps_merge(st, st->collect, &memo->deps);
     return MIO_OK;
 }
-
-struct item {
-    struct mio_modinst *m;
-    size_t i;
-};
 
 static enum mio_code node_in(struct mio_stack *st, struct mio_modinst *m, const struct mio_node *n,
                              struct mio_value *out, struct mio_err *err)
@@ -450,6 +452,10 @@ static enum mio_code context(struct mio_scope_arg *s, const struct mio_ref *ref,
     }
     if (mio_str_is(ref->root, "path")) {
         bool module = mio_str_is(name, "module"), root = mio_str_is(name, "root");
+        if (mio_str_is(name, "temp") && st->temp_dir) {
+            *out = mio_string_z(st->temp_dir);
+            return MIO_OK;
+        }
         if (!module && !root && !mio_str_is(name, "cwd"))
             return mio_fail(err, MIO_TEMPLATE, "path has module, root and cwd, not \"%.*s\"", MIO_FMT(name));
         *out = module ? mio_string(s->mod->tpl->dir)

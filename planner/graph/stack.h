@@ -94,6 +94,7 @@ struct mio_stack {
     const struct mio_var_input *vars;
     size_t nvars;
     const char *chdir;      /* what path.cwd says */
+    const char *temp_dir;   /* what path.temp says; NULL: there is none */
     bool planning;
     bool validating;        /* variables without a value, and counts that depend on them, are unknown */
     int64_t now;

@@ -36,7 +36,8 @@ enum mio_code mio_engine_open(const struct mio_engine_opts *o, struct mio_engine
     *out = e;
     *diags = &e->diags;
     *sources = &e->sources;
-    struct mio_template_opts t = {.dir = o->dir, .stage = o->stage ? o->stage : "", .sources = &e->sources};
+    struct mio_template_opts t = {.dir = o->dir, .stage = o->stage ? o->stage : "", .sources = &e->sources,
+                                   .overlay = o->overlay};
     if (mio_template_load(&e->arena, &t, &e->tpl, &e->diags))
         return e->diags.errors ? e->diags.items[e->diags.n - 1].err.code : MIO_TEMPLATE;
     e->state_dir = o->state_dir ? mio_arena_str(&e->arena, mio_str_z(o->state_dir))
@@ -107,13 +108,15 @@ enum mio_code mio_engine_stack(struct mio_engine *e, bool planning, bool validat
         cwd[0] = '\0';
     e->stack = (struct mio_stack){
         .arena = &e->arena, .diags = &e->diags, .budget = instance_budget(), .vars = e->vars, .nvars = e->nvars,
-        .chdir = cwd, .planning = planning, .validating = validating, .now = mio_wall_s(), .value = unplanned};
+        .chdir = cwd, .temp_dir = e->opts.temp_dir, .planning = planning, .validating = validating, .now = mio_wall_s(), .value = unplanned};
     enum mio_code rc = mio_stack_build(&e->stack, e->tpl);
     if (rc)
         return rc;
-    bool found;
+    bool found = false;
     if (!e->provs.have_lock && mio_lockfile_read(&e->arena, e->opts.dir, &e->provs.lock, &found, &err))
         return mio_engine_fail(e, &err);
+    if (!e->provs.have_lock && !found && e->opts.temp_dir && mio_engine_find_plugins(e, &e->provs.lock))
+        return MIO_PROVIDER;
     e->provs.have_lock = true;
     return mio_provs_bind(&e->provs, &e->stack);
 }
@@ -336,8 +339,11 @@ enum mio_code mio_engine_plan(struct mio_engine *e, const struct mio_plan_opts *
     bind(e);
     if (o->mode == MIO_PLAN_NORMAL)
         mio_planner_moved(&e->planner);
+    e->generating = o->generated != NULL;
     if (o->mode == MIO_PLAN_NORMAL)
         mio_engine_import_blocks(e);
+    if (o->generated)
+        mio_engine_write_generated(e, o->generated);
     e->refresh = (struct mio_refresh){.arena = &e->arena, .state = &e->state, .provs = &e->provs, .arg = e,
                                       .on_row = e->opts.refresh_events ? refresh_event : NULL};
     if (o->refresh)

@@ -50,6 +50,9 @@ struct mio_engine_opts {
     size_t nvars;
     const char *const *var_files; /* paths, in order */
     size_t nvar_files;
+    struct mio_value values;      /* map of further variables, strongest of all; null when none (tests) */
+    const char *overlay;          /* see mio_template_opts, or NULL */
+    const char *temp_dir;         /* what path.temp says; with it, plugins need no lock file (tests); or NULL */
     const bool *interrupt; /* true after the first Ctrl-C */
     const bool *abort;     /* true after the second */
     void (*on_event)(void *arg, const struct mio_event *ev); /* on the main thread; MIO_EV_LOG on any */
@@ -77,6 +80,8 @@ struct mio_plan_opts {
     bool refresh;
     const char *const *targets, *const *excludes, *const *replaces;
     size_t ntargets, nexcludes, nreplaces;
+    struct mio_buf *generated; /* blocks for imports that have none are written here (NULL: such an import is an
+                                * error); the imports wait for a plan with those blocks */
 };
 /* Lock, load, recover what a killed apply left, refresh, diff. The plan lives in the engine's arena. Errors of
  * the template are all in diags; the code returned is the first error's. */
@@ -110,7 +115,16 @@ enum mio_code mio_engine_force_unlock(struct mio_engine *e, struct mio_str id);
 /* `graph`: nodes and edges of the plan's graph as DOT. */
 struct mio_buf;
 enum mio_code mio_engine_graph(struct mio_engine *e, struct mio_buf *dot);
-/* `output`: values as recorded. */
+/* The same as {"nodes": [{address, kind, action}], "edges": [{from, to}]}: `from` depends on `to`. */
+enum mio_code mio_engine_graph_json(struct mio_engine *e, struct mio_buf *json);
+/* `schema`: what the plugins of the template say of their kinds. No lock file is needed: nothing is configured. */
+enum mio_code mio_engine_schemas(struct mio_engine *e, const struct mio_schema *const **out, size_t *n);
 /* Evaluates one expression against state and variables (console). */
 enum mio_code mio_engine_eval(struct mio_engine *e, struct mio_str text, struct mio_value *out,
                               struct mio_err *err);
+/* A node in the root module's scope, after a plan or an apply; `extra`: map of further roots, or null. */
+struct mio_node;
+enum mio_code mio_engine_eval_node(struct mio_engine *e, const struct mio_node *n, struct mio_value extra,
+                                   struct mio_value *out, struct mio_err *err);
+/* The root module's outputs as a map: real after an apply, planned after a plan; those that fail are left out. */
+struct mio_value mio_engine_outputs(struct mio_engine *e);

@@ -35,27 +35,40 @@ static enum mio_code lock_one(struct mio_engine *e, const struct mio_prov *it, c
     return err->code;
 }
 
-/* Types that the template declares, then those that only the recorded state needs. */
-enum mio_code mio_engine_init(struct mio_engine *e, bool upgrade, bool readonly, struct mio_lockfile *out)
+/* The plugin of every provider of the template, once a type. */
+static enum mio_code find_plugins(struct mio_engine *e, const struct mio_lockfile *old, bool upgrade,
+                                  struct mio_lockfile *out)
 {
-    struct mio_lockfile old = {0};
-    struct mio_err err = {0};
-    bool found = false;
     *out = (struct mio_lockfile){0};
-    if (mio_lockfile_read(&e->arena, e->opts.dir, &old, &found, &err))
-        return mio_engine_fail(e, &err);
     for (size_t i = 0; i < e->provs.n; i++) {
         struct mio_lock_entry entry;
         struct mio_err one = {0};
         if (entry_of(out, e->provs.items[i].type))
             continue;
-        if (lock_one(e, &e->provs.items[i], &old, upgrade, &entry, &one))
+        if (lock_one(e, &e->provs.items[i], old, upgrade, &entry, &one))
             mio_engine_fail(e, &one);
         else
             MIO_PUSH(&e->arena, out->items, out->n, out->cap) = entry;
     }
-    if (e->diags.errors)
-        return e->diags.items[e->diags.n - 1].err.code;
+    return e->diags.errors ? e->diags.items[e->diags.n - 1].err.code : MIO_OK;
+}
+
+enum mio_code mio_engine_find_plugins(struct mio_engine *e, struct mio_lockfile *out)
+{
+    struct mio_lockfile none = {0};
+    return find_plugins(e, &none, false, out);
+}
+
+enum mio_code mio_engine_init(struct mio_engine *e, bool upgrade, bool readonly, struct mio_lockfile *out)
+{
+    struct mio_lockfile old = {0};
+    struct mio_err err = {0};
+    bool found = false;
+    if (mio_lockfile_read(&e->arena, e->opts.dir, &old, &found, &err))
+        return mio_engine_fail(e, &err);
+    enum mio_code rc = find_plugins(e, &old, upgrade, out);
+    if (rc)
+        return rc;
     bool same = found && old.n == out->n;
     for (size_t i = 0; same && i < out->n; i++) {
         const struct mio_lock_entry *was = entry_of(&old, out->items[i].type);

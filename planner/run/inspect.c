@@ -1,6 +1,5 @@
-/* planner/run/inspect.c: the state, import, locks, the graph and single expressions. See engine.h. */
+/* planner/run/inspect.c: the state, locks, the graph, schemas and single expressions. See engine.h. */
 #include "planner/run/internal.h"
-#include "providers/sdk/clock.h"
 
 enum mio_code mio_engine_state(struct mio_engine *e, struct mio_state **out)
 {
@@ -24,179 +23,126 @@ enum mio_code mio_engine_force_unlock(struct mio_engine *e, struct mio_str id)
     return mio_store_force_unlock(e->store, id, &err) ? mio_engine_fail(e, &err) : MIO_OK;
 }
 
-/* Reads an object of the platform and records it under an address of the template, in memory. */
-static enum mio_code import_row(struct mio_engine *e, const struct mio_res *res, struct mio_str address,
-                                struct mio_str id, struct mio_err *err)
+/* The graph as it stands after a plan against the recorded state. */
+static enum mio_code plan_offline(struct mio_engine *e, const struct mio_plan **plan)
 {
-    struct mio_prov *prov = mio_provs_find(&e->provs, res->provider);
-    struct mio_object o = {0};
-    struct mio_call_opts opts = {.deadline_ms = mio_now_ms() + 60000, .cancel = e->opts.abort};
-    const struct mio_kind *kind = res->kind;
-    if (mio_provider_import(prov->plugin, &e->arena, kind->name, id, &opts, &o, err))
-        return err->code;
-    if (o.status == MLOPS_NOT_FOUND) {
-        mio_fail(err, MIO_REALITY, "provider \"%.*s\" has no %.*s with the id \"%.*s\"", MIO_FMT(prov->name),
-                 MIO_FMT(kind->name), MIO_FMT(id));
-        return mio_err_hint(err, "Check the id and the settings of the provider.");
-    }
-    struct mio_value attributes = mio_mark(&e->arena, &kind->root, o.attributes);
-    struct mio_pair *pairs = MIO_NEW_N(&e->arena, struct mio_pair, attributes.n + 1u);
-    size_t n = 0;
-    for (uint32_t i = 0; i < attributes.n; i++) {
-        const struct mio_field *f = mio_field_get(&kind->root, attributes.pairs[i].key);
-        if (f && mio_field_is_input(f))
-            pairs[n++] = attributes.pairs[i];
-    }
-    static const char zeros[] = "0000000000000000000000000000000000000000000000000000000000000000";
-    struct mio_record rec = {
-        .digest = MIO_STR(zeros), .address = address, .kind = kind->name, .provider = prov->name,
-        .id = o.id.n ? o.id : id, .fingerprint = o.fingerprint, .schema_version = kind->schema_version,
-        .inputs = mio_mask(&e->arena, e->state.salt, mio_map(pairs, n)),
-        .attributes = mio_mask(&e->arena, e->state.salt, attributes), .content = mio_map(NULL, 0),
-        .dependencies = mio_list(NULL, 0), .generation = 1};
-    return mio_state_put(&e->state, &rec, err);
-}
-
-enum mio_code mio_engine_import(struct mio_engine *e, struct mio_str address, struct mio_str id)
-{
-    struct mio_err err = {0};
-    struct mio_address ad;
-    enum mio_code rc;
-    if (mio_address_parse(&e->arena, address, &ad, &err))
-        return mio_engine_fail(e, &err);
-    if ((rc = mio_engine_stack(e, true, false)) || (rc = mio_engine_load(e, "import")) ||
-        (rc = mio_stack_expand(&e->stack)) || (rc = mio_engine_configure(e)))
-        return rc;
-    struct mio_inst *inst = mio_stack_find(&e->stack, address);
-    const struct mio_row *row = mio_state_find(&e->state, address, MIO_STR(""));
-    if (!inst) {
-        mio_fail(&err, MIO_USAGE, "the template has no resource %.*s", MIO_FMT(address));
-        mio_err_hint(&err, "Write its block first; import then fills the state.");
-    } else if (row && row->status != MIO_ROW_UNCONFIRMED) {
-        mio_fail(&err, MIO_USAGE, "%.*s is in the state already", MIO_FMT(address));
-        mio_err_hint(&err, "To record another object under that address, run `mlops-iac state rm '%.*s'` first.",
-                     MIO_FMT(address));
-    } else if (import_row(e, inst->res, inst->address, id, &err) == MIO_OK) {
-        mio_store_commit(e->store, &e->state, &err);
-    }
-    return err.code ? mio_engine_fail(e, &err) : MIO_OK;
-}
-
-/* The resource of the root module that an address belongs to. */
-static const struct mio_res *res_of(struct mio_engine *e, const struct mio_address *ad)
-{
-    for (size_t i = 0; i < e->stack.nres; i++) {
-        const struct mio_res *r = e->stack.res[i];
-        bool same_module = r->mod->prefix.n ? r->mod->prefix.n == ad->module.n + 1 &&
-                                                  memcmp(r->mod->prefix.p, ad->module.p, ad->module.n) == 0
-                                            : ad->module.n == 0;
-        if (same_module && mio_str_eq(r->block->kind, ad->kind) && mio_str_eq(r->block->name, ad->name))
-            return r;
-    }
-    return NULL;
-}
-
-static enum mio_code import_one(struct mio_engine *e, const struct mio_import_block *b, struct mio_str to,
-                                struct mio_str id, struct mio_err *err)
-{
-    struct mio_address ad;
-    if (mio_address_parse(&e->arena, to, &ad, err))
-        return mio_err_at(err, b->pos);
-    if (mio_state_find(&e->state, to, MIO_STR("")))
-        return MIO_OK; /* imported by an earlier apply */
-    const struct mio_res *res = res_of(e, &ad);
-    if (!res || !res->kind) {
-        mio_fail(err, MIO_TEMPLATE, "there is no resource %.*s to import into", MIO_FMT(to));
-        mio_err_hint(err, "Declare it under `resources:`, or write it with `plan -generate-config-out=FILE`.");
-        return mio_err_at(err, b->pos);
-    }
-    if (import_row(e, res, mio_arena_str(&e->arena, to), id, err))
-        return mio_err_at(err, b->pos);
-    struct mio_imported *one = &MIO_PUSH(&e->arena, e->imported, e->nimported, e->imported_cap);
-    *one = (struct mio_imported){mio_arena_str(&e->arena, to), id};
-    return MIO_OK;
-}
-
-/* One import block; with for_each, one object a key. */
-static enum mio_code import_block(struct mio_engine *e, const struct mio_import_block *b, struct mio_err *err)
-{
-    struct mio_scope_arg arg = {.st = &e->stack, .mod = e->stack.root};
-    struct mio_scope scope = mio_stack_scope(&arg);
-    struct mio_value id, each;
-    if (!b->for_each) {
-        if (mio_node_eval(b->id, &scope, &id, err))
-            return err->code;
-        return import_one(e, b, b->to, mio_value_str(id), err);
-    }
-    if (mio_node_eval(b->for_each, &scope, &each, err))
-        return err->code;
-    if (each.type != MIO_MAP) {
-        mio_fail(err, MIO_TEMPLATE, "for_each of an import must be a map of keys to ids");
-        return mio_err_at(err, b->for_each->pos);
-    }
-    struct mio_inst self = {0};
-    for (uint32_t i = 0; !err->code && i < each.n; i++) {
-        self.key = mio_string(each.pairs[i].key);
-        self.each = each.pairs[i].value;
-        e->stack.self = &self;
-        MIO_AUTO_BUF to = {0};
-        mio_buf_printf(&to, "%.*s[", MIO_FMT(b->to));
-        mio_json_string(&to, each.pairs[i].key);
-        mio_buf_char(&to, ']');
-        if (mio_node_eval(b->id, &scope, &id, err) == MIO_OK)
-            import_one(e, b, mio_buf_view(&to), mio_value_str(id), err);
-    }
-    e->stack.self = NULL;
-    return err->code;
-}
-
-void mio_engine_import_blocks(struct mio_engine *e)
-{
-    for (size_t i = 0; i < e->tpl->imports.n; i++) {
-        struct mio_err err = {0};
-        if (import_block(e, &e->tpl->imports.items[i], &err))
-            mio_engine_fail(e, &err);
-    }
-}
-
-static void quoted(struct mio_buf *b, struct mio_str s)
-{
-    mio_json_string(b, s);
+    struct mio_plan_opts o = {.mode = MIO_PLAN_NORMAL, .refresh = false};
+    return mio_engine_plan(e, &o, plan);
 }
 
 enum mio_code mio_engine_graph(struct mio_engine *e, struct mio_buf *dot)
 {
     const struct mio_plan *plan;
-    struct mio_plan_opts o = {.mode = MIO_PLAN_NORMAL, .refresh = false};
-    enum mio_code rc = mio_engine_plan(e, &o, &plan);
+    enum mio_code rc = plan_offline(e, &plan);
     if (rc)
         return rc;
     mio_buf_z(dot, "digraph {\n  rankdir = \"RL\";\n  node [shape = rect, fontname = \"sans-serif\"];\n");
     for (size_t i = 0; i < e->stack.ninsts; i++) {
         mio_buf_z(dot, "  ");
-        quoted(dot, e->stack.insts[i]->address);
+        mio_json_string(dot, e->stack.insts[i]->address);
         mio_buf_z(dot, ";\n");
     }
     for (size_t i = 0; i < e->stack.ninsts; i++)
         for (size_t k = 0; k < e->stack.insts[i]->deps.n; k++) {
             mio_buf_z(dot, "  ");
-            quoted(dot, e->stack.insts[i]->address);
+            mio_json_string(dot, e->stack.insts[i]->address);
             mio_buf_z(dot, " -> ");
-            quoted(dot, e->stack.insts[i]->deps.items[k]->address);
+            mio_json_string(dot, e->stack.insts[i]->deps.items[k]->address);
             mio_buf_z(dot, ";\n");
         }
     mio_buf_z(dot, "}\n");
     return MIO_OK;
 }
 
+static struct mio_value text_map(struct mio_arena *a, const char *const *keys, const struct mio_str *values, size_t n)
+{
+    struct mio_pair *pairs = MIO_NEW_N(a, struct mio_pair, n);
+    for (size_t i = 0; i < n; i++)
+        pairs[i] = (struct mio_pair){mio_str_z(keys[i]), mio_string(values[i])};
+    return mio_map(pairs, n);
+}
+
+enum mio_code mio_engine_graph_json(struct mio_engine *e, struct mio_buf *json)
+{
+    static const char *const node_keys[] = {"address", "kind", "action"}, *const edge_keys[] = {"from", "to"};
+    const struct mio_plan *plan;
+    struct mio_arena *a = &e->arena;
+    enum mio_code rc = plan_offline(e, &plan);
+    size_t nedges = 0, n = 0;
+    if (rc)
+        return rc;
+    for (size_t i = 0; i < e->stack.ninsts; i++)
+        nedges += e->stack.insts[i]->deps.n;
+    struct mio_value *nodes = MIO_NEW_N(a, struct mio_value, e->stack.ninsts + 1);
+    struct mio_value *edges = MIO_NEW_N(a, struct mio_value, nedges + 1);
+    for (size_t i = 0; i < e->stack.ninsts; i++) {
+        const struct mio_inst *inst = e->stack.insts[i];
+        const struct mio_step *s = mio_step_of(inst);
+        struct mio_str node[] = {inst->address, inst->res->block->kind,
+                                 mio_str_z(mio_action_name(s ? (enum mio_action)s->action : MIO_NOOP))};
+        nodes[i] = text_map(a, node_keys, node, 3);
+        for (size_t k = 0; k < inst->deps.n; k++) {
+            struct mio_str edge[] = {inst->address, inst->deps.items[k]->address};
+            edges[n++] = text_map(a, edge_keys, edge, 2);
+        }
+    }
+    struct mio_pair root[] = {{MIO_STR("nodes"), mio_list(nodes, e->stack.ninsts)},
+                              {MIO_STR("edges"), mio_list(edges, n)}};
+    mio_json_pretty(json, mio_map(root, 2), MIO_JSON_HIDDEN);
+    mio_buf_char(json, '\n');
+    return MIO_OK;
+}
+
+enum mio_code mio_engine_schemas(struct mio_engine *e, const struct mio_schema *const **out, size_t *n)
+{
+    const struct mio_schema **list = MIO_NEW_N(&e->arena, const struct mio_schema *, e->provs.n + 1);
+    struct mio_err err = {0};
+    bool found = false;
+    if (mio_lockfile_read(&e->arena, e->opts.dir, &e->provs.lock, &found, &err))
+        return mio_engine_fail(e, &err);
+    e->provs.have_lock = found;
+    *n = 0;
+    for (size_t i = 0; i < e->provs.n; i++) {
+        struct mio_err one = {0};
+        if (mio_prov_open(&e->provs, &e->provs.items[i], &one))
+            mio_engine_fail(e, &one);
+        else
+            list[(*n)++] = e->provs.items[i].schema;
+    }
+    *out = list;
+    return e->diags.errors ? MIO_PROVIDER : MIO_OK;
+}
+
+enum mio_code mio_engine_eval_node(struct mio_engine *e, const struct mio_node *n, struct mio_value extra,
+                                   struct mio_value *out, struct mio_err *err)
+{
+    struct mio_scope_arg arg = {.st = &e->stack, .mod = e->stack.root, .extra = mio_is_null(extra) ? NULL : &extra};
+    struct mio_scope scope = mio_stack_scope(&arg);
+    return mio_node_eval(n, &scope, out, err);
+}
+
+struct mio_value mio_engine_outputs(struct mio_engine *e)
+{
+    size_t n = 0;
+    struct mio_pair *pairs = MIO_NEW_N(&e->arena, struct mio_pair, e->tpl->outputs.n + 1);
+    for (size_t i = 0; i < e->tpl->outputs.n; i++) {
+        struct mio_err ignored = {0};
+        pairs[n].key = e->tpl->outputs.items[i].name;
+        if (mio_stack_output(&e->stack, e->stack.root, i, &pairs[n].value, &ignored) == MIO_OK)
+            n++;
+    }
+    return mio_map(pairs, n);
+}
+
 enum mio_code mio_engine_eval(struct mio_engine *e, struct mio_str text, struct mio_value *out, struct mio_err *err)
 {
     if (!e->planned) {
         const struct mio_plan *plan;
-        struct mio_plan_opts o = {.mode = MIO_PLAN_NORMAL, .refresh = false};
-        enum mio_code rc = mio_engine_plan(e, &o, &plan);
-        if (rc)
+        enum mio_code rc = plan_offline(e, &plan);
+        if (rc) {
+            err->reported = true; /* each of them is in diags */
             return mio_fail(err, rc, "the template has errors");
+        }
     }
     struct mio_diags diags;
     mio_diags_init(&diags, &e->arena);

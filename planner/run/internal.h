@@ -10,6 +10,11 @@
 struct mio_imported {
     struct mio_str address, id;
 };
+struct mio_generated {
+    struct mio_str kind, name, provider;
+    const struct mio_kind *schema;
+    struct mio_value inputs;
+};
 struct mio_engine {
     struct mio_arena arena;
     struct mio_engine_opts opts;
@@ -30,6 +35,9 @@ struct mio_engine {
     bool planned;
     struct mio_imported *imported; /* by import blocks, in memory until the apply */
     size_t nimported, imported_cap;
+    struct mio_generated *generated; /* blocks of imports that have none, in the order met */
+    size_t ngenerated, generated_cap;
+    bool generating;
     struct mio_str plan_salt;      /* masks of the plan file: the state's, or zeros before the first write */
     const struct mio_plan *seen;   /* the file that is being applied: its drift stands in for a refresh */
     struct mio_str planfile; /* digest of the file that is being applied, or "" */
@@ -41,13 +49,17 @@ enum mio_code mio_engine_variables(struct mio_engine *e);
 enum mio_code mio_engine_stack(struct mio_engine *e, bool planning, bool validating);
 /* Opens, locks and loads the state; recovers what a killed apply left. */
 enum mio_code mio_engine_load(struct mio_engine *e, const char *operation);
+/* A lock file's content in memory, for runs that keep none. planner/run/init.c */
+enum mio_code mio_engine_find_plugins(struct mio_engine *e, struct mio_lockfile *out);
 enum mio_code mio_engine_configure(struct mio_engine *e);
 /* The template is wrong already: whatever else is wrong with it is told in the same run. planner/run/init.c */
 void mio_engine_find_more(struct mio_engine *e);
 /* planner/run/recover.c */
 enum mio_code mio_engine_recover(struct mio_engine *e, const struct mio_jrn_replay *replay);
-/* planner/run/inspect.c: reads what import blocks name and records it in memory. */
+/* planner/run/import.c: reads what import blocks name and records it in memory. */
 void mio_engine_import_blocks(struct mio_engine *e);
+/* The generated blocks as YAML. */
+void mio_engine_write_generated(struct mio_engine *e, struct mio_buf *out);
 /* planner/run/from_file.c */
 void mio_engine_overlay(struct mio_engine *e);
 /* planner/run/exec.c */

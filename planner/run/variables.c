@@ -79,5 +79,15 @@ enum mio_code mio_engine_variables(struct mio_engine *e)
             from_map(e, map, "-var-file");
     }
     from_texts(e, false);
+    for (uint32_t i = 0; e->opts.values.type == MIO_MAP && i < e->opts.values.n; i++) {
+        const struct mio_pair *p = &e->opts.values.pairs[i];
+        struct mio_node *n = MIO_NEW(&e->arena, struct mio_node);
+        n->type = MIO_NODE_SCALAR;
+        n->literal = mio_value_copy(&e->arena, p->value);
+        if (!known(e, p->key))
+            refuse(e, p->key, "test", (struct mio_pos){0});
+        else
+            add(e, (struct mio_var_input){.name = mio_arena_str(&e->arena, p->key), .node = n, .origin = "test"});
+    }
     return e->diags.errors ? MIO_USAGE : MIO_OK;
 }
