@@ -13,7 +13,7 @@ struct job {
 /* Scripts that were read by people: what they do is done below, or concerns upgrades and terminals alone. */
 static const char *const known[] = {
     "base-passwd", "base-files", "tzdata",  "ca-certificates", "libc6", "dash",
-    "debconf",     "libc-bin",   "openssl", "debianutils",     "bash",  "readline-common",
+    "debconf",     "libc-bin",   "openssl", "debianutils",     "bash",  "readline-common", "procps",
 };
 
 static bool listed(struct mio_value config, const char *key, struct mio_str package)

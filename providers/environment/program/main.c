@@ -15,6 +15,8 @@ static const struct {
     {"build", mio_env_verb_build, false},
     {"verify", mio_env_verb_verify, false},
     {"diff", mio_env_verb_diff, true},
+    {"vendor", mio_env_verb_vendor, false},
+    {"sbom", mio_env_verb_sbom, false},
 };
 
 static const struct {

@@ -25,3 +25,5 @@ enum mio_code mio_env_verb_lock(struct mio_env_cli *c);
 enum mio_code mio_env_verb_build(struct mio_env_cli *c);
 enum mio_code mio_env_verb_verify(struct mio_env_cli *c);
 enum mio_code mio_env_verb_diff(struct mio_env_cli *c);
+enum mio_code mio_env_verb_vendor(struct mio_env_cli *c);
+enum mio_code mio_env_verb_sbom(struct mio_env_cli *c);

@@ -1,0 +1,162 @@
+/* cli/cmd_env.c: env: the body of an environment out of the template, and the program that builds it.
+ *
+ * The builder is a program of its own (libexec/mlops-iac/mlops-iac-env), so that this one does not load its
+ * libraries. It gets the body as JSON by a descriptor, and writes to the terminal itself. */
+#include "cli/session.h"
+#include "planner/run/block.h"
+#include "providers/sdk/fs.h"
+#include "providers/sdk/json.h"
+#include "providers/sdk/proc.h"
+#include <errno.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* What the builder reads of an environment; the rest of the resource is the provider's. */
+static const char *const keys[] = {"base",    "debian",     "python",  "files",   "env",
+                                   "serve",   "scripts",    "layers",  "workdir", "command",
+                                   "image",   "conda_file", "build"};
+
+/* Evaluates environment.NAME and puts {"name", "body"} into a memory file. */
+static enum mio_code write_spec(struct mio_cli *c, struct mio_str name, int *fd)
+{
+    struct mio_err err = {0};
+    struct mio_value v;
+    struct mio_arena *a = &c->arena;
+    if (mio_str_starts(name, "environment."))
+        name = mio_str_sub(name, strlen("environment."), name.n);
+    enum mio_code code = mio_cli_open(c, MIO_OPEN_READ);
+    if (code)
+        return code;
+    if (mio_engine_block(c->engine, "environment", name, keys, sizeof keys / sizeof *keys, &v, &err))
+        return mio_cli_fail(c, &err);
+    struct mio_pair *pairs = MIO_NEW_N(a, struct mio_pair, 2);
+    pairs[0] = (struct mio_pair){MIO_STR("name"), mio_string(name)};
+    pairs[1] = (struct mio_pair){MIO_STR("body"), v};
+    if (mio_has_unknown(pairs[1].value)) {
+        mio_fail(&err, MIO_TEMPLATE, "environment.%.*s depends on something that only an apply knows",
+                 MIO_FMT(name));
+        return mio_cli_fail(c, &err);
+    }
+    MIO_AUTO_BUF b;
+    mio_buf_init(&b, 0);
+    mio_json_write(&b, mio_map(pairs, 2), MIO_JSON_OPEN);
+    *fd = memfd_create("environment", 0); /* inherited on purpose */
+    if (*fd < 0)
+        mio_fail_sys(&err, errno, "cannot make a memory file");
+    else if (!mio_fs_write_all(*fd, b.p, b.n, "a memory file", &err))
+        return MIO_OK;
+    return mio_cli_fail(c, &err);
+}
+
+struct words {
+    struct mio_arena *a;
+    const char **items;
+    size_t n, cap;
+};
+
+static void add(struct words *w, const char *z)
+{
+    MIO_PUSH(w->a, w->items, w->n, w->cap) = z;
+}
+
+static void pass(struct mio_cli *c, struct words *w, enum mio_opt o, const char *name)
+{
+    const struct mio_optval *v = &c->opt.v[o];
+    if (v->text)
+        add(w, mio_arena_printf(w->a, "-%s=%s", name, v->text).p);
+    else if (v->on)
+        add(w, mio_arena_printf(w->a, "-%s", name).p);
+}
+
+/* The builder beside this program, or where the distribution put it. */
+static const char *builder(struct mio_arena *a)
+{
+    char path[4096];
+    ssize_t n = readlink("/proc/self/exe", path, sizeof path);
+    struct mio_str dir = mio_path_dir((struct mio_str){path, n > 0 ? (size_t)n : 0});
+    return mio_arena_printf(a, "%.*s/../libexec/mlops-iac/mlops-iac-env", MIO_FMT(dir)).p;
+}
+
+static enum mio_code start(struct mio_cli *c, struct words *w)
+{
+    struct mio_err err = {0};
+    pid_t pid;
+    int status = 0;
+    if (!mio_fs_exists(w->items[0])) {
+        mio_fail(&err, MIO_IO, "the environment builder is not installed (%s)", w->items[0]);
+        mio_err_hint(&err, "build with libsolv-dev, libsolvext-dev, libarchive-dev and libzstd-dev "
+                           "present");
+        return mio_cli_fail(c, &err);
+    }
+    add(w, NULL);
+    struct mio_proc_opts o = {.argv = w->items, .in = -1, .out = 1, .err = 2};
+    if (mio_proc_spawn(&o, &pid, &err) || mio_proc_wait(pid, 0, &status, NULL, &err))
+        return mio_cli_fail(c, &err);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 2) {
+        c->differs = true;
+        return MIO_OK;
+    }
+    return status ? MIO_IO : MIO_OK; /* the builder has said why */
+}
+
+static enum mio_code run(struct mio_cli *c, const char *verb, bool of_template)
+{
+    struct words w = {.a = &c->arena};
+    struct mio_err err = {0};
+    const char *dir = ".";
+    int fd = -1;
+    add(&w, builder(&c->arena));
+    add(&w, verb);
+    if (of_template) {
+        enum mio_code code = write_spec(c, mio_str_z(c->args[0]), &fd);
+        if (code)
+            return code;
+        if (mio_cli_dir(c, &dir, &err))
+            return mio_cli_fail(c, &err);
+        add(&w, mio_arena_printf(&c->arena, "-spec=/proc/self/fd/%d", fd).p);
+        add(&w, mio_arena_printf(&c->arena, "-dir=%s", dir).p);
+    } else
+        for (size_t i = 0; i < c->nargs; i++)
+            add(&w, c->args[i]);
+    pass(c, &w, MIO_OPT_STORE, "store");
+    pass(c, &w, MIO_OPT_OUT, "out");
+    pass(c, &w, MIO_OPT_ROOT, "root");
+    pass(c, &w, MIO_OPT_VENDOR, "vendor");
+    pass(c, &w, MIO_OPT_OFFLINE, "offline");
+    pass(c, &w, MIO_OPT_SUMMARY, "brief");
+    enum mio_code code = start(c, &w);
+    if (fd >= 0)
+        close(fd);
+    return code;
+}
+
+enum mio_code mio_cmd_env_lock(struct mio_cli *c)
+{
+    return run(c, "lock", true);
+}
+
+enum mio_code mio_cmd_env_build(struct mio_cli *c)
+{
+    return run(c, "build", true);
+}
+
+enum mio_code mio_cmd_env_verify(struct mio_cli *c)
+{
+    return run(c, "verify", true);
+}
+
+enum mio_code mio_cmd_env_diff(struct mio_cli *c)
+{
+    return run(c, "diff", false);
+}
+
+enum mio_code mio_cmd_env_vendor(struct mio_cli *c)
+{
+    return run(c, "vendor", true);
+}
+
+enum mio_code mio_cmd_env_sbom(struct mio_cli *c)
+{
+    return run(c, "sbom", true);
+}

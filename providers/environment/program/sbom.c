@@ -1,0 +1,19 @@
+/* providers/environment/program/sbom.c: env sbom. */
+#include "providers/environment/program/verbs.h"
+#include "providers/environment/sbom.h"
+#include "providers/sdk/fs.h"
+
+enum mio_code mio_env_verb_sbom(struct mio_env_cli *c)
+{
+    struct mio_env_lock lock;
+    const char *path, *out = c->out_path ? c->out_path : ".";
+    if (mio_env_cli_lock(c, &lock, &path) || mio_fs_mkdirs(out, 0755, &c->err))
+        return c->err.code;
+    const char *spdx = mio_arena_printf(&c->arena, "%s/%.*s.spdx.json", out, MIO_FMT(lock.name)).p,
+               *cdx = mio_arena_printf(&c->arena, "%s/%.*s.cdx.json", out, MIO_FMT(lock.name)).p;
+    if (mio_fs_replace(spdx, mio_env_spdx(&c->arena, &lock), 0644, &c->err) ||
+        mio_fs_replace(cdx, mio_env_cyclonedx(&c->arena, &lock), 0644, &c->err))
+        return c->err.code;
+    mio_buf_printf(&c->out, "%s\n%s\n", spdx, cdx);
+    return MIO_OK;
+}

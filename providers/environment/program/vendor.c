@@ -1,0 +1,36 @@
+/* providers/environment/program/vendor.c: env vendor. */
+#include "providers/environment/program/verbs.h"
+#include "providers/sdk/fs.h"
+
+static enum mio_code copy(struct mio_env_cli *c, const struct mio_env_store *s, struct mio_str hex)
+{
+    const char *to = mio_arena_printf(&c->arena, "%s/sha256/%.*s", c->out_path, MIO_FMT(hex)).p;
+    return mio_fs_exists(to) ? MIO_OK
+                             : mio_fs_copy_tree(mio_env_store_blob(&c->arena, s, hex), to, &c->err);
+}
+
+enum mio_code mio_env_verb_vendor(struct mio_env_cli *c)
+{
+    struct mio_env_store store;
+    struct mio_env_lock lock;
+    const char *path;
+    if (!c->out_path)
+        return mio_fail(&c->err, MIO_USAGE, "-out=DIR is missing: where the copies go");
+    if (mio_env_cli_lock(c, &lock, &path) ||
+        mio_env_store_open(&c->arena, c->store_path, &store, &c->err))
+        return c->err.code;
+    struct mio_env_build_opts o = {
+        .store = &store, .dir = c->dir, .vendor = c->vendor, .offline = c->offline};
+    if (mio_env_fetch_lock(&c->arena, &o, &lock, &c->err) ||
+        mio_fs_mkdirs(mio_arena_printf(&c->arena, "%s/sha256", c->out_path).p, 0755, &c->err))
+        return c->err.code;
+    for (size_t i = 0; i < lock.n_packages; i++)
+        if (copy(c, &store, lock.packages[i].sha256))
+            return c->err.code;
+    for (size_t i = 0; i < lock.n_wheels; i++)
+        if (copy(c, &store, lock.wheels[i].sha256))
+            return c->err.code;
+    mio_buf_printf(&c->out, "%s: %zu packages, %zu wheels\n", c->out_path, lock.n_packages,
+                   lock.n_wheels);
+    return MIO_OK;
+}
