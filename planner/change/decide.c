@@ -306,6 +306,9 @@ enum mio_code mio_decide(struct mio_planner *p, struct mio_inst *inst, struct mi
     }
     if (s->row && look(p, s, index, err))
         return err->code;
+    if (s->row && !s->gone)
+        s->inputs = mio_keep_ignored(p->arena, r->kind, &r->block->lifecycle, false, s->inputs, s->observed,
+                                     s->record->inputs);
     if (mio_conditions(p->st, inst, r->block->lifecycle.precondition, NULL, "precondition", err))
         return err->code;
     struct mio_value late = mio_null();
@@ -325,6 +328,9 @@ enum mio_code mio_decide_late(struct mio_planner *p, struct mio_step *s, struct 
         return rc;
     }
     s->late = mio_mark(p->arena, &s->inst->res->kind->root, s->late);
+    if (s->row && !s->gone)
+        s->late = mio_keep_ignored(p->arena, s->inst->res->kind, &s->inst->res->block->lifecycle, true, s->late,
+                                   s->observed, s->record->inputs);
     return settle(p, s, s->late, err);
 }
 

@@ -62,6 +62,43 @@ static bool ignored(const struct mio_diff_in *in, struct mio_str path)
     return false;
 }
 
+/* One ignored path: what the platform has, else what was last sent, stands where the template says otherwise. */
+static struct mio_value keep_path(struct mio_arena *a, struct mio_value want, const struct mio_value *have,
+                                  const struct mio_value *prior, struct mio_str path)
+{
+    ptrdiff_t dot = mio_str_find(path, '.');
+    struct mio_str key = mio_str_sub(path, 0, dot < 0 ? path.n : (size_t)dot);
+    const struct mio_value *w = mio_get(want, key), *h = have ? mio_get(*have, key) : NULL;
+    const struct mio_value *p = prior ? mio_get(*prior, key) : NULL;
+    if (dot >= 0) {
+        if (!w || w->type != MIO_MAP || mio_is_sensitive(*w))
+            return want;
+        return mio_map_with(a, want, key, keep_path(a, *w, h, p, mio_str_sub(path, (size_t)dot + 1, path.n)));
+    }
+    const struct mio_value *kept = h ? h : p;
+    if ((!w && !p) || (kept && mio_holds_mask(*kept)))
+        return want;
+    return kept ? mio_map_with(a, want, key, *kept) : mio_map_without(a, want, key);
+}
+
+struct mio_value mio_keep_ignored(struct mio_arena *a, const struct mio_kind *kind, const struct mio_lifecycle *l,
+                                  bool late, struct mio_value want, struct mio_value have, struct mio_value prior)
+{
+    for (size_t i = 0; i < kind->root.nfields && l->ignore_all; i++) {
+        const struct mio_field *f = &kind->root.fields[i];
+        if (((f->flags & MLOPS_LATE) != 0) == late)
+            want = keep_path(a, want, &have, &prior, f->name);
+    }
+    for (size_t i = 0; i < l->nignore; i++) {
+        struct mio_str path = l->ignore_changes[i];
+        ptrdiff_t dot = mio_str_find(path, '.');
+        const struct mio_field *f = mio_field_get(&kind->root, mio_str_sub(path, 0, dot < 0 ? path.n : (size_t)dot));
+        if (f && ((f->flags & MLOPS_LATE) != 0) == late)
+            want = keep_path(a, want, &have, &prior, path);
+    }
+    return want;
+}
+
 static void add(struct mio_arena *a, struct mio_diff_out *out, struct mio_str path,
                 const struct mio_field *f, uint32_t top_flags, bool repairs, bool content)
 {

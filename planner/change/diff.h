@@ -4,6 +4,7 @@
  * shows nothing. */
 #pragma once
 #include "planner/change/plan.h"
+#include "planner/template/template.h"
 
 struct mio_diff_in {
     const struct mio_kind *kind;
@@ -27,6 +28,11 @@ void mio_diff(struct mio_arena *a, const struct mio_diff_in *in, struct mio_diff
 /* Attributes after the change: computed ones unknown on create, kept (or unknown when volatile) on update. */
 struct mio_value mio_diff_after(struct mio_arena *a, const struct mio_diff_in *in,
                                 const struct mio_diff_out *diff, bool create);
+
+/* Wanted inputs (the late ones, or the others) with lifecycle.ignore_changes obeyed: what is ignored is sent as the
+ * platform has it (`have`: attributes), or as it was last sent (`prior`: inputs). Frozen values, arena. */
+struct mio_value mio_keep_ignored(struct mio_arena *a, const struct mio_kind *kind, const struct mio_lifecycle *l,
+                                  bool late, struct mio_value want, struct mio_value have, struct mio_value prior);
 
 /* True when two values of a field mean the same. */
 bool mio_same(const struct mio_field *f, struct mio_value a, struct mio_value b);

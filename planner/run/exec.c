@@ -136,6 +136,9 @@ static enum mio_code real_inputs(struct exec *x, struct mio_op *op, enum mio_bod
         return rc;
     }
     *out = mio_mark(&x->e->arena, &s->inst->res->kind->root, *out);
+    if (s->row && !s->gone)
+        *out = mio_keep_ignored(&x->e->arena, s->inst->res->kind, &s->inst->res->block->lifecycle,
+                                part == MIO_BODY_LATE, *out, s->observed, s->record->inputs);
     for (uint32_t i = 0; i < planned.n; i++) {
         const struct mio_value *now = mio_get(*out, planned.pairs[i].key);
         const struct mio_field *f = mio_field_get(&s->inst->res->kind->root, planned.pairs[i].key);

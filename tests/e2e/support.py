@@ -158,7 +158,7 @@ class Case(unittest.TestCase):
         return [f"{op} {numbers.setdefault(thing, len(numbers) + 1)}" for op, thing in rows]
 
     def id_of(self, name):
-        return "t-{}".format(*self.sql("SELECT id FROM things WHERE name = ?", name)[0])
+        return "t-{}".format(*self.sql("SELECT id FROM things WHERE name IS ?", name)[0])
 
     def edit(self, name, inputs):
         """Somebody else changes a thing."""

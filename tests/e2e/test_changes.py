@@ -119,6 +119,37 @@ class Changes(Case):
         self.fails("plan", says=["thing.a", "prevent_destroy"])
         self.assertEqual(sorted(self.things()), ["a", "b"])
 
+    def test_ignore_changes(self):
+        def template(size, colour):
+            self.template(f"thing: {{ a: {{ name: a, inputs: {{ size: {size}, colour: {colour} }}, "
+                          "lifecycle: { ignore_changes: [inputs.colour] } } }")
+        template(1, "red")
+        self.init()
+        self.apply()
+        template(1, "blue")
+        self.no_changes()
+        template(2, "blue")
+        self.apply(says="1 changed")
+        self.assertEqual(self.things()["a"], {"size": 2, "colour": "red"})
+
+    def test_ignore_changes_of_what_is_known_late(self):
+        def template(n, colour):
+            self.template(f"""
+                thing:
+                  a: {{ triggers: {n} }}
+                  b: {{ name: b, inputs: {{ from: "${{thing.a.id}}", colour: {colour} }}, lifecycle: {{ ignore_changes: [inputs.colour] }} }}
+                  c: {{ name: c, inputs: {{ colour: {colour} }}, secret: "{n}", lifecycle: {{ ignore_changes: [inputs] }} }}
+                  d: {{ name: d, inputs: {{ colour: {colour} }}, lifecycle: {{ ignore_changes: all }} }}
+            """)
+        template(1, "red")
+        self.init()
+        self.apply()
+        template(2, "blue")
+        self.apply(says="1 added, 2 changed, 1 destroyed")
+        self.assertEqual([self.things()[n]["colour"] for n in "bcd"], ["red", "red", "red"])
+        self.assertEqual(self.things()["b"]["from"], self.id_of(None))
+        self.no_changes()
+
     def test_replace_triggered_by(self):
         def template(size):
             self.template(f"thing: {{ a: {{ name: a, inputs: {{ size: {size} }} }}, "
