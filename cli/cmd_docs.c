@@ -197,13 +197,25 @@ void mio_docs_markdown(struct mio_buf *b)
     }
 }
 
+static enum mio_code put_module(struct mio_cli *c)
+{
+    enum mio_code code = mio_cli_open(c, MIO_OPEN_READ);
+    if (!code)
+        mio_docs_module(&c->arena, &c->out.buf, mio_engine_template(c->engine));
+    return code;
+}
+
 enum mio_code mio_cmd_docs(struct mio_cli *c)
 {
     if (mio_str_is(mio_str_z(c->args[0]), "man"))
         mio_docs_man(&c->out.buf);
     else if (mio_str_is(mio_str_z(c->args[0]), "markdown"))
         mio_docs_markdown(&c->out.buf);
+    else if (mio_str_is(mio_str_z(c->args[0]), "functions"))
+        mio_docs_functions(&c->out.buf);
+    else if (mio_str_is(mio_str_z(c->args[0]), "module"))
+        return put_module(c);
     else
-        return mio_cli_usage(c, "There are man and markdown.", "no manual as \"%s\"", c->args[0]);
+        return mio_cli_usage(c, "There are man, markdown, functions and module.", "no manual as \"%s\"", c->args[0]);
     return MIO_OK;
 }

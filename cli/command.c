@@ -274,7 +274,8 @@ const struct mio_command mio_command_table[] = {
     {.name = "docs",
      .args = "FORMAT",
      .summary = "Print the manual made from the command tables",
-     .text = "FORMAT is man (a manual page) or markdown.",
+     .text = "FORMAT is man (a manual page), markdown, functions (the function table), or module "
+             "(inputs and outputs of the template directory).",
      .min_args = 1,
      .max_args = 1,
      .flags = MIO_CMD_HIDDEN,

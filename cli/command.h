@@ -38,6 +38,10 @@ void mio_help_command(struct mio_buf *b, const struct mio_command *c);
 /* cmd_docs.c: the manual page (roff) and docs/cli.md. */
 void mio_docs_man(struct mio_buf *b);
 void mio_docs_markdown(struct mio_buf *b);
+/* docs_language.c: inputs and outputs of a template; the function table. */
+struct mio_template;
+void mio_docs_module(struct mio_arena *a, struct mio_buf *b, const struct mio_template *t);
+void mio_docs_functions(struct mio_buf *b);
 
 /* The functions, one file each. */
 enum mio_code mio_cmd_apply(struct mio_cli *c);
