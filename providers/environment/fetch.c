@@ -50,8 +50,10 @@ static enum mio_code copy_local(struct mio_arena *a, const struct mio_env_store 
         return mio_err_hint(err, "gone from the mirror: a newer version may have replaced it; "
                                  "'env lock' resolves anew");
     }
-    if (mio_fs_copy_tree(from, tmp, err))
+    if (mio_fs_copy_tree(from, tmp, err)) {
+        unlink(tmp);
         return err->code;
+    }
     return accept_file(a, f, tmp, err);
 }
 

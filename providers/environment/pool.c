@@ -316,6 +316,17 @@ static enum mio_code request(struct resolver *r, struct mio_str text, Queue *job
     return MIO_OK;
 }
 
+/* The interpreter that the wheels are for, and its plain name where the suite's own Python is that one. */
+static enum mio_code request_python(struct resolver *r, struct mio_str version, Queue *jobs)
+{
+    if (request(r, mio_arena_printf(r->a, "python%.*s", MIO_FMT(version)), jobs))
+        return mio_err_wrap(r->err, "python.version");
+    Id p = candidate(r, pool_str2id(r->pool, "python3", 1));
+    const char *evr = p ? pool_id2str(r->pool, r->pool->solvables[p].evr) : "";
+    bool same = mio_str_starts(mio_str_z(evr), mio_arena_printf(r->a, "%.*s.", MIO_FMT(version)).p);
+    return same ? request(r, MIO_STR("python3"), jobs) : MIO_OK;
+}
+
 static enum mio_code requests(struct resolver *r, const struct mio_env_spec *spec, Queue *jobs)
 {
     for (size_t i = 0; i < sizeof slim / sizeof *slim && !spec->bare; i++)
@@ -324,11 +335,7 @@ static enum mio_code requests(struct resolver *r, const struct mio_env_spec *spe
     for (size_t i = 0; i < spec->n_packages; i++)
         if (request(r, spec->packages[i], jobs))
             return r->err->code;
-    /* The interpreter that the wheels are for. */
-    if (spec->python_version.n &&
-        request(r, mio_arena_printf(r->a, "python%.*s", MIO_FMT(spec->python_version)), jobs))
-        return mio_err_wrap(r->err, "python.version");
-    return MIO_OK;
+    return spec->python_version.n ? request_python(r, spec->python_version, jobs) : MIO_OK;
 }
 
 enum mio_code mio_env_resolve(struct mio_arena *a, const struct mio_env_spec *spec,

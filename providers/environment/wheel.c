@@ -10,7 +10,8 @@ struct wheel {
     const struct mio_env_wheel *w;
     struct mio_env_tree *t;
     struct mio_str info; /* NAME-VERSION.dist-info */
-    struct mio_str site; /* where packages go */
+    struct mio_str site;   /* where packages go */
+    struct mio_str python; /* its interpreter */
     int64_t mtime;
     struct mio_err *err;
 };
@@ -154,7 +155,7 @@ static enum mio_code rewrite_script(struct wheel *k, struct mio_env_entry *e)
     ptrdiff_t nl = mio_str_find(text, '\n');
     struct mio_str body = nl < 0 ? (struct mio_str){0} : mio_str_sub(text, (size_t)nl, text.n);
     return mio_env_tree_file(k->t, e->path, 0755, k->mtime,
-                             mio_arena_printf(k->a, "#!/usr/bin/python3%.*s", MIO_FMT(body)), k->err);
+                             mio_arena_printf(k->a, "#!%.*s%.*s", MIO_FMT(k->python), MIO_FMT(body)), k->err);
 }
 
 static bool plain_name(struct mio_str s)
@@ -194,8 +195,8 @@ static enum mio_code make_scripts(struct wheel *k)
         ptrdiff_t dot = mio_str_find(object, '.');
         struct mio_str top = mio_str_sub(object, 0, dot < 0 ? object.n : (size_t)dot);
         struct mio_str script = mio_arena_printf(
-            k->a, "#!/usr/bin/python3\nimport sys\nfrom %.*s import %.*s\n\nsys.exit(%.*s())\n",
-            MIO_FMT(module), MIO_FMT(top), MIO_FMT(object));
+            k->a, "#!%.*s\nimport sys\nfrom %.*s import %.*s\n\nsys.exit(%.*s())\n",
+            MIO_FMT(k->python), MIO_FMT(module), MIO_FMT(top), MIO_FMT(object));
         if (mio_env_tree_file(k->t, mio_arena_printf(k->a, "usr/local/bin/%.*s", MIO_FMT(name)), 0755,
                               k->mtime, script, k->err))
             return k->err->code;
@@ -257,6 +258,7 @@ enum mio_code mio_env_cell_wheel(struct mio_arena *a, const struct mio_env_store
         struct mio_env_tree t = {.spool = -1};
         struct wheel k = {.a = a, .w = w, .t = &t, .err = err, .mtime = 315532800 /* 1980, as zip */};
         k.site = mio_arena_printf(a, "usr/local/lib/python%.*s/dist-packages", MIO_FMT(version));
+        k.python = mio_arena_printf(a, "/usr/bin/python%.*s", MIO_FMT(version));
         if (!mio_env_tree_init(&t, a, s, err) &&
             !mio_env_unpack_zip(mio_env_store_blob(a, s, w->sha256), &t, err) && !install(&k))
             mio_env_cell_put(a, s, key, &t, (struct mio_str){0}, (struct mio_str){0}, out, err);
