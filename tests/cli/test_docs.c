@@ -23,6 +23,26 @@ static void test_markdown(void **state)
     mio_arena_free(&a);
 }
 
+/* The language reference ends with the function table. */
+static void test_functions(void **state)
+{
+    (void)state;
+    struct mio_arena a;
+    struct mio_str file;
+    struct mio_err err = {0};
+    MIO_AUTO_BUF want = {0}, got = {0};
+    mio_arena_init(&a);
+    const char *path = mio_arena_printf(&a, "%s/docs/language.md", getenv("MIO_SOURCE")).p;
+    if (mio_fs_read(&a, path, 1 << 20, &file, NULL, &err))
+        fail_msg("%s", err.message);
+    mio_docs_functions(&want);
+    assert_true(want.n > 10000);
+    assert_true(file.n > want.n);
+    mio_buf_str(&got, mio_str_sub(file, file.n - want.n, want.n));
+    assert_text(&got, want.p); /* else: its end is what `mlops-iac docs functions` prints */
+    mio_arena_free(&a);
+}
+
 static void test_man(void **state)
 {
     (void)state;
@@ -96,7 +116,8 @@ static void test_exit_codes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_markdown),   cmocka_unit_test(test_man),
+        cmocka_unit_test(test_markdown),   cmocka_unit_test(test_functions),
+        cmocka_unit_test(test_man),
         cmocka_unit_test(test_help),       cmocka_unit_test(test_completion),
         cmocka_unit_test(test_exit_codes),
     };
