@@ -34,13 +34,13 @@ static const struct {
 };
 
 struct mio_value mio_backend_settings(struct mio_arena *a, struct mio_value backend,
-                                      const char *(*lookup)(const char *name))
+                                      mio_lookup *lookup, void *arg)
 {
     struct mio_str type = mio_get_str(backend, "type");
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         if (!mio_str_is(type, rows[i].type) || mio_get_str(backend, rows[i].setting).n)
             continue;
-        const char *text = lookup(rows[i].variable);
+        const char *text = lookup(arg, rows[i].variable);
         if (text && *text)
             backend = mio_map_with(a, backend, mio_str_z(rows[i].setting),
                                    mio_sensitive(mio_string(mio_arena_str(a, mio_str_z(text)))));

@@ -272,9 +272,10 @@ static enum mio_code altered(struct mio_err *err)
     return mio_fail(err, MIO_STATE, "sealed, but damaged or altered");
 }
 
-static struct mio_key *key_named(struct mio_sealer *s, struct mio_str id)
+/* The next key of that name after `k` (NULL: the first): an old secret may go on under its name. */
+static struct mio_key *key_named(struct mio_sealer *s, struct mio_str id, const struct mio_key *k)
 {
-    for (size_t i = 0; i < s->nkeys; i++)
+    for (size_t i = k ? (size_t)(k - s->keys) + 1 : 0; i < s->nkeys; i++)
         if (mio_str_eq(s->keys[i].id, id))
             return &s->keys[i];
     return NULL;
@@ -311,6 +312,26 @@ static bool set_scrypt(struct mio_key *k, struct mio_value v)
     return true;
 }
 
+/* The data key, by the keys of that name in turn. The first error stands if none opens it. */
+static enum mio_code open_key(struct mio_sealer *s, struct mio_key *k, struct mio_str kind,
+                              struct mio_str wrapped, struct mio_value header, uint8_t dek[32],
+                              struct mio_err *err)
+{
+    enum mio_code first = MIO_OK;
+    for (; k; k = key_named(s, k->id, k)) {
+        struct mio_err ignored = {0}, *to = first ? &ignored : err;
+        enum mio_code rc = k->type == MIO_KEY_PASSPHRASE && !set_scrypt(k, header)
+                               ? altered(to)
+                               : unwrap(s, k, kind, wrapped, dek, to);
+        if (rc == MIO_OK) {
+            mio_err_clear(err);
+            return MIO_OK;
+        }
+        first = first ? first : rc;
+    }
+    return first;
+}
+
 enum mio_code mio_unseal(struct mio_sealer *s, struct mio_arena *a, const char *kind,
                          struct mio_str text, struct mio_str *plain, struct mio_seal_about *about,
                          struct mio_err *err)
@@ -335,14 +356,12 @@ enum mio_code mio_unseal(struct mio_sealer *s, struct mio_arena *a, const char *
         !mio_str_u64(mio_get_str(v, "epoch"), &what.epoch))
         return altered(err);
     wrapped = (struct mio_str){(char *)bytes, hex.n / 2};
-    struct mio_key *k = s ? key_named(s, id) : NULL;
+    struct mio_key *k = s ? key_named(s, id, NULL) : NULL;
     if (!k)
         return no_key(s, id, err);
     if (!mio_str_is(what.kind, kind))
         return mio_fail(err, MIO_STATE, "sealed, but as a %.*s", MIO_FMT(what.kind));
-    if (k->type == MIO_KEY_PASSPHRASE && !set_scrypt(k, v))
-        return altered(err);
-    enum mio_code rc = unwrap(s, k, what.kind, wrapped, dek, err);
+    enum mio_code rc = open_key(s, k, what.kind, wrapped, v, dek, err);
     if (rc)
         return rc;
     struct mio_str cipher = {text.p + naad, text.n - naad - TAG};

@@ -56,11 +56,19 @@ void mio_store_note_seen(struct mio_store *s, const struct mio_state *state)
 {
     char path[4096];
     struct mio_err ignored = {0}; /* a note that cannot be written costs nothing but the check */
-    if (!path_of(s, state->lineage, path, sizeof path) ||
-        mio_fs_mkdirs(s->seen_dir, 0700, &ignored))
+    struct mio_str old;
+    bool found = false;
+    if (!path_of(s, state->lineage, path, sizeof path))
         return;
     MIO_AUTO_BUF b = {0};
     mio_buf_printf(&b, "{\"serial\":%lu,\"digest\":\"%.*s\"}\n", (unsigned long)state->serial,
                    MIO_FMT(state->digest));
-    (void)mio_fs_replace(path, mio_buf_view(&b), 0600, &ignored);
+    struct mio_arena a;
+    mio_arena_init(&a);
+    bool same = mio_fs_read(&a, path, 4096, &old, &found, &ignored) == MIO_OK && found &&
+                mio_str_eq(old, mio_buf_view(&b));
+    mio_arena_free(&a);
+    mio_err_clear(&ignored);
+    if (!same && mio_fs_mkdirs(s->seen_dir, 0700, &ignored) == MIO_OK)
+        (void)mio_fs_replace(path, mio_buf_view(&b), 0600, &ignored);
 }

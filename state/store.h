@@ -23,11 +23,26 @@ struct mio_store_opts {
     bool accept_rollback; /* a state older than the last seen one is fine, this once */
     bool create;          /* make the folder when it is missing (apply); plan leaves the disk alone */
 };
+/* A variable of the environment by its name, or NULL (getenv, with the caller's argument). */
+typedef const char *mio_lookup(void *arg, const char *name);
 /* The settings of `backend:` with what the environment adds to them: MLOPS_IAC_BACKEND_... and, for
- * credentials the variables that their platforms' own tools read. What is set already stays. `lookup` is getenv (the
- * caller's business). */
+ * credentials the variables that their platforms' own tools read. What is set already stays.  */
 struct mio_value mio_backend_settings(struct mio_arena *a, struct mio_value backend,
-                                      const char *(*lookup)(const char *name));
+                                      mio_lookup *lookup, void *arg);
+/* Where sealing is configured. Every place can demand it, none can undo what another demands. */
+struct mio_seal_from {
+    struct mio_value admin; /* this machine's encryption.yaml; null: there is none */
+    struct mio_value block; /* `encryption:` of the template; null: there is none */
+    struct mio_str dir;     /* absolute: key files of the block that are not */
+    mio_lookup *lookup;     /* environment: MLOPS_IAC_STATE_KEY and the like */
+    void *arg;
+    bool accept_clear;
+};
+/* The keys: those of the machine first, then the environment's, then the template's, then the
+ * environment's old ones. *wanted false: nothing asks for sealing. Errors: MIO_USAGE (malformed),
+ * MIO_AUTH (demanded, but there is no key). */
+enum mio_code mio_seal_settings(struct mio_arena *a, const struct mio_seal_from *from,
+                                struct mio_seal_opts *out, bool *wanted, struct mio_err *err);
 enum mio_code mio_store_open(const struct mio_store_opts *o, struct mio_store **out,
                              struct mio_err *err);
 /* What users must be told of the place where the state is, or NULL. */

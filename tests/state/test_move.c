@@ -162,8 +162,9 @@ static void test_rekey(void **ctx)
     assert_true(mio_is_sealed(slurp(&w->arena, w->one, "state.jsonl")));
 }
 
-static const char *environment(const char *name)
+static const char *environment(void *arg, const char *name)
 {
+    (void)arg;
     return strcmp(name, "AWS_ACCESS_KEY_ID") == 0 ? "AKIA"
            : strcmp(name, "AWS_REGION") == 0      ? "env"
                                                   : NULL;
@@ -173,12 +174,12 @@ static void test_settings_from_the_environment(void **ctx)
 {
     struct world *w = *ctx;
     struct mio_value s3 = mio_backend_settings(
-        &w->arena, json(&w->arena, "{\"type\":\"s3\",\"region\":\"here\"}"), environment);
+        &w->arena, json(&w->arena, "{\"type\":\"s3\",\"region\":\"here\"}"), environment, NULL);
     assert_true(mio_str_is(mio_get_str(s3, "access_key"), "AKIA"));
     assert_true(mio_is_sensitive(*mio_get_z(s3, "access_key")));
     assert_true(mio_str_is(mio_get_str(s3, "region"), "here"));
     struct mio_value pg =
-        mio_backend_settings(&w->arena, json(&w->arena, "{\"type\":\"pg\"}"), environment);
+        mio_backend_settings(&w->arena, json(&w->arena, "{\"type\":\"pg\"}"), environment, NULL);
     assert_int_equal(pg.n, 1);
 }
 
