@@ -169,11 +169,12 @@ static void choose(struct resolver *r, Id p)
     queue_push(&r->trail, p);
 }
 
-static void choose_for(struct resolver *r, Id dep)
+/* True when something was chosen. */
+static bool choose_for(struct resolver *r, Id dep)
 {
     Id first = 0;
     if (satisfied(r, dep))
-        return;
+        return false;
     for (Id rest = dep; rest && !first;) {
         Id one = rest;
         rest = 0;
@@ -184,6 +185,7 @@ static void choose_for(struct resolver *r, Id dep)
         first = satisfy(r, one);
     }
     choose(r, first);
+    return first != 0;
 }
 
 static bool is_either(const Pool *pool, Id dep)
@@ -201,23 +203,25 @@ static void turn(Queue *q, int mark)
     }
 }
 
-/* Depth first, as apt marks: a package's own dependencies before those of its next sister, and all that follows from
- * what leaves no choice before what does. A negative number on the trail is a package whose choices are due. */
+/* Depth first, as apt marks: a package's own dependencies before those of its next sister; all that follows from what
+ * leaves no choice before what does; and each choice with all that follows from it before the next choice. A negative
+ * number on the trail is a package whose choices are due. */
 static void walk(struct resolver *r)
 {
     turn(&r->trail, 0);
     while (r->trail.count) {
         Id p = queue_pop(&r->trail);
-        bool choices = p < 0;
+        bool choices = p < 0, chose = false;
         const Solvable *s = r->pool->solvables + (choices ? -p : p);
         if (!s->requires)
             continue;
-        if (!choices)
-            queue_push(&r->trail, -p);
+        queue_push(&r->trail, choices ? p : -p);
         int mark = r->trail.count;
-        for (const Id *d = s->repo->idarraydata + s->requires; *d; d++)
+        for (const Id *d = s->repo->idarraydata + s->requires; *d && !(choices && chose); d++)
             if (*d != SOLVABLE_PREREQMARKER && is_either(r->pool, *d) == choices)
-                choose_for(r, *d);
+                chose |= choose_for(r, *d);
+        if (choices && !chose)
+            queue_pop(&r->trail);
         turn(&r->trail, mark);
     }
 }
@@ -323,6 +327,9 @@ static enum mio_code request_python(struct resolver *r, struct mio_str version, 
         return mio_err_wrap(r->err, "python.version");
     Id p = candidate(r, pool_str2id(r->pool, "python3", 1));
     const char *evr = p ? pool_id2str(r->pool, r->pool->solvables[p].evr) : "";
+    /* What binary wheels may expect of every system, beside the C library. */
+    if (request(r, MIO_STR("libstdc++6"), jobs) || request(r, MIO_STR("zlib1g"), jobs))
+        return r->err->code;
     bool same = mio_str_starts(mio_str_z(evr), mio_arena_printf(r->a, "%.*s.", MIO_FMT(version)).p);
     return same ? request(r, MIO_STR("python3"), jobs) : MIO_OK;
 }
