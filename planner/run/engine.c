@@ -37,9 +37,11 @@ enum mio_code mio_engine_open(const struct mio_engine_opts *o, struct mio_engine
     *diags = &e->diags;
     *sources = &e->sources;
     struct mio_template_opts t = {.dir = o->dir, .stage = o->stage ? o->stage : "", .sources = &e->sources,
-                                   .overlay = o->overlay};
+                                   .overlay = o->overlay, .module = mio_engine_module, .module_arg = e};
     if (mio_template_load(&e->arena, &t, &e->tpl, &e->diags))
         return e->diags.errors ? e->diags.items[e->diags.n - 1].err.code : MIO_TEMPLATE;
+    if (mio_engine_modules_done(e))
+        return MIO_IO;
     e->state_dir = o->state_dir ? mio_arena_str(&e->arena, mio_str_z(o->state_dir))
                                 : mio_arena_printf(&e->arena, "%s/.state/%s", o->dir,
                                                    o->stage && *o->stage ? o->stage : "default");

@@ -21,6 +21,8 @@ struct mio_engine {
     struct mio_diags diags;
     struct mio_sources sources;
     struct mio_template *tpl;
+    struct mio_value module_lock; /* map of source to digest */
+    bool module_lock_read, module_lock_changed;
     struct mio_str state_dir;
     struct mio_var_input *vars;
     size_t nvars, vars_cap;
@@ -56,6 +58,12 @@ enum mio_code mio_engine_configure(struct mio_engine *e);
 void mio_engine_find_more(struct mio_engine *e);
 /* planner/run/recover.c */
 enum mio_code mio_engine_recover(struct mio_engine *e, const struct mio_jrn_replay *replay);
+/* planner/run/modules.c: the fetched tree of a git source, checked against the module lock file; the hook of
+ * mio_template_opts. */
+enum mio_code mio_engine_module(void *engine, struct mio_str source, struct mio_str *root, struct mio_str *dir,
+                                struct mio_err *err);
+/* Writes the module lock file when something was fetched. */
+enum mio_code mio_engine_modules_done(struct mio_engine *e);
 /* planner/run/import.c: reads what import blocks name and records it in memory. */
 void mio_engine_import_blocks(struct mio_engine *e);
 /* The generated blocks as YAML. */

@@ -262,7 +262,7 @@ enum mio_code mio_template_load(struct mio_arena *a, const struct mio_template_o
     size_t errors = diags->errors, first = diags->n;
     struct mio_str dir = mio_arena_str(a, mio_str_z(o->dir)), stage = mio_str_z(o->stage);
     struct mio_load l = {
-        .arena = a, .diags = diags, .sources = o->sources, .no_paths = o->no_paths};
+        .arena = a, .diags = diags, .sources = o->sources, .no_paths = o->no_paths, .opts = o};
     l.shown_from = mio_path_dir(dir);
     mio_index_init(&l.files, a, 16);
     if (!mio_fs_is_dir(dir.p))

@@ -32,6 +32,8 @@ struct mio_load {
     struct mio_index files;                 /* absolute path to struct mio_tpl_file * */
     MIO_BLOCKS(struct mio_tpl_file *) read; /* in the order read: the digest covers them */
     const struct mio_str *open_dirs;        /* template directories being loaded, outermost first */
+    const struct mio_template_opts *opts;   /* NULL for single files */
+    struct mio_str confined;                /* fetched tree that is being read, or "" */
     size_t nopen, nmodules, nincludes, nblocks;
     size_t copied; /* entries copied by `set:` */
     bool full, no_paths;

@@ -30,17 +30,47 @@ static void cycle(struct mio_load *l, struct mio_str dir, struct mio_pos pos)
     mio_tpl_error(l, pos, chain, "this module calls itself");
 }
 
+static bool is_below(struct mio_str dir, struct mio_str root)
+{
+    return mio_str_eq(dir, root) ||
+           (dir.n > root.n && !memcmp(dir.p, root.p, root.n) && dir.p[root.n] == '/');
+}
+
+/* The folder of a source; in *root the fetched tree that it must stay in, or "". */
+static bool find_source(struct mio_scope_load *s, struct mio_str source, struct mio_pos pos,
+                        struct mio_str *root, struct mio_str *dir)
+{
+    struct mio_load *l = s->load;
+    struct mio_err err = {0};
+    *root = l->confined;
+    if (is_local(source)) {
+        *dir = mio_path_join(l->arena, s->t->dir, source);
+        if (root->n && !is_below(*dir, *root)) {
+            mio_tpl_error(l, pos, "a fetched module may call modules of its own repository alone",
+                          "`%.*s` leaves the fetched module", MIO_FMT(source));
+            return false;
+        }
+        return true;
+    }
+    if (!mio_str_starts(source, "git::") || !l->opts || !l->opts->module) {
+        mio_tpl_error(l, pos, "a source is `./NAME`, `../NAME` or `git::URL//FOLDER?ref=TAG`",
+                      "`%.*s` is no source of a module", MIO_FMT(source));
+        return false;
+    }
+    if (l->opts->module(l->opts->module_arg, source, root, dir, &err) == MIO_OK)
+        return true;
+    mio_err_at(&err, pos);
+    mio_diags_add(l->diags, MIO_ERROR, &err);
+    return false;
+}
+
 static struct mio_template *open_module(struct mio_scope_load *s, const struct mio_entry *e,
                                         struct mio_str source, struct mio_pos pos)
 {
     struct mio_load *l = s->load;
-    if (!is_local(source)) {
-        mio_tpl_error(l, pos,
-                      "copy the module into the repository and name it as `../modules/NAME`",
-                      "`%.*s` is no local path: it must begin with `./` or `../`", MIO_FMT(source));
+    struct mio_str dir, root, outer = l->confined;
+    if (!find_source(s, source, pos, &root, &dir))
         return NULL;
-    }
-    struct mio_str dir = mio_path_join(l->arena, s->t->dir, source);
     if (l->nopen == MIO_TPL_MAX_DEPTH || ++l->nmodules > MIO_TPL_MAX_MODULES) {
         too_many(l, pos);
         return NULL;
@@ -51,9 +81,12 @@ static struct mio_template *open_module(struct mio_scope_load *s, const struct m
         cycle(l, dir, pos);
         return NULL;
     }
-    return mio_tpl_dir(
+    l->confined = root;
+    struct mio_template *t = mio_tpl_dir(
         l, dir, mio_arena_printf(l->arena, "%.*smodule.%.*s.", MIO_FMT(s->prefix), MIO_FMT(e->key)),
         pos);
+    l->confined = outer;
+    return t;
 }
 
 /* What is given must be a variable of the module. */
