@@ -7,6 +7,7 @@
 #include "state/file.h"
 #include "state/io.h"
 #include <errno.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const char journal_name[] = "journal", rescue_name[] = "journal.rescue";
@@ -59,8 +60,15 @@ static enum mio_code sink_write(struct mio_sink *base, const void *p, size_t n, 
 static enum mio_code sink_sync(struct mio_sink *base, struct mio_err *err)
 {
     struct file_sink *s = (struct file_sink *)base;
+    struct stat st;
     int e = mio_io_datasync(s->fd);
-    return e ? mio_file_fail(s->f, e, "sync", journal_name, err) : MIO_OK;
+    if (e)
+        return mio_file_fail(s->f, e, "sync", journal_name, err);
+    if (fstat(s->fd, &st) == 0 && st.st_nlink > 0)
+        return MIO_OK;
+    /* The lock was taken from a run that slept, and its journal settled: it must start nothing more. */
+    mio_fail(err, MIO_STATE, "the journal in %s is gone: another run has taken over", s->f->dir);
+    return mio_err_hint(err, "Run the command again: it starts from what the other run recorded.");
 }
 
 static enum mio_code sink_rescue(struct mio_sink *base, const void *p, size_t n,

@@ -36,6 +36,8 @@ bool mio_work_progress(struct mio_work *w, char text[160], int *percent)
     return news;
 }
 
+static void breach(struct mio_work *w, struct mio_str path, const char *what);
+
 /* The attributes that count: what came back, and inputs that the platform does not tell. */
 static void keep(struct mio_work *w, const struct mio_object *o)
 {
@@ -48,6 +50,10 @@ static void keep(struct mio_work *w, const struct mio_object *o)
     w->attributes = mio_mark(a, w->kind ? &w->kind->root : NULL, all);
     w->result = w->intent.target;
     w->result.id = o->id.n ? o->id : w->intent.id;
+    if (w->intent.verb == MIO_JRN_UPDATE && w->intent.id.n && !mio_str_eq(w->result.id, w->intent.id)) {
+        breach(w, MIO_STR("id"), "is another one than before"); /* recorded, it would leave an orphan */
+        w->result.id = w->intent.id;
+    }
     w->result.fingerprint = o->fingerprint;
     w->result.status = MIO_ROW_OK;
     w->result.attributes = mio_mask(a, w->salt, w->attributes);
