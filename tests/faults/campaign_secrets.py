@@ -11,7 +11,7 @@ import signal
 import time
 import urllib.parse
 
-from world import Prepared, Violation
+from world import PROGRAM, Prepared, Violation
 
 CANARIES = {"first": 'canary"one/7+x\\q-4411', "second": "canary-two?=&%5508", "third": "canary_three_99173355",
             "setting": "canary-setting-60077"}
@@ -85,6 +85,8 @@ def look_at_children(process):
         for child in descendants(process.pid):
             for what in ("cmdline", "environ"):
                 try:
+                    if os.readlink(f"/proc/{child}/exe") == os.path.realpath(PROGRAM):
+                        continue  # it is being started, and is still a copy of its parent
                     with open(f"/proc/{child}/{what}", "rb") as f:
                         data = f.read()
                 except OSError:

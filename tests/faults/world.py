@@ -61,10 +61,10 @@ def mixed_template(version, big=True):
 class World:
     """One folder: template, state, cloud."""
 
-    def __init__(self, folder, state=None):
+    def __init__(self, folder, state=None, env=None):
         self.dir = folder
         self.state_dir = state or self.path(".state/default")
-        self.env = {"MLOPS_IAC_STATE_DIR": state} if state else {}
+        self.env = {**(env or {}), **({"MLOPS_IAC_STATE_DIR": state} if state else {})}
         self.last = None
 
     def path(self, *names):
@@ -191,9 +191,10 @@ class World:
 class Prepared:
     """A world as it is before the apply that goes wrong, and what it must be in the end."""
 
-    def __init__(self, big=True, sim="", second=None, first=None):
+    def __init__(self, big=True, sim="", second=None, first=None, env=None):
+        self.env = env
         self.root = tempfile.mkdtemp(prefix="mio-faults-", dir=SCRATCH)
-        self.before = World(os.path.join(self.root, "before"))
+        self.before = World(os.path.join(self.root, "before"), env=env)
         os.mkdir(self.before.dir)
         self.before.template(first or mixed_template(1, big), sim)
         self.before.must("init")
@@ -208,7 +209,7 @@ class Prepared:
         folder = os.path.join(self.root, str(name))
         shutil.copytree(self.before.dir, folder, symlinks=True)
         try:
-            yield World(folder)
+            yield World(folder, env=self.env)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 

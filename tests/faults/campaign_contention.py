@@ -1,0 +1,142 @@
+"""Many writers on one state at once: nothing is lost, nothing is done twice. A holder that is stopped, a lock that goes.
+
+Every writer applies a template of its own folder to the same state and the same cloud, each adding one resource to
+what it finds: an update is lost when a resource is missing in the end.
+"""
+import os
+import shutil
+import signal
+import tempfile
+import threading
+import time
+
+from world import SCRATCH, Violation, World
+
+
+def campaign(c):
+    writers, rounds = {"all": (16, 200), "ci": (8, 2), "planted": (12, 4)}.get(c.mode, (16, 12))
+    root = tempfile.mkdtemp(prefix="mio-faults-", dir=SCRATCH)
+    try:
+        done = c.trial(f"{writers} writers, {rounds} rounds", crowd, root, writers, rounds) or 0
+        c.trials += writers * rounds - 1
+        c.note(f"{writers} writers, {rounds} rounds: {done} commits, none lost")
+        if not c.enough():
+            c.trial("stopped holder", stopped, os.path.join(root, "stopped"))
+            c.trial("stolen lock", stolen, os.path.join(root, "stolen"))
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+
+
+def shared(root, name, resources, sim=""):
+    """A folder whose state and cloud are those of all."""
+    w = World(os.path.join(root, name), os.path.join(root, "state"))
+    os.makedirs(w.dir)
+    w.template(f"resources:\n  thing:\n{resources}", sim)
+    return w
+
+
+def crowd(root, writers, rounds):
+    """Each imports one thing a round: what one adds, the templates of the others do not know, and must not remove."""
+    os.mkdir(os.path.join(root, "state"), 0o700)
+    seed = shared(root, "seed", "    none: { enabled: false }\n")
+    seed.must("init")
+    for i in range(writers * rounds):
+        seed_thing(seed, i)
+    failures, threads = [], []
+
+    def writer(number):
+        w = World(os.path.join(root, f"w{number}"), seed.state_dir)
+        shutil.copytree(seed.dir, w.dir)
+        for k in range(rounds):
+            name = f"m{number}_{k}"
+            thing = number * rounds + k + 1
+            w.template(f"resources:\n  thing:\n    {name}: {{ inputs: {{ n: {thing - 1} }} }}\n")
+            done = w.run("import", f"thing.{name}", f"t-{thing}", "-lock-timeout=300s", timeout=400)
+            if done.code:
+                failures.append(f"writer {number}, round {k}: {done.out[-300:]}")
+            if len(failures) > 3:
+                return
+
+    for number in range(writers):
+        threads.append(threading.Thread(target=writer, args=(number,)))
+        threads[-1].start()
+    for t in threads:
+        t.join()
+    if failures:
+        raise Violation(f"{len(failures)} writers failed: {failures[0]}")
+    rows = seed.recorded()
+    want = {f"thing.m{n}_{k}" for n in range(writers) for k in range(rounds)}
+    if missing := want - {r["address"] for r in rows}:
+        raise Violation(f"lost: {len(missing)} of {len(want)} updates, for example {sorted(missing)[:3]}")
+    with open(seed.state(), encoding="utf-8") as f:
+        serial = int(f.readline().split('"serial":')[1].split(",")[0])
+    if serial < len(want):
+        raise Violation(f"lost: serial {serial} after {len(want)} commits")
+    return serial
+
+
+def seed_thing(w, number):
+    """A thing that somebody made by hand."""
+    import sqlite3
+    if number == 0:
+        w.must("plan")  # makes the cloud
+        with open(w.path("main.yaml"), "a", encoding="utf-8") as f:
+            f.write("    one: { inputs: { n: 0 } }\n")
+    db = sqlite3.connect(w.path("cloud.db"))
+    with db:
+        db.execute("INSERT INTO things(kind, name, version, commit_at, visible_at, inputs) VALUES('thing', NULL, 1, 0, 0, ?)",
+                   (f'{{"inputs":{{"n":{number}}}}}',))
+    db.close()
+
+
+def slow_world(folder):
+    os.makedirs(folder)
+    w = World(folder)
+    w.template("resources:\n  thing:\n    n: { count: 12, inputs: { who: \"n-${count.index}\" } }\n", "latency_ms: 80")
+    w.must("init")
+    return w
+
+
+def in_mid_apply(w):
+    process = w.start("apply", "-auto-approve", "-parallelism=2")
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        if os.path.exists(w.state("journal")) and len(w.things()) > 2:
+            return process
+        time.sleep(0.02)
+    raise Violation("the apply does not begin")
+
+
+def stopped(folder):
+    """The holder sleeps; the others wait or are told who holds the lock; then it wakes up and ends well."""
+    w = slow_world(folder)
+    process = in_mid_apply(w)
+    os.killpg(process.pid, signal.SIGSTOP)
+    try:
+        other = World(folder)
+        done = other.run("apply", "-auto-approve")
+        if done.code == 0 or "lock" not in done.out:
+            raise Violation(f"a second apply is let in: {done.out[-300:]}")
+    finally:
+        os.killpg(process.pid, signal.SIGCONT)
+    if w.finish(process).code:
+        raise Violation(f"the one that slept fails: {w.last.out[-300:]}")
+    w.converge(created=12, tries=1)
+
+
+def stolen(folder):
+    """The lock file is removed under a holder that sleeps, another run settles and goes on, the first one wakes up."""
+    w = slow_world(folder)
+    process = in_mid_apply(w)
+    os.killpg(process.pid, signal.SIGSTOP)
+    os.unlink(w.state("lock"))
+    try:
+        other = World(folder)
+        other.apply()
+    finally:
+        os.killpg(process.pid, signal.SIGCONT)
+    w.finish(process)
+    w.converge(tries=1)
+    names = [inputs["who"] for _, _, inputs, _ in w.things()]
+    if len(names) != len(set(names)):
+        raise Violation(f"doubled: {sorted(n for n in names if names.count(n) > 1)}")

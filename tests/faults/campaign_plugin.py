@@ -1,0 +1,72 @@
+"""A plugin that misbehaves around one change, before it takes effect or after: it crashes, hangs, lies, floods.
+
+The engine lives, the deadline holds, the operation is settled in this run or by the next one.
+"""
+import os
+import re
+import time
+
+from world import BUILD, CLASSES, SOURCE, Prepared, Violation
+
+SIM = os.path.join(BUILD, "lib/mlops-iac/providers/sim.so")
+SHAKY = os.path.join(BUILD, "tests/shaky")
+DEADLINE, SLACK = 1, 6  # seconds; a loaded machine needs some to start processes
+
+
+def ways():
+    with open(os.path.join(SOURCE, "tests/faults/shaky.c"), encoding="utf-8") as f:
+        table = f.read().split("} ways[] = {", 1)[1].split("};", 1)[0]
+    return re.findall(r'\{"([^"]+)"', table)
+
+
+def template(verb, kind, version):
+    """`victim` meets the fault in the second version, by the verb."""
+    timeouts = f"timeouts: {{ create: {DEADLINE}s, update: {DEADLINE}s, delete: {DEADLINE}s }}"
+    # A block that is gone takes its timeouts with it: what is deleted here is replaced.
+    others = "    other: { count: 3, inputs: { who: \"other-${count.index}\", v: VERSION } }\n"
+    change = {"create": "", "update": f", v: {version}", "delete": ""}[verb]
+    victim = f"    victim: {{ {timeouts}, triggers: {version * (verb == 'delete')}, inputs: {{ who: victim{change} }} }}\n"
+    there = verb != "create" or version == 2
+    return f"resources:\n  {kind}:\n" + others.replace("VERSION", str(version)) + (victim if there else "")
+
+
+def campaign(c):
+    env = {"FAULTS_SIM": SIM, "MLOPS_IAC_PLUGIN_DIR": SHAKY}
+    cases = [(how, when, verb, kind) for how in ways() for when in ("before", "after")
+             for verb in ("create", "update", "delete") for kind in CLASSES
+             # Nobody can tell a wrong id of a new object from a right one.
+             if (how, verb) != ("wrong id", "create")]
+    chosen = c.sample(cases, {"ci": 14, "planted": 30}.get(c.mode, 63))
+    worlds, settled = {}, {0: 0, 1: 0}
+    try:
+        for how, when, verb, kind in chosen:
+            if c.enough():
+                return
+            if (verb, kind) not in worlds:
+                worlds[verb, kind] = Prepared(first=template(verb, kind, 1), second=template(verb, kind, 2), env=env)
+            code = c.trial(f"{how} {when} {verb} of {kind}", one, worlds[verb, kind], how, when)
+            settled[code or 0] += 1
+    finally:
+        for prepared in worlds.values():
+            prepared.close()
+    c.note(f"{len(chosen)} of {len(cases)} misdeeds: {settled[0]} settled at once, {settled[1]} by the next run")
+
+
+def one(prepared, how, when):
+    with prepared.trial("plugin") as w:
+        started = time.monotonic()
+        once = {"FAULTS_HOW": how, "FAULTS_WHEN": when, "FAULTS_ONCE": w.path("once")}
+        done = w.apply(env=once)
+        took = time.monotonic() - started
+        if done.code not in (0, 1):
+            raise Violation(f"the engine exits {done.code}: {done.out[-300:]}")
+        if not os.path.exists(w.path("once")):
+            raise Violation(f"the fault was not met: {done.out[-300:]}")
+        if "\x1b" in done.out:
+            raise Violation("a control character of the plugin was printed")
+        if took > DEADLINE + SLACK:
+            raise Violation(f"it took {took:.1f} s with a deadline of {DEADLINE} s")
+        if done.code == 0:
+            w.consistent()
+        prepared.converge(w, tries=1)
+        return done.code
