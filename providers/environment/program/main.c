@@ -15,6 +15,8 @@ static const struct {
     {"build", mio_env_verb_build, false},
     {"verify", mio_env_verb_verify, false},
     {"diff", mio_env_verb_diff, true},
+    {"drift", mio_env_verb_drift, true},
+    {"push", mio_env_verb_push, true},
     {"vendor", mio_env_verb_vendor, false},
     {"sbom", mio_env_verb_sbom, false},
 };

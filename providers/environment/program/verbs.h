@@ -27,3 +27,5 @@ enum mio_code mio_env_verb_verify(struct mio_env_cli *c);
 enum mio_code mio_env_verb_diff(struct mio_env_cli *c);
 enum mio_code mio_env_verb_vendor(struct mio_env_cli *c);
 enum mio_code mio_env_verb_sbom(struct mio_env_cli *c);
+enum mio_code mio_env_verb_push(struct mio_env_cli *c);
+enum mio_code mio_env_verb_drift(struct mio_env_cli *c);
