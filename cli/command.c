@@ -16,9 +16,10 @@
 const struct mio_command mio_command_table[] = {
     {.name = "init",
      .summary = "Find the provider plugins and write the plugin lock file",
-     .text = "Finds every provider plugin that the template needs and records version and SHA-256 "
-             "of each in the lock file of the template directory. Safe to run again: plugins that "
-             "differ from what was recorded are refused unless -upgrade is given.",
+     .text = "Fetches modules of git sources and finds every provider plugin that the template "
+             "needs, and records the digest of each in the lock files of the template directory. "
+             "Safe to run again: what differs from what was recorded is refused unless -upgrade "
+             "is given.",
      .options = TEMPLATE_OPTS | B(UPGRADE) | B(LOCKFILE) | B(INPUT),
      .run = mio_cmd_init},
     {.name = "validate",
@@ -185,6 +186,25 @@ const struct mio_command mio_command_table[] = {
      .max_args = 2,
      .options = B(STORE) | B(OFFLINE) | B(VENDOR) | B(SUMMARY) | B(DETAILED_EXITCODE),
      .run = mio_cmd_env_diff},
+    {.name = "env push",
+     .args = "NAME HOST[:PORT]/REPOSITORY[:TAG]",
+     .summary = "Push an environment to an OCI registry",
+     .text = "Builds from the lock and sends what the registry does not hold yet, the manifest last. "
+             "MLOPS_IAC_REGISTRY_USER and MLOPS_IAC_REGISTRY_PASSWORD say who pushes, "
+             "MLOPS_IAC_REGISTRY_CA names a file of certificates to trust.",
+     .min_args = 2,
+     .max_args = 2,
+     .options = ENV_OPTS | B(VENDOR) | B(OFFLINE),
+     .run = mio_cmd_env_push},
+    {.name = "env drift",
+     .args = "NAME HOST[:PORT]/REPOSITORY[:TAG]",
+     .summary = "Compare a tag in a registry with the locked environment",
+     .text = "Says whether the tag still stands for the image that the lock was sealed with. With "
+             "-detailed-exitcode it exits with 2 when it does not.",
+     .min_args = 2,
+     .max_args = 2,
+     .options = ENV_OPTS | B(DETAILED_EXITCODE),
+     .run = mio_cmd_env_drift},
     {.name = "env vendor",
      .args = "NAME",
      .summary = "Copy every input of an environment into a folder",

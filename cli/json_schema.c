@@ -257,7 +257,7 @@ static const char top_level[] =
     "\"depends_on\":{\"$ref\":\"#/$defs/depends_on\"}},\"required\":[\"value\"],\"additionalProperties\":false}},"
     "\"modules\":{\"description\":\"Calls of other template directories: module.NAME.OUTPUT.\",\"type\":"
     "\"object\",\"additionalProperties\":{\"type\":\"object\",\"properties\":{\"source\":{\"description\":"
-    "\"Folder, from ./ or ../.\",\"type\":\"string\"},\"inputs\":{\"type\":\"object\"},\"count\":{\"$ref\":"
+    "\"./FOLDER, ../FOLDER or git::URL//FOLDER?ref=TAG.\",\"type\":\"string\"},\"inputs\":{\"type\":\"object\"},\"count\":{\"$ref\":"
     "\"#/$defs/count\"},\"for_each\":{\"$ref\":\"#/$defs/for_each\"},\"depends_on\":{\"$ref\":"
     "\"#/$defs/depends_on\"}},\"required\":[\"source\"],\"additionalProperties\":false}},"
     "\"moved\":{\"description\":\"Addresses that have another name now.\",\"type\":\"array\",\"items\":{\"type\":"
