@@ -193,36 +193,30 @@ static bool is_either(const Pool *pool, Id dep)
     return is_rel(dep) && rel_of(pool, dep)->flags == REL_OR;
 }
 
-/* Turns the trail above `mark` round, so that what was chosen first is walked first. */
-static void turn(Queue *q, int mark)
-{
-    for (int i = mark, k = q->count - 1; i < k; i++, k--) {
-        Id t = q->elements[i];
-        q->elements[i] = q->elements[k];
-        q->elements[k] = t;
-    }
-}
-
-/* Depth first, as apt marks: a package's own dependencies before those of its next sister; all that follows from what
- * leaves no choice before what does; and each choice with all that follows from it before the next choice. A negative
- * number on the trail is a package whose choices are due. */
+/* Depth first, as apt marks: each dependency with all that follows from it before the next one, and those that leave no
+ * choice before those that do. A negative number on the trail is a package whose choices are due. */
 static void walk(struct resolver *r)
 {
-    turn(&r->trail, 0);
+    for (int i = 0, k = r->trail.count - 1; i < k; i++, k--) { /* requests in their order */
+        Id t = r->trail.elements[i];
+        r->trail.elements[i] = r->trail.elements[k];
+        r->trail.elements[k] = t;
+    }
     while (r->trail.count) {
         Id p = queue_pop(&r->trail);
         bool choices = p < 0, chose = false;
         const Solvable *s = r->pool->solvables + (choices ? -p : p);
         if (!s->requires)
             continue;
-        queue_push(&r->trail, choices ? p : -p);
-        int mark = r->trail.count;
-        for (const Id *d = s->repo->idarraydata + s->requires; *d && !(choices && chose); d++)
+        queue_push(&r->trail, p);
+        for (const Id *d = s->repo->idarraydata + s->requires; *d && !chose; d++)
             if (*d != SOLVABLE_PREREQMARKER && is_either(r->pool, *d) == choices)
-                chose |= choose_for(r, *d);
-        if (choices && !chose)
-            queue_pop(&r->trail);
-        turn(&r->trail, mark);
+                chose = choose_for(r, *d);
+        if (chose)
+            continue; /* what was chosen lies on top and goes first */
+        queue_pop(&r->trail);
+        if (!choices)
+            queue_push(&r->trail, -p);
     }
 }
 
