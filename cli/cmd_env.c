@@ -116,9 +116,9 @@ static enum mio_code run(struct mio_cli *c, const char *verb, bool of_template)
             return mio_cli_fail(c, &err);
         add(&w, mio_arena_printf(&c->arena, "-spec=/proc/self/fd/%d", fd).p);
         add(&w, mio_arena_printf(&c->arena, "-dir=%s", dir).p);
-    } else
-        for (size_t i = 0; i < c->nargs; i++)
-            add(&w, c->args[i]);
+    }
+    for (size_t i = of_template; i < c->nargs; i++)
+        add(&w, c->args[i]);
     pass(c, &w, MIO_OPT_STORE, "store");
     pass(c, &w, MIO_OPT_OUT, "out");
     pass(c, &w, MIO_OPT_ROOT, "root");
@@ -159,4 +159,14 @@ enum mio_code mio_cmd_env_vendor(struct mio_cli *c)
 enum mio_code mio_cmd_env_sbom(struct mio_cli *c)
 {
     return run(c, "sbom", true);
+}
+
+enum mio_code mio_cmd_env_drift(struct mio_cli *c)
+{
+    return run(c, "drift", true);
+}
+
+enum mio_code mio_cmd_env_push(struct mio_cli *c)
+{
+    return run(c, "push", true);
 }
