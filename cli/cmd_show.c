@@ -1,6 +1,7 @@
 /* cli/cmd_show.c: show: the state, or a saved plan. */
 #include "cli/render_json.h"
 #include "cli/render_plan.h"
+#include "cli/document.h"
 #include "cli/session.h"
 #include "providers/sdk/clock.h"
 
@@ -32,6 +33,9 @@ enum mio_code mio_cmd_show(struct mio_cli *c)
 {
     struct mio_state *state = NULL;
     struct mio_err err = {0};
+    if (mio_cli_on(c, MIO_OPT_AZUREML))
+        return c->nargs ? mio_cli_show_document(c, c->args[0])
+                        : mio_cli_usage(c, NULL, "-azureml needs the address of a resource");
     if (c->nargs)
         return show_plan(c, c->args[0]);
     enum mio_code code = mio_cli_open(c, MIO_OPEN_READ);

@@ -1,5 +1,6 @@
 /* cli/cmd_validate.c: validate. */
 #include "cli/render_diag.h"
+#include "cli/document.h"
 #include "cli/session.h"
 
 static void put_document(struct mio_cli *c)
@@ -26,6 +27,8 @@ static void put_document(struct mio_cli *c)
 enum mio_code mio_cmd_validate(struct mio_cli *c)
 {
     bool json = mio_cli_on(c, MIO_OPT_JSON);
+    if (c->nargs)
+        return mio_cli_documents(c);
     c->collect = json;
     enum mio_code code = mio_cli_open(c, MIO_OPEN_READ);
     if (!code)

@@ -23,11 +23,14 @@ const struct mio_command mio_command_table[] = {
      .options = TEMPLATE_OPTS | B(UPGRADE) | B(LOCKFILE) | B(INPUT),
      .run = mio_cmd_init},
     {.name = "validate",
+     .args = "[FILE...]",
      .summary = "Check whether the template is valid",
      .text =
          "Checks syntax, references, kinds and types of the template. Needs the plugins, but no "
-         "state, no credentials and no network.",
-     .options = TEMPLATE_OPTS | B(JSON),
+         "state, no credentials and no network.\n\nWith files it checks each as an Azure ML "
+         "document, a line each; the exit status is 1 if any fails.",
+     .max_args = 10000,
+     .options = TEMPLATE_OPTS | B(JSON) | B(NO_PATHS),
      .run = mio_cmd_validate},
     {.name = "plan",
      .summary = "Show what an apply would change",
@@ -76,12 +79,13 @@ const struct mio_command mio_command_table[] = {
      .flags = MIO_CMD_STREAM,
      .run = mio_cmd_refresh},
     {.name = "show",
-     .args = "[PLANFILE]",
+     .args = "[PLANFILE|ADDRESS]",
      .summary = "Show the state or a saved plan",
      .text = "Shows what is recorded, or a plan that was saved with 'plan -out'. -json writes the "
-             "documents that Terraform's tools read.",
+             "documents that Terraform's tools read.\n\nWith -azureml ADDRESS it writes the Azure "
+             "ML document that a resource of the template came from.",
      .max_args = 1,
-     .options = STATE_OPTS | B(JSON) | B(SUMMARY),
+     .options = STATE_OPTS | B(JSON) | B(SUMMARY) | B(AZUREML),
      .run = mio_cmd_show},
     {.name = "output",
      .args = "[NAME]",
