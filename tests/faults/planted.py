@@ -4,6 +4,7 @@ A bug is a replacement of text; one that no longer applies is a failure, so the 
 and its build are kept in build/planted (MIO_PLANTED_DIR): only the first run builds everything.
 """
 import os
+import re
 import subprocess
 import sys
 import time
@@ -107,8 +108,8 @@ def one(src, out, bug, names, seed):
             done = subprocess.run([sys.executable, os.path.join(SOURCE, "tests/faults/run"), "--until-broken", "--seed",
                                    str(seed), name], capture_output=True, text=True,
                                   env={**os.environ, "MIO_BUILD": out, "MIO_SOURCE": src})
-            if done.returncode == 1 and f"\n{name}" in done.stdout:
-                return name, done.stdout.split("\n\n", 2)[-1].split("\n", 1)[0][:150]
+            if done.returncode == 1 and (signs := re.findall(rf"\n\n({name}[ :][^\n]*)", done.stdout)):
+                return name, signs[0][:110]
         return None, "not found"
     finally:
         put(where, good.encode())
