@@ -1,7 +1,9 @@
-/* cli/cmd_env.c: env: the body of an environment out of the template, and the program that builds it.
+/* cli/cmd_env.c: env: the body of an environment out of the template, and the program that builds
+ * it.
  *
- * The builder is a program of its own (libexec/mlops-iac/mlops-iac-env), so that this one does not load its
- * libraries. It gets the body as JSON by a descriptor, and writes to the terminal itself. */
+ * The builder is a program of its own (libexec/mlops-iac/mlops-iac-env), so that this one does not
+ * load its libraries. It gets the body as JSON by a descriptor, and writes to the terminal itself.
+ */
 #include "cli/session.h"
 #include "planner/run/block.h"
 #include "providers/sdk/fs.h"
@@ -13,9 +15,9 @@
 #include <unistd.h>
 
 /* What the builder reads of an environment; the rest of the resource is the provider's. */
-static const char *const keys[] = {"base",    "debian",     "python",  "files",   "env",
-                                   "serve",   "scripts",    "layers",  "workdir", "command",
-                                   "image",   "conda_file", "build"};
+static const char *const keys[] = {"base",  "debian",     "python", "files",   "env",
+                                   "serve", "scripts",    "layers", "workdir", "command",
+                                   "image", "conda_file", "build"};
 
 /* Evaluates environment.NAME and puts {"name", "body"} into a memory file. */
 static enum mio_code write_spec(struct mio_cli *c, struct mio_str name, int *fd)
@@ -28,14 +30,15 @@ static enum mio_code write_spec(struct mio_cli *c, struct mio_str name, int *fd)
     enum mio_code code = mio_cli_open(c, MIO_OPEN_READ);
     if (code)
         return code;
-    if (mio_engine_block(c->engine, "environment", name, keys, sizeof keys / sizeof *keys, &v, &err))
+    if (mio_engine_block(c->engine, "environment", name, keys, sizeof keys / sizeof *keys, &v,
+                         &err))
         return mio_cli_fail(c, &err);
     struct mio_pair *pairs = MIO_NEW_N(a, struct mio_pair, 2);
     pairs[0] = (struct mio_pair){MIO_STR("name"), mio_string(name)};
     pairs[1] = (struct mio_pair){MIO_STR("body"), v};
     if (mio_has_unknown(pairs[1].value)) {
-        mio_fail(&err, MIO_TEMPLATE, "environment.%.*s depends on something that only an apply knows",
-                 MIO_FMT(name));
+        mio_fail(&err, MIO_TEMPLATE,
+                 "environment.%.*s depends on something that only an apply knows", MIO_FMT(name));
         return mio_cli_fail(c, &err);
     }
     MIO_AUTO_BUF b;

@@ -2,8 +2,8 @@
 #include "planner/run/block.h"
 #include "planner/run/internal.h"
 
-static const struct mio_block *find(const struct mio_engine *e, const char *kind, struct mio_str name,
-                                    struct mio_err *err)
+static const struct mio_block *find(const struct mio_engine *e, const char *kind,
+                                    struct mio_str name, struct mio_err *err)
 {
     struct mio_str *names = NULL;
     size_t n = 0, cap = 0;

@@ -1,5 +1,6 @@
-/* providers/environment/alternatives.c: update-alternatives --install, read from the scripts: the highest priority
- * wins, the links lie under /etc/alternatives, the register under /var/lib/dpkg/alternatives. */
+/* providers/environment/alternatives.c: update-alternatives --install, read from the scripts: the
+ * highest priority wins, the links lie under /etc/alternatives, the register under
+ * /var/lib/dpkg/alternatives. */
 #include "providers/environment/static.h"
 #include "providers/sdk/buf.h"
 
@@ -142,9 +143,8 @@ static enum mio_code put_register(struct mio_env_view *v, struct mio_env_tree *m
     }
     mio_buf_char(&b, '\n');
     return mio_env_tree_file(
-        made,
-        mio_arena_printf(v->arena, "var/lib/dpkg/alternatives/%.*s", MIO_FMT(c->master.name)), 0644,
-        mtime, mio_buf_view(&b), err);
+        made, mio_arena_printf(v->arena, "var/lib/dpkg/alternatives/%.*s", MIO_FMT(c->master.name)),
+        0644, mtime, mio_buf_view(&b), err);
 }
 
 enum mio_code mio_env_alternatives(struct mio_env_view *v, int64_t mtime,
@@ -157,15 +157,15 @@ enum mio_code mio_env_alternatives(struct mio_env_view *v, int64_t mtime,
             mio_fail(err, MIO_REALITY,
                      "package %.*s calls update-alternatives in a way that only its script knows",
                      MIO_FMT(v->cells[i].name));
-            return mio_err_hint(err, "list it under debian.accept_scripts when its alternatives are "
-                                     "not needed");
+            return mio_err_hint(err,
+                                "list it under debian.accept_scripts when its alternatives are "
+                                "not needed");
         }
     if (all.n)
         qsort(all.items, all.n, sizeof *all.items, by_name);
     for (size_t i = 0, next; i < all.n; i = next) {
         const struct choice *c = &all.items[i];
-        for (next = i + 1; next < all.n &&
-                           mio_str_eq(all.items[next].master.name, c->master.name);)
+        for (next = i + 1; next < all.n && mio_str_eq(all.items[next].master.name, c->master.name);)
             next++;
         if (!mio_env_view_follow(v, relative(c->master.path)).entry)
             continue;

@@ -107,7 +107,8 @@ static enum mio_code fetch_debs(struct mio_arena *a, const struct mio_env_build_
         while (s < n_sources && !mio_str_eq(sources[s].suite, p->suite))
             s++;
         if (s == n_sources)
-            return mio_fail(err, MIO_IO, "no source for suite %.*s is known here", MIO_FMT(p->suite));
+            return mio_fail(err, MIO_IO, "no source for suite %.*s is known here",
+                            MIO_FMT(p->suite));
         f[n++] = (struct mio_env_fetch){
             .url = mio_arena_printf(a, "%.*s/%.*s", MIO_FMT(sources[s].uri), MIO_FMT(p->path)),
             .sha256 = p->sha256,
@@ -252,16 +253,19 @@ static enum mio_code check_seal(const struct mio_env_lock *lock, const struct mi
 {
     if (mio_is_null(lock->sealed))
         return MIO_OK;
-    struct mio_str was = mio_get_str(lock->sealed, "config"), is = mio_get_str(im->sealed, "config");
+    struct mio_str was = mio_get_str(lock->sealed, "config"),
+                   is = mio_get_str(im->sealed, "config");
     if (!mio_str_eq(was, is)) {
-        mio_fail(err, MIO_STATE, "environment %.*s came out as %.*s, but its lock is sealed as %.*s",
+        mio_fail(err, MIO_STATE,
+                 "environment %.*s came out as %.*s, but its lock is sealed as %.*s",
                  MIO_FMT(lock->name), MIO_FMT(is), MIO_FMT(was));
         return mio_err_hint(err, "the same lock must give the same bytes: please report this, with "
                                  "the lock and what 'env diff' says");
     }
     if (mio_str_eq(mio_get_str(lock->sealed, "encoder"), mio_get_str(im->sealed, "encoder")) &&
         !mio_equal(lock->sealed, im->sealed))
-        return mio_fail(err, MIO_STATE, "environment %.*s: same content, but other blobs by the same encoder",
+        return mio_fail(err, MIO_STATE,
+                        "environment %.*s: same content, but other blobs by the same encoder",
                         MIO_FMT(lock->name));
     return MIO_OK;
 }
@@ -283,7 +287,8 @@ enum mio_code mio_env_build(struct mio_arena *a, const struct mio_env_build_opts
     struct worker *workers = MIO_NEW_N(a, struct worker, threads);
     for (unsigned i = 0; i < threads; i++)
         mio_arena_init(&workers[i].arena);
-    if (!assemble(a, &s, workers, threads, err) && !mio_env_oci_describe(a, o->store, lock, im, err))
+    if (!assemble(a, &s, workers, threads, err) &&
+        !mio_env_oci_describe(a, o->store, lock, im, err))
         check_seal(lock, im, err);
     if (err->code)
         mio_err_wrap(err, "environment %.*s", MIO_FMT(lock->name));

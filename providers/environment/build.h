@@ -15,12 +15,13 @@ struct mio_env_image {
     size_t n_cells;
     struct mio_env_layer *layers;
     size_t n_layers;
-    struct mio_str config, manifest;               /* JSON texts */
-    struct mio_str config_digest, manifest_digest; /* hex; the former is the environment's identity */
-    struct mio_value sealed;                       /* what the lock records of it */
+    struct mio_str config, manifest; /* JSON texts */
+    struct mio_str config_digest,
+        manifest_digest;     /* hex; the former is the environment's identity */
+    struct mio_value sealed; /* what the lock records of it */
 };
-/* Everything goes into the store; `a` holds the result. Errors: MIO_STATE when what came out is not what the lock's seal
- * says; those of fetch, cell and static mode. */
+/* Everything goes into the store; `a` holds the result. Errors: MIO_STATE when what came out is not
+ * what the lock's seal says; those of fetch, cell and static mode. */
 enum mio_code mio_env_build(struct mio_arena *a, const struct mio_env_build_opts *o,
                             const struct mio_env_lock *lock, struct mio_env_image *out,
                             struct mio_err *err);
@@ -32,12 +33,13 @@ enum mio_code mio_env_fetch_lock(struct mio_arena *a, const struct mio_env_build
 enum mio_code mio_env_oci_describe(struct mio_arena *a, const struct mio_env_store *s,
                                    const struct mio_env_lock *lock, struct mio_env_image *image,
                                    struct mio_err *err);
-/* An OCI image layout at `path`, which must not exist: whole, or not there. Errors: MIO_IO, MIO_USAGE. */
+/* An OCI image layout at `path`, which must not exist: whole, or not there. Errors: MIO_IO,
+ * MIO_USAGE. */
 enum mio_code mio_env_oci_layout(struct mio_arena *a, const struct mio_env_store *s,
                                  const struct mio_env_lock *lock, const struct mio_env_image *image,
                                  const char *path, struct mio_err *err);
-/* root.c: a root file system at `path`, which must not exist: whole, or not there. Owners are set where the
- * caller may set them. */
+/* root.c: a root file system at `path`, which must not exist: whole, or not there. Owners are set
+ * where the caller may set them. */
 enum mio_code mio_env_root(struct mio_arena *a, const struct mio_env_image *image, const char *path,
                            struct mio_err *err);
 /* files.c: declared files as a cell. Errors: MIO_STATE when they are not what was locked. */

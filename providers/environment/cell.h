@@ -1,7 +1,8 @@
 /* providers/environment/cell.h: one package as a piece of a layer.
  *
- * cells/KEY.zst is the tar fragment as one zstd frame, cells/KEY.idx the list of its entries and what else is needed of
- * the package. KEY names the input, the format and the encoder: a cell is a pure function of it. */
+ * cells/KEY.zst is the tar fragment as one zstd frame, cells/KEY.idx the list of its entries and
+ * what else is needed of the package. KEY names the input, the format and the encoder: a cell is a
+ * pure function of it. */
 #pragma once
 #include "providers/environment/lock.h"
 #include "providers/environment/tar.h"
@@ -17,8 +18,8 @@ struct mio_env_cell {
     struct mio_str control, postinst; /* of a .deb: its stanza and its script */
     uint64_t size;                    /* of the fragment */
 };
-/* From the cache, or built from the package's blob in the store. Errors: MIO_REALITY (unsafe or broken
- * archive, with the package's name), MIO_IO. Any thread, with an arena of its own. */
+/* From the cache, or built from the package's blob in the store. Errors: MIO_REALITY (unsafe or
+ * broken archive, with the package's name), MIO_IO. Any thread, with an arena of its own. */
 enum mio_code mio_env_cell_deb(struct mio_arena *a, const struct mio_env_store *s,
                                const struct mio_env_package *p, struct mio_env_cell *out,
                                struct mio_err *err);

@@ -1,5 +1,5 @@
-/* providers/environment/deb_cell.c: a .deb as a cell: merged /usr, dpkg's files about it, its scripts kept for
- * static.h to judge. */
+/* providers/environment/deb_cell.c: a .deb as a cell: merged /usr, dpkg's files about it, its
+ * scripts kept for static.h to judge. */
 #include "providers/environment/cell.h"
 #include "providers/environment/unpack.h"
 
@@ -53,9 +53,9 @@ static void merge_all(struct mio_arena *a, struct mio_env_tree *data)
     for (size_t i = 0; i < data->n; i++) {
         struct mio_env_entry e = data->items[i];
         struct mio_str path = merge(a, e.path);
-        if (e.type == MIO_ENTRY_SYMLINK && path.n != e.path.n &&
-            mio_str_find(e.path, '/') < 0)
-            continue; /* newer suites bring the links themselves; all images have them by static.c */
+        if (e.type == MIO_ENTRY_SYMLINK && path.n != e.path.n && mio_str_find(e.path, '/') < 0)
+            continue; /* newer suites bring the links themselves; all images have them by static.c
+                       */
         if (e.type == MIO_ENTRY_HARDLINK)
             e.link = merge(a, e.link);
         e.path = path;
@@ -102,9 +102,10 @@ static enum mio_code build(struct mio_arena *a, const struct mio_env_store *s,
     const struct mio_env_entry *e = find(control, "control");
     mtime = e ? e->mtime : 0;
     bool same = mio_str_is(mio_env_field(stanza, "Multi-Arch"), "same");
-    const char *stem =
-        same ? mio_arena_printf(a, "var/lib/dpkg/info/%.*s:%.*s", MIO_FMT(p->name), MIO_FMT(p->arch)).p
-             : mio_arena_printf(a, "var/lib/dpkg/info/%.*s", MIO_FMT(p->name)).p;
+    const char *stem = same ? mio_arena_printf(a, "var/lib/dpkg/info/%.*s:%.*s", MIO_FMT(p->name),
+                                               MIO_FMT(p->arch))
+                                  .p
+                            : mio_arena_printf(a, "var/lib/dpkg/info/%.*s", MIO_FMT(p->name)).p;
     struct mio_str list = list_of(a, data);
     merge_all(a, data);
     if (add_info(data, control, list, stem, mtime, err))

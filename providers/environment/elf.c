@@ -1,4 +1,5 @@
-/* providers/environment/elf.c: DT_SONAME of 64-bit little-endian shared objects. Never: trusts an offset. */
+/* providers/environment/elf.c: DT_SONAME of 64-bit little-endian shared objects. Never: trusts an
+ * offset. */
 #include "providers/environment/elf.h"
 #include <elf.h>
 #include <unistd.h>

@@ -84,9 +84,16 @@ static enum mio_code run_helper(struct mio_arena *a, const struct mio_env_store 
         mio_fail(err, MIO_IO, "apt's downloader is not installed here");
         return mio_err_hint(err, "install apt, or point base.mirror at a folder with a copy");
     }
-    static const char *const head[] = {APT_HELPER, "-o", "APT::Sandbox::User=root", "-o",
-                                       "Acquire::Retries=3", "-o", "Acquire::http::Timeout=30",
-                                       "-o", "Acquire::https::Timeout=30", "download-file"};
+    static const char *const head[] = {APT_HELPER,
+                                       "-o",
+                                       "APT::Sandbox::User=root",
+                                       "-o",
+                                       "Acquire::Retries=3",
+                                       "-o",
+                                       "Acquire::http::Timeout=30",
+                                       "-o",
+                                       "Acquire::https::Timeout=30",
+                                       "download-file"};
     size_t k = sizeof head / sizeof *head;
     const char **argv = MIO_NEW_N(a, const char *, k + 3 * n + 1);
     const char **tmp = MIO_NEW_N(a, const char *, n);

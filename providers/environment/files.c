@@ -55,8 +55,8 @@ static enum mio_code add_locked(struct adder *w, const char *dir, struct mio_val
         mio_fail(w->err, MIO_STATE, "%s has changed since the environment was locked", from);
         return mio_err_hint(w->err, "run 'env lock', and review the difference");
     }
-    if (!mio_str_starts(target, "/") ||
-        !mio_env_path(a, mio_str_sub(target, 1, target.n), &to) || !to.n)
+    if (!mio_str_starts(target, "/") || !mio_env_path(a, mio_str_sub(target, 1, target.n), &to) ||
+        !to.n)
         return mio_fail(w->err, MIO_TEMPLATE, "files: %.*s is no sound target", MIO_FMT(target));
     return add(w, from, to);
 }

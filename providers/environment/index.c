@@ -1,4 +1,5 @@
-/* providers/environment/index.c: InRelease, its signature, and the Packages files that it vouches for. */
+/* providers/environment/index.c: InRelease, its signature, and the Packages files that it vouches
+ * for. */
 #include "providers/environment/index.h"
 #include "providers/environment/fetch.h"
 #include "providers/environment/unpack.h"
@@ -20,7 +21,8 @@ static enum mio_code judge(struct mio_arena *a, struct mio_str status, struct mi
     static const char *const bad[] = {"BADSIG", "EXPSIG", "EXPKEYSIG", "REVKEYSIG"};
     struct mio_str line, tag, word, missing = {0};
     while (mio_env_line(&status, &line)) {
-        if (!mio_env_word(&line, &tag) || !mio_str_is(tag, "[GNUPG:]") || !mio_env_word(&line, &tag))
+        if (!mio_env_word(&line, &tag) || !mio_str_is(tag, "[GNUPG:]") ||
+            !mio_env_word(&line, &tag))
             continue;
         mio_env_word(&line, &word);
         for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
@@ -34,8 +36,9 @@ static enum mio_code judge(struct mio_arena *a, struct mio_str status, struct mi
     }
     if (signer->n)
         return MIO_OK;
-    mio_fail(err, MIO_AUTH, missing.n ? "it is signed by key %.*s, which the keyring does not hold"
-                                      : "it has no signature%.*s",
+    mio_fail(err, MIO_AUTH,
+             missing.n ? "it is signed by key %.*s, which the keyring does not hold"
+                       : "it has no signature%.*s",
              MIO_FMT(missing));
     return mio_err_hint(err, "set base.keyring to the archive's keyring, or repair the mirror");
 }
@@ -46,8 +49,9 @@ enum mio_code mio_env_verify_signed(struct mio_arena *a, const struct mio_env_st
                                     struct mio_err *err)
 {
     const char *plain = mio_env_store_tmp(a, s);
-    const char *const argv[] = {"gpgv", "--status-fd", "1", "--keyring", mio_arena_z(a, keyring),
-                                "--output", plain, path, NULL};
+    const char *const argv[] = {
+        "gpgv",     "--status-fd", "1",  "--keyring", mio_arena_z(a, keyring),
+        "--output", plain,         path, NULL};
     MIO_AUTO_BUF said;
     mio_buf_init(&said, 1 << 20);
     int status = 0;
@@ -86,8 +90,8 @@ static bool apt_ignores_expiry(void)
     mio_buf_init(&said, 4096);
     int status = 0;
     struct mio_err ignored = {0};
-    return !mio_proc_run(&(struct mio_proc_opts){.argv = argv, .in = -1}, mio_now_ms() + 5000, &said,
-                         &status, &ignored) &&
+    return !mio_proc_run(&(struct mio_proc_opts){.argv = argv, .in = -1}, mio_now_ms() + 5000,
+                         &said, &status, &ignored) &&
            said.n && strstr(said.p, "V='false'");
 }
 
@@ -103,8 +107,9 @@ static enum mio_code check_expiry(struct mio_str release, struct mio_env_index *
     if (!x->expired || apt_ignores_expiry())
         return MIO_OK;
     mio_fail(err, MIO_AUTH, "its index expired on %.*s", MIO_FMT(text));
-    return mio_err_hint(err, "an old index hides security updates: use a fresh mirror, or set apt's "
-                             "Acquire::Check-Valid-Until for an archive of snapshots");
+    return mio_err_hint(err,
+                        "an old index hides security updates: use a fresh mirror, or set apt's "
+                        "Acquire::Check-Valid-Until for an archive of snapshots");
 }
 
 /* "HEX SIZE NAME" in the SHA256 field. */
@@ -148,8 +153,8 @@ static enum mio_code get_packages(struct mio_arena *a, const struct mio_env_stor
     static const char *const endings[] = {".xz", ".gz", ""};
     uint64_t size = 0, packed = 0;
     struct mio_str hex = {0};
-    const char *stem = mio_arena_printf(a, "%.*s/binary-%.*s/Packages", MIO_FMT(x->component),
-                                        MIO_FMT(arch)).p;
+    const char *stem =
+        mio_arena_printf(a, "%.*s/binary-%.*s/Packages", MIO_FMT(x->component), MIO_FMT(arch)).p;
     if (!find_entry(release, stem, &x->sha256, &size))
         return mio_fail(err, MIO_REALITY, "component %.*s has nothing for %.*s",
                         MIO_FMT(x->component), MIO_FMT(arch));
@@ -158,8 +163,8 @@ static enum mio_code get_packages(struct mio_arena *a, const struct mio_env_stor
         const char *name = mio_arena_printf(a, "%s%s", stem, endings[i]).p;
         if (!find_entry(release, name, &hex, &packed))
             continue;
-        struct mio_str url = mio_arena_printf(
-            a, "%.*s/dists/%.*s/%s", MIO_FMT(x->source.uri), MIO_FMT(x->source.suite), name);
+        struct mio_str url = mio_arena_printf(a, "%.*s/dists/%.*s/%s", MIO_FMT(x->source.uri),
+                                              MIO_FMT(x->source.suite), name);
         struct mio_env_fetch f = {.url = url, .sha256 = hex, .size = packed};
         if (mio_env_fetch_all(a, s, &f, 1, err))
             return err->code;
@@ -194,10 +199,10 @@ enum mio_code mio_env_indices(struct mio_arena *a, const struct mio_env_store *s
     struct mio_env_index *items = NULL;
     size_t k = 0, cap = 0;
     for (size_t i = 0; i < n; i++)
-        f[i] = (struct mio_env_fetch){
-            .url = mio_arena_printf(a, "%.*s/dists/%.*s/InRelease", MIO_FMT(sources[i].uri),
-                                    MIO_FMT(sources[i].suite)),
-            .path = mio_env_store_tmp(a, s)};
+        f[i] = (struct mio_env_fetch){.url = mio_arena_printf(a, "%.*s/dists/%.*s/InRelease",
+                                                              MIO_FMT(sources[i].uri),
+                                                              MIO_FMT(sources[i].suite)),
+                                      .path = mio_env_store_tmp(a, s)};
     enum mio_code code = mio_env_fetch_all(a, s, f, n, err);
     for (size_t i = 0; i < n && !code; i++)
         if (read_source(a, s, arch, &sources[i], f[i].path, &items, &k, &cap, err))

@@ -1,4 +1,5 @@
-/* providers/environment/ldcache.c: the dynamic loader's cache in the format of glibc 2.x ("glibc-ld.so.cache1.1"). */
+/* providers/environment/ldcache.c: the dynamic loader's cache in the format of glibc 2.x
+ * ("glibc-ld.so.cache1.1"). */
 #include "providers/environment/static.h"
 #include "providers/sdk/buf.h"
 #include "providers/sdk/fs.h"
@@ -14,7 +15,8 @@ struct file_entry {
     uint32_t key, value, os;
     uint64_t hwcap;
 };
-_Static_assert(sizeof(struct file_header) == 48 && sizeof(struct file_entry) == 24, "glibc's layout");
+_Static_assert(sizeof(struct file_header) == 48 && sizeof(struct file_entry) == 24,
+               "glibc's layout");
 
 struct lib {
     struct mio_str key, value;
@@ -123,11 +125,12 @@ static void look(struct mio_env_view *v, struct libs *l, struct mio_str folder,
         return;
     struct mio_str soname = f.entry->soname;
     if (!mio_str_eq(soname, base) &&
-        mio_env_view_follow(v, mio_arena_printf(l->a, "%.*s/%.*s", MIO_FMT(folder), MIO_FMT(soname)))
+        mio_env_view_follow(v,
+                            mio_arena_printf(l->a, "%.*s/%.*s", MIO_FMT(folder), MIO_FMT(soname)))
             .entry)
         return; /* found under its own name */
-    MIO_PUSH(l->a, l->items, l->n, l->cap) = (struct lib){
-        soname, mio_arena_printf(l->a, "/%.*s", MIO_FMT(e->path)), f.entry->elf};
+    MIO_PUSH(l->a, l->items, l->n, l->cap) =
+        (struct lib){soname, mio_arena_printf(l->a, "/%.*s", MIO_FMT(e->path)), f.entry->elf};
 }
 
 static enum mio_code write_cache(struct libs *l, int64_t mtime, struct mio_env_tree *made,

@@ -14,12 +14,15 @@ struct column {
     const char *key;
     size_t offset;
 };
-#define COLUMN(type, member) {#member, offsetof(struct type, member)}
+#define COLUMN(type, member)                   \
+    {                                          \
+#member, offsetof(struct type, member) \
+    }
 static const struct column package_columns[] = {
-    COLUMN(mio_env_package, name),   COLUMN(mio_env_package, version),
-    COLUMN(mio_env_package, arch),   COLUMN(mio_env_package, source),
-    COLUMN(mio_env_package, path),   COLUMN(mio_env_package, sha256),
-    COLUMN(mio_env_package, suite),  COLUMN(mio_env_package, source_version),
+    COLUMN(mio_env_package, name),  COLUMN(mio_env_package, version),
+    COLUMN(mio_env_package, arch),  COLUMN(mio_env_package, source),
+    COLUMN(mio_env_package, path),  COLUMN(mio_env_package, sha256),
+    COLUMN(mio_env_package, suite), COLUMN(mio_env_package, source_version),
 };
 static const struct column wheel_columns[] = {
     COLUMN(mio_env_wheel, name),
@@ -61,8 +64,8 @@ static struct mio_value to_value(struct mio_arena *a, const struct mio_env_lock 
     struct mio_value *packages = MIO_NEW_N(a, struct mio_value, l->n_packages + 1),
                      *wheels = MIO_NEW_N(a, struct mio_value, l->n_wheels + 1);
     for (size_t i = 0; i < l->n_packages; i++)
-        packages[i] = put_row(a, &l->packages[i], package_columns, N(package_columns),
-                              l->packages[i].size);
+        packages[i] =
+            put_row(a, &l->packages[i], package_columns, N(package_columns), l->packages[i].size);
     for (size_t i = 0; i < l->n_wheels; i++)
         wheels[i] = put_row(a, &l->wheels[i], wheel_columns, N(wheel_columns), l->wheels[i].size);
     struct mio_pair rows[] = {
@@ -148,7 +151,9 @@ static enum mio_code from_value(struct mio_arena *a, struct mio_value v, struct 
     struct {
         const char *key;
         struct mio_value *to;
-    } parts[] = {{"indices", &l->indices}, {"files", &l->files}, {"config", &l->config},
+    } parts[] = {{"indices", &l->indices},
+                 {"files", &l->files},
+                 {"config", &l->config},
                  {"sealed", &l->sealed}};
     for (size_t i = 0; i < N(parts); i++) {
         const struct mio_value *part = mio_get_z(v, parts[i].key);

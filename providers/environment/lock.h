@@ -1,7 +1,7 @@
 /* providers/environment/lock.h: the lock file: everything that decides the bytes of an environment.
  *
- * Indented JSON with sorted keys beside the template, reviewed in git. No address of a mirror is in it: a
- * digest is what names an artefact. */
+ * Indented JSON with sorted keys beside the template, reviewed in git. No address of a mirror is in
+ * it: a digest is what names an artefact. */
 #pragma once
 #include "providers/environment/pool.h"
 
@@ -19,8 +19,9 @@ struct mio_env_lock {
     size_t n_packages;
     struct mio_env_wheel *wheels;
     size_t n_wheels;
-    struct mio_value files;  /* [{source, target, digest}] */
-    struct mio_value config; /* the rest of what was declared: variables, drops, layers, serve ... */
+    struct mio_value files; /* [{source, target, digest}] */
+    struct mio_value
+        config; /* the rest of what was declared: variables, drops, layers, serve ... */
     struct mio_value sealed; /* null, or {config, manifest, diff_ids}: what the first build gave */
 };
 /* The file's name for an environment, in the template directory. */
@@ -30,12 +31,14 @@ enum mio_code mio_env_lock_read(struct mio_arena *a, const char *path, struct mi
                                 bool *found, struct mio_err *err);
 enum mio_code mio_env_lock_write(struct mio_arena *a, const char *path,
                                  const struct mio_env_lock *lock, struct mio_err *err);
-/* The whole lock as text; with `sealed` left out where so asked (its digest is the environment's inputs). */
+/* The whole lock as text; with `sealed` left out where so asked (its digest is the environment's
+ * inputs). */
 struct mio_str mio_env_lock_text(struct mio_arena *a, const struct mio_env_lock *lock, bool sealed);
 /* Resolves the spec against the network. Errors: those of sources, indices and resolve. */
 enum mio_code mio_env_lock_make(struct mio_arena *a, const struct mio_env_store *s,
                                 const struct mio_env_spec *spec, const char *dir,
                                 struct mio_env_lock *out, struct mio_err *err);
-/* What differs between two locks, one line each ("+ numpy 1.2", "- x", "~ y 1 -> 2"); false when nothing. */
+/* What differs between two locks, one line each ("+ numpy 1.2", "- x", "~ y 1 -> 2"); false when
+ * nothing. */
 bool mio_env_lock_diff(const struct mio_env_lock *a, const struct mio_env_lock *b,
                        struct mio_buf *out);

@@ -52,8 +52,8 @@ static struct mio_value variables(struct mio_arena *a, const struct mio_env_lock
     const struct mio_value *env = mio_get_z(lock->config, "env");
     uint32_t n = env && env->type == MIO_MAP ? env->n : 0;
     struct mio_value *items = MIO_NEW_N(a, struct mio_value, n + 1u);
-    items[0] = mio_string(
-        MIO_STR("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"));
+    items[0] =
+        mio_string(MIO_STR("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"));
     for (uint32_t i = 0; i < n; i++)
         items[i + 1] = mio_string(mio_arena_printf(a, "%.*s=%.*s", MIO_FMT(env->pairs[i].key),
                                                    MIO_FMT(mio_value_str(env->pairs[i].value))));
@@ -188,7 +188,8 @@ static enum mio_code fill_layout(struct mio_arena *a, const struct mio_env_store
     put(&index, "mediaType", mio_string_z(TYPE_INDEX));
     put(&index, "manifests", mio_list(entries, 1));
     if (mio_fs_mkdirs(mio_arena_printf(a, "%s/blobs/sha256", root).p, 0755, err) ||
-        put_blob(a, s, root, im->config_digest, err) || put_blob(a, s, root, im->manifest_digest, err))
+        put_blob(a, s, root, im->config_digest, err) ||
+        put_blob(a, s, root, im->manifest_digest, err))
         return err->code;
     for (size_t i = 0; i < im->n_layers; i++)
         if (put_blob(a, s, root, im->layers[i].sums.packed, err))

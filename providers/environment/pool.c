@@ -110,7 +110,8 @@ static Id candidate(const struct resolver *r, Id name)
 {
     Pool *pool = r->pool;
     Id best = 0, p, pp;
-    FOR_PROVIDES(p, pp, name) {
+    FOR_PROVIDES(p, pp, name)
+    {
         Solvable *s = pool->solvables + p;
         if (s->name == name && pool_installable(r->pool, s) &&
             (!best ||
@@ -140,7 +141,8 @@ static Id satisfy(const struct resolver *r, Id dep)
 {
     Pool *pool = r->pool;
     Id named = candidate(r, dep_name(pool, dep)), best = 0, p, pp;
-    FOR_PROVIDES(p, pp, dep) {
+    FOR_PROVIDES(p, pp, dep)
+    {
         if (p == named)
             return p;
         Solvable *s = pool->solvables + p;
@@ -155,8 +157,8 @@ static bool satisfied(const struct resolver *r, Id dep)
     Pool *pool = r->pool;
     Id p, pp;
     FOR_PROVIDES(p, pp, dep)
-        if (r->chosen[p])
-            return true;
+    if (r->chosen[p])
+        return true;
     return false;
 }
 
@@ -193,8 +195,9 @@ static bool is_either(const Pool *pool, Id dep)
     return is_rel(dep) && rel_of(pool, dep)->flags == REL_OR;
 }
 
-/* Depth first, as apt marks: each dependency with all that follows from it before the next one, and those that leave no
- * choice before those that do. A negative number on the trail is a package whose choices are due. */
+/* Depth first, as apt marks: each dependency with all that follows from it before the next one, and
+ * those that leave no choice before those that do. A negative number on the trail is a package
+ * whose choices are due. */
 static void walk(struct resolver *r)
 {
     for (int i = 0, k = r->trail.count - 1; i < k; i++, k--) { /* requests in their order */
@@ -229,7 +232,8 @@ static enum mio_code explain(struct resolver *r, Solver *solver)
         mio_buf_printf(&b, "%s%s", b.n ? "; " : "", solver_problem2str(solver, problem));
     mio_fail(r->err, MIO_TEMPLATE, "the packages cannot be had together: %.*s",
              MIO_FMT(mio_buf_view(&b)));
-    return mio_err_hint(r->err, "take out one side of the conflict, or drop the dependency with a reason");
+    return mio_err_hint(r->err,
+                        "take out one side of the conflict, or drop the dependency with a reason");
 }
 
 static struct mio_env_package describe(struct resolver *r, Id p)
@@ -302,7 +306,7 @@ static enum mio_code request(struct resolver *r, struct mio_str text, Queue *job
         id = pool_rel2id(r->pool, id, evr, REL_EQ, 1);
         pool_createwhatprovides(r->pool);
         FOR_PROVIDES(p, pp, id)
-            first = p;
+        first = p;
     } else
         first = satisfy(r, id);
     if (!first) {
@@ -314,7 +318,8 @@ static enum mio_code request(struct resolver *r, struct mio_str text, Queue *job
     return MIO_OK;
 }
 
-/* The interpreter that the wheels are for, and its plain name where the suite's own Python is that one. */
+/* The interpreter that the wheels are for, and its plain name where the suite's own Python is that
+ * one. */
 static enum mio_code request_python(struct resolver *r, struct mio_str version, Queue *jobs)
 {
     if (request(r, mio_arena_printf(r->a, "python%.*s", MIO_FMT(version)), jobs))

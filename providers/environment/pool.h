@@ -1,7 +1,8 @@
 /* providers/environment/pool.h: which packages a request needs.
  *
- * apt's answer is rebuilt by a walk that takes the first alternative of every dependency, and handed to libsolv as
- * weak jobs: libsolv proves that the set is consistent, repairs it where it is not, and explains conflicts. */
+ * apt's answer is rebuilt by a walk that takes the first alternative of every dependency, and
+ * handed to libsolv as weak jobs: libsolv proves that the set is consistent, repairs it where it is
+ * not, and explains conflicts. */
 #pragma once
 #include "providers/environment/index.h"
 

@@ -9,9 +9,10 @@
 
 enum { PIP_MS = 20 * 60 * 1000, MAX_REPORT = 64 << 20 };
 
-/* manylinux tags from the newest C library of the suite downwards; pip takes the first that fits. */
-static const char *const glibc[] = {"2_36", "2_35", "2_34", "2_31", "2_28", "2_27", "2_26",
-                                    "2_24", "2_17", "2_12", "2_5"};
+/* manylinux tags from the newest C library of the suite downwards; pip takes the first that fits.
+ */
+static const char *const glibc[] = {"2_36", "2_35", "2_34", "2_31", "2_28", "2_27",
+                                    "2_26", "2_24", "2_17", "2_12", "2_5"};
 
 struct pip {
     struct mio_arena *a;
@@ -61,8 +62,8 @@ static enum mio_code run(struct pip *p, const char *what, struct mio_err *err)
     mio_buf_init(&said, 1 << 20);
     int status = 0;
     arg(p, NULL);
-    if (mio_proc_run(&(struct mio_proc_opts){.argv = p->argv, .in = -1}, mio_now_ms() + PIP_MS, &said,
-                     &status, err))
+    if (mio_proc_run(&(struct mio_proc_opts){.argv = p->argv, .in = -1}, mio_now_ms() + PIP_MS,
+                     &said, &status, err))
         return err->code;
     if (!status)
         return MIO_OK;
@@ -127,7 +128,8 @@ static enum mio_code write_requirements(struct mio_arena *a, const struct mio_en
     return mio_fs_replace(*out, mio_buf_view(&b), 0600, err);
 }
 
-/* Downloads into a folder and moves each wheel into the store; fills hashes and sizes that are missing. */
+/* Downloads into a folder and moves each wheel into the store; fills hashes and sizes that are
+ * missing. */
 static enum mio_code download(struct mio_arena *a, const struct mio_env_store *s,
                               struct mio_str version, struct mio_str arch,
                               struct mio_env_wheel *wheels, size_t n, struct mio_err *err)
@@ -176,8 +178,8 @@ enum mio_code mio_env_python_resolve(struct mio_arena *a, const struct mio_env_s
         return MIO_OK;
     const char *report = mio_env_store_tmp(a, s), *list = NULL;
     struct pip p = begin(a, "install", spec->python_version, spec->arch);
-    static const char *const flags[] = {"--dry-run", "--ignore-installed", "-q", "--target",
-                                        "/nonexistent", "--report"};
+    static const char *const flags[] = {"--dry-run", "--ignore-installed", "-q",
+                                        "--target",  "/nonexistent",       "--report"};
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
         arg(&p, flags[i]);
     arg(&p, report);
@@ -191,8 +193,7 @@ enum mio_code mio_env_python_resolve(struct mio_arena *a, const struct mio_env_s
     }
     struct mio_str text = {0};
     if (!err->code && !run(&p, "the Python requirements cannot be resolved", err) &&
-        !mio_fs_read(a, report, MAX_REPORT, &text, NULL, err) &&
-        !read_report(a, text, out, n, err))
+        !mio_fs_read(a, report, MAX_REPORT, &text, NULL, err) && !read_report(a, text, out, n, err))
         download(a, s, spec->python_version, spec->arch, *out, *n, err);
     unlink(report);
     if (list)

@@ -1,4 +1,5 @@
-/* providers/environment/registry.c: the OCI distribution protocol, as far as push and compare need it. */
+/* providers/environment/registry.c: the OCI distribution protocol, as far as push and compare need
+ * it. */
 #include "providers/environment/registry.h"
 #include "providers/sdk/fs.h"
 #include "providers/sdk/json.h"
@@ -32,13 +33,16 @@ enum mio_code mio_env_registry_parse(struct mio_arena *a, const char *reference,
     struct mio_str host = mio_str_sub(s, 0, slash < 0 ? 0 : (size_t)slash),
                    name = mio_str_sub(s, (size_t)(slash + 1), s.n);
     ptrdiff_t colon = mio_str_find(name, ':');
-    struct mio_str tag = colon < 0 ? MIO_STR("latest") : mio_str_sub(name, (size_t)colon + 1, name.n);
+    struct mio_str tag =
+        colon < 0 ? MIO_STR("latest") : mio_str_sub(name, (size_t)colon + 1, name.n);
     name = mio_str_sub(name, 0, colon < 0 ? name.n : (size_t)colon);
     bool sound = host.n && name.n && tag.n;
     for (size_t i = 0; i < s.n; i++)
-        sound &= strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/:", s.p[i]) != NULL;
+        sound &= strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/:",
+                        s.p[i]) != NULL;
     if (!sound)
-        return mio_fail(err, MIO_USAGE, "%s is no image reference: HOST[:PORT]/NAME[:TAG]", reference);
+        return mio_fail(err, MIO_USAGE, "%s is no image reference: HOST[:PORT]/NAME[:TAG]",
+                        reference);
     *out = (struct mio_env_registry){.host = mio_arena_str(a, host),
                                      .name = mio_arena_str(a, name),
                                      .tag = mio_arena_str(a, tag),
@@ -83,7 +87,8 @@ static size_t on_read(char *to, size_t size, size_t n, void *arg)
     return k;
 }
 
-/* TLS 1.2 or newer, verified; no redirect followed; no connection kept for a request that changes something. */
+/* TLS 1.2 or newer, verified; no redirect followed; no connection kept for a request that changes
+ * something. */
 static void set_up(struct session *s, struct exchange *x, struct curl_slist *headers)
 {
     CURL *c = s->curl;
@@ -162,7 +167,9 @@ static enum mio_code send_it(struct session *s, struct exchange *x)
 
 static const char *url_of(struct session *s, const char *rest)
 {
-    return mio_arena_printf(s->a, "https://%.*s/v2/%.*s/%s", MIO_FMT(s->r->host), MIO_FMT(s->r->name), rest).p;
+    return mio_arena_printf(s->a, "https://%.*s/v2/%.*s/%s", MIO_FMT(s->r->host),
+                            MIO_FMT(s->r->name), rest)
+        .p;
 }
 
 /* Where the upload goes must be the registry itself. */
@@ -170,13 +177,15 @@ static enum mio_code upload_url(struct session *s, const char *location, struct 
                                 const char **out)
 {
     const char *origin = mio_arena_printf(s->a, "https://%.*s/", MIO_FMT(s->r->host)).p;
-    const char *base = location[0] == '/'
-                           ? mio_arena_printf(s->a, "https://%.*s%s", MIO_FMT(s->r->host), location).p
-                           : location;
+    const char *base =
+        location[0] == '/'
+            ? mio_arena_printf(s->a, "https://%.*s%s", MIO_FMT(s->r->host), location).p
+            : location;
     if (!mio_str_starts(mio_str_z(base), origin))
         return mio_fail(s->err, MIO_REALITY, "the registry sends the upload elsewhere");
     *out = mio_arena_printf(s->a, "%s%cdigest=sha256:%.*s", base, strchr(base, '?') ? '&' : '?',
-                            MIO_FMT(hex)).p;
+                            MIO_FMT(hex))
+               .p;
     return MIO_OK;
 }
 
@@ -194,7 +203,8 @@ static enum mio_code push_blob(struct session *s, const struct mio_env_store *st
     if (!send_it(s, &head) && head.status == 404 && !send_it(s, &post) &&
         !upload_url(s, post.location, hex, &put.url) && !send_it(s, &put)) {
         if (put.status != 201)
-            mio_fail(s->err, MIO_REALITY, "the registry did not take a layer (HTTP %ld)", put.status);
+            mio_fail(s->err, MIO_REALITY, "the registry did not take a layer (HTTP %ld)",
+                     put.status);
         ++*sent;
     }
     mio_buf_free(&head.answer);

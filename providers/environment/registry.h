@@ -9,11 +9,13 @@ struct mio_env_registry {
 /* Splits a reference; the tag defaults to "latest". Errors: MIO_USAGE. */
 enum mio_code mio_env_registry_parse(struct mio_arena *a, const char *reference,
                                      struct mio_env_registry *out, struct mio_err *err);
-/* Sends what the registry does not hold yet: layers, configuration, and the manifest last, so that a tag never
- * points at half an image. Errors: MIO_AUTH, MIO_REALITY (refused), MIO_TRANSIENT (no answer), MIO_IO. */
+/* Sends what the registry does not hold yet: layers, configuration, and the manifest last, so that
+ * a tag never points at half an image. Errors: MIO_AUTH, MIO_REALITY (refused), MIO_TRANSIENT (no
+ * answer), MIO_IO. */
 enum mio_code mio_env_push(struct mio_arena *a, const struct mio_env_store *s,
                            const struct mio_env_registry *r, const struct mio_env_image *image,
                            size_t *sent, struct mio_err *err);
-/* Digest (hex) of the manifest that the tag stands for, taken from its bytes; *found false when there is none. */
+/* Digest (hex) of the manifest that the tag stands for, taken from its bytes; *found false when
+ * there is none. */
 enum mio_code mio_env_remote_manifest(struct mio_arena *a, const struct mio_env_registry *r,
                                       struct mio_str *hex, bool *found, struct mio_err *err);

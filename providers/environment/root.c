@@ -134,7 +134,7 @@ static enum mio_code take(void *arg, const void *p, size_t n, bool *enough, stru
             return err->code;
         if (!n)
             break;
-        uint64_t stop = w->fd >= 0 ? w->end
+        uint64_t stop = w->fd >= 0             ? w->end
                         : w->next < w->cell->n ? w->cell->items[w->next].offset
                                                : UINT64_MAX;
         size_t k = stop - w->at < n ? (size_t)(stop - w->at) : n;

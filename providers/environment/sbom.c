@@ -52,10 +52,13 @@ static struct mio_value map_of(struct mio_arena *a, const struct mio_pair *rows,
     memcpy(pairs, rows, n * sizeof *rows);
     return mio_map(pairs, n);
 }
-#define MAP(a, ...)                                                                             \
-    map_of((a), (const struct mio_pair[]){__VA_ARGS__},                                         \
+#define MAP(a, ...)                                     \
+    map_of((a), (const struct mio_pair[]){__VA_ARGS__}, \
            sizeof((const struct mio_pair[]){__VA_ARGS__}) / sizeof(struct mio_pair))
-#define ROW(key, v) {{(key), sizeof(key) - 1}, (v)}
+#define ROW(key, v)                   \
+    {                                 \
+        {(key), sizeof(key) - 1}, (v) \
+    }
 #define TEXT(z) mio_string_z(z)
 
 static struct mio_value one(struct mio_arena *a, struct mio_value v)
@@ -77,9 +80,9 @@ static struct mio_value spdx_package(struct mio_arena *a, const struct part *p, 
 {
     struct mio_value sum =
         MAP(a, ROW("algorithm", TEXT("SHA256")), ROW("checksumValue", mio_string(p->sha256)));
-    struct mio_value ref = MAP(a, ROW("referenceCategory", TEXT("PACKAGE-MANAGER")),
-                               ROW("referenceType", TEXT("purl")),
-                               ROW("referenceLocator", mio_string(p->purl)));
+    struct mio_value ref =
+        MAP(a, ROW("referenceCategory", TEXT("PACKAGE-MANAGER")),
+            ROW("referenceType", TEXT("purl")), ROW("referenceLocator", mio_string(p->purl)));
     return MAP(a, ROW("SPDXID", mio_string(mio_arena_printf(a, "SPDXRef-%zu", i + 1))),
                ROW("name", mio_string(p->name)), ROW("versionInfo", mio_string(p->version)),
                ROW("downloadLocation", TEXT("NOASSERTION")), ROW("filesAnalyzed", mio_bool(false)),
@@ -99,18 +102,18 @@ struct mio_str mio_env_spdx(struct mio_arena *a, const struct mio_env_lock *lock
     mio_rfc3339(lock->epoch, created);
     for (size_t i = 0; i < n; i++) {
         packages[i] = spdx_package(a, &parts[i], i);
-        links[i] = MAP(a, ROW("spdxElementId", TEXT("SPDXRef-DOCUMENT")),
-                       ROW("relationshipType", TEXT("DESCRIBES")),
-                       ROW("relatedSpdxElement",
-                           mio_string(mio_arena_printf(a, "SPDXRef-%zu", i + 1))));
+        links[i] =
+            MAP(a, ROW("spdxElementId", TEXT("SPDXRef-DOCUMENT")),
+                ROW("relationshipType", TEXT("DESCRIBES")),
+                ROW("relatedSpdxElement", mio_string(mio_arena_printf(a, "SPDXRef-%zu", i + 1))));
     }
     struct mio_value info = MAP(a, ROW("created", mio_string(mio_arena_str(a, mio_str_z(created)))),
                                 ROW("creators", one(a, TEXT("Tool: mlops-iac-" MIO_VERSION))));
     struct mio_value doc = MAP(
         a, ROW("spdxVersion", TEXT("SPDX-2.3")), ROW("dataLicense", TEXT("CC0-1.0")),
         ROW("SPDXID", TEXT("SPDXRef-DOCUMENT")), ROW("name", mio_string(lock->name)),
-        ROW("documentNamespace",
-            mio_string(mio_arena_printf(a, "urn:mlops-iac:environment:%.*s", MIO_FMT(lock->inputs)))),
+        ROW("documentNamespace", mio_string(mio_arena_printf(a, "urn:mlops-iac:environment:%.*s",
+                                                             MIO_FMT(lock->inputs)))),
         ROW("creationInfo", info), ROW("packages", mio_list(packages, n)),
         ROW("relationships", mio_list(links, n)));
     return print(a, doc);

@@ -1,7 +1,7 @@
 /* providers/environment/sink.h: bytes into a compressed file, with the digests of both sides.
  *
- * A file is a row of frames (zstd) or members (gzip), one a cell, each compressed on its own: its bytes do not
- * depend on the number of threads or on its neighbours. */
+ * A file is a row of frames (zstd) or members (gzip), one a cell, each compressed on its own: its
+ * bytes do not depend on the number of threads or on its neighbours. */
 #pragma once
 #include "providers/environment/store.h"
 
@@ -18,7 +18,8 @@ enum mio_code mio_env_sink_write(struct mio_env_sink *s, const void *p, size_t n
                                  struct mio_err *err);
 /* Ends the frame; the next write begins another. */
 enum mio_code mio_env_sink_frame(struct mio_env_sink *s, struct mio_err *err);
-/* Copies a file that mio_env_sink wrote with zstd: as it is into a zstd sink, compressed anew into others. */
+/* Copies a file that mio_env_sink wrote with zstd: as it is into a zstd sink, compressed anew into
+ * others. */
 enum mio_code mio_env_sink_append(struct mio_env_sink *s, const char *path, struct mio_err *err);
 /* Ends the file and tells its digests; frees the sink in any case. Errors: MIO_IO. */
 enum mio_code mio_env_sink_close(struct mio_env_sink *s, struct mio_arena *a,

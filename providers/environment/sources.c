@@ -160,7 +160,8 @@ static enum mio_code read_system(struct list *l, struct mio_err *err)
         mio_fs_list(l->a, APT_ETC "/sources.list.d", &names, &n, err))
         return err->code;
     for (size_t i = 0; i < n; i++)
-        if (read_file(l, mio_arena_printf(l->a, APT_ETC "/sources.list.d/%.*s", MIO_FMT(names[i])).p,
+        if (read_file(l,
+                      mio_arena_printf(l->a, APT_ETC "/sources.list.d/%.*s", MIO_FMT(names[i])).p,
                       err))
             return err->code;
     return MIO_OK;
@@ -180,7 +181,8 @@ enum mio_code mio_env_sources(struct mio_arena *a, const struct mio_env_spec *sp
     if (!l.n) {
         mio_fail(err, MIO_TEMPLATE, "environment %.*s: no source for Debian %.*s is known",
                  MIO_FMT(spec->name), MIO_FMT(spec->suite));
-        return mio_err_hint(err, "set base.mirror, or add the suite to apt's sources on this machine");
+        return mio_err_hint(err,
+                            "set base.mirror, or add the suite to apt's sources on this machine");
     }
     *out = l.items;
     *n = l.n;

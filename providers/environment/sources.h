@@ -1,5 +1,5 @@
-/* providers/environment/sources.h: where Debian's packages come from: the mirror that the environment names, else
- * what this system's apt is configured to use for the same suite. */
+/* providers/environment/sources.h: where Debian's packages come from: the mirror that the
+ * environment names, else what this system's apt is configured to use for the same suite. */
 #pragma once
 #include "providers/environment/spec.h"
 #include "providers/sdk/buf.h"

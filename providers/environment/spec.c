@@ -82,11 +82,13 @@ static enum mio_code read_files(struct reader *r, const struct mio_value *v, str
     return MIO_OK;
 }
 
-/* Keys that are read here or belong to the envelope of every asset; anything else is a misspelling. */
+/* Keys that are read here or belong to the envelope of every asset; anything else is a misspelling.
+ */
 static const char *const known[] = {
-    "base",    "debian",      "python", "files",   "env",     "serve", "scripts", "layers",
-    "workdir", "command",     "name",   "version", "tags",    "image", "build",   "conda_file",
-    "os_type", "description", "gpu",    "users",   "workspace", "registry", "inference_config",
+    "base",     "debian",           "python",  "files",       "env",     "serve", "scripts",
+    "layers",   "workdir",          "command", "name",        "version", "tags",  "image",
+    "build",    "conda_file",       "os_type", "description", "gpu",     "users", "workspace",
+    "registry", "inference_config",
 };
 
 static enum mio_code check_keys(struct reader *r, struct mio_value body)
@@ -161,7 +163,8 @@ static enum mio_code read_debian(struct reader *r, struct mio_env_spec *s)
         return MIO_OK;
     if (d->type != MIO_MAP)
         return bad(r, "debian", "must be { packages: [...] }");
-    if (read_strings(r, "debian.packages", mio_get_z(*d, "packages"), &s->packages, &s->n_packages) ||
+    if (read_strings(r, "debian.packages", mio_get_z(*d, "packages"), &s->packages,
+                     &s->n_packages) ||
         read_reasoned(r, "debian.drop", mio_get_z(*d, "drop"), &s->drops, &s->n_drops) ||
         read_reasoned(r, "debian.setuid", mio_get_z(*d, "setuid"), &s->setuid, &s->n_setuid))
         return r->err->code;
@@ -222,11 +225,11 @@ enum mio_code mio_env_spec_read(struct mio_arena *a, struct mio_str name, struct
 }
 
 /* Labels, versions and descriptions change nothing that is locked. */
-static const char *const locked_keys[] = {"base",  "debian", "python", "files",  "env",
+static const char *const locked_keys[] = {"base",  "debian",  "python", "files",   "env",
                                           "serve", "scripts", "layers", "workdir", "command"};
 
-enum mio_code mio_env_spec_digest(struct mio_arena *a, const struct mio_env_spec *s, const char *dir,
-                                  struct mio_str *out, struct mio_err *err)
+enum mio_code mio_env_spec_digest(struct mio_arena *a, const struct mio_env_spec *s,
+                                  const char *dir, struct mio_str *out, struct mio_err *err)
 {
     MIO_AUTO_BUF b;
     mio_buf_init(&b, 0);

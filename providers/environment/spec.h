@@ -1,7 +1,7 @@
 /* providers/environment/spec.h: what an environment declares, read from the body of its resource.
  *
- * In: a frozen value (the resource after evaluation). Out: a struct whose texts live in the value or the
- * arena. Never: files or network. */
+ * In: a frozen value (the resource after evaluation). Out: a struct whose texts live in the value
+ * or the arena. Never: files or network. */
 #pragma once
 #include "providers/sdk/value.h"
 
@@ -22,7 +22,7 @@ struct mio_env_spec {
     struct mio_str *packages;
     size_t n_packages;
     struct mio_env_reasoned *drops, *accepted, *setuid; /* accepted: scripts that need not run */
-    size_t n_drops, n_accepted, n_setuid;              /* setuid: packages that may bring such files */
+    size_t n_drops, n_accepted, n_setuid; /* setuid: packages that may bring such files */
     enum mio_env_scripts scripts;
     struct mio_str python_version, requirements; /* requirements: a path, or empty */
     struct mio_str *requirement_lines;           /* given in place */
@@ -41,7 +41,7 @@ struct mio_env_spec {
 /* Everything unknown or malformed is an error that names the key. Errors: MIO_TEMPLATE. */
 enum mio_code mio_env_spec_read(struct mio_arena *a, struct mio_str name, struct mio_value body,
                                 struct mio_env_spec *out, struct mio_err *err);
-/* SHA-256 (hex) of what decides the lock: the declared inputs and the content of the files that they name,
- * relative to `dir`. Errors: MIO_TEMPLATE when one is missing, MIO_IO. */
-enum mio_code mio_env_spec_digest(struct mio_arena *a, const struct mio_env_spec *s, const char *dir,
-                                  struct mio_str *out, struct mio_err *err);
+/* SHA-256 (hex) of what decides the lock: the declared inputs and the content of the files that
+ * they name, relative to `dir`. Errors: MIO_TEMPLATE when one is missing, MIO_IO. */
+enum mio_code mio_env_spec_digest(struct mio_arena *a, const struct mio_env_spec *s,
+                                  const char *dir, struct mio_str *out, struct mio_err *err);

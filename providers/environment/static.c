@@ -1,4 +1,5 @@
-/* providers/environment/static.c: what maintainer scripts would have done, done without running them. */
+/* providers/environment/static.c: what maintainer scripts would have done, done without running
+ * them. */
 #include "providers/environment/static.h"
 #include "providers/sdk/buf.h"
 #include "providers/sdk/fs.h"
@@ -10,10 +11,12 @@ struct job {
     struct mio_err *err;
 };
 
-/* Scripts that were read by people: what they do is done below, or concerns upgrades and terminals alone. */
+/* Scripts that were read by people: what they do is done below, or concerns upgrades and terminals
+ * alone. */
 static const char *const known[] = {
-    "base-passwd", "base-files", "tzdata",  "ca-certificates", "libc6", "dash",
-    "debconf",     "libc-bin",   "openssl", "debianutils",     "bash",  "readline-common", "procps",
+    "base-passwd", "base-files",      "tzdata",   "ca-certificates", "libc6",
+    "dash",        "debconf",         "libc-bin", "openssl",         "debianutils",
+    "bash",        "readline-common", "procps",
 };
 
 static bool listed(struct mio_value config, const char *key, struct mio_str package)
@@ -36,9 +39,9 @@ static bool accepted(const void *arg, struct mio_str package)
 }
 
 /* Commands whose effect cannot be foreseen from the outside. */
-static const char *const risky[] = {"adduser",  "addgroup", "useradd",         "groupadd",
-                                    "systemd-sysusers", "pam-auth-update", "dpkg-statoverride",
-                                    "setcap",   "confmodule"};
+static const char *const risky[] = {"adduser",           "addgroup",         "useradd",
+                                    "groupadd",          "systemd-sysusers", "pam-auth-update",
+                                    "dpkg-statoverride", "setcap",           "confmodule"};
 
 static const char *find_risky(struct mio_str text)
 {
@@ -65,8 +68,9 @@ static enum mio_code judge(struct job *j)
         mio_fail(j->err, MIO_REALITY,
                  "package %.*s has a script that calls %s, which static mode cannot do",
                  MIO_FMT(c->name), what);
-        return mio_err_hint(j->err, "when the environment does not need that, list the package with "
-                                    "a reason under debian.accept_scripts");
+        return mio_err_hint(j->err,
+                            "when the environment does not need that, list the package with "
+                            "a reason under debian.accept_scripts");
     }
     return MIO_OK;
 }
@@ -93,8 +97,8 @@ static enum mio_code copy_templates(struct job *j)
         if (mio_env_view_get(j->v, mio_str_z(copies[i].to)).entry)
             continue;
         if (mio_env_view_read(j->v, copies[i].from, &text, &found, j->err) ||
-            (found && mio_env_tree_file(j->made, mio_str_z(copies[i].to), 0644, j->lock->epoch, text,
-                                        j->err)))
+            (found && mio_env_tree_file(j->made, mio_str_z(copies[i].to), 0644, j->lock->epoch,
+                                        text, j->err)))
             return j->err->code;
     }
     return MIO_OK;
@@ -166,7 +170,8 @@ static enum mio_code make_certificates(struct job *j)
             mio_buf_str(&bundle, text);
             if (text.n && text.p[text.n - 1] != '\n')
                 mio_buf_char(&bundle, '\n');
-            mio_buf_printf(&names, "%.*s\n", MIO_FMT(mio_str_sub(e->path, strlen(folder), e->path.n)));
+            mio_buf_printf(&names, "%.*s\n",
+                           MIO_FMT(mio_str_sub(e->path, strlen(folder), e->path.n)));
         }
     if (!bundle.n)
         return MIO_OK;
@@ -199,7 +204,8 @@ static enum mio_code make_dpkg(struct job *j)
                              j->err);
 }
 
-/* A file that replaces another package's comes once more at the end, whatever the order of the layers. */
+/* A file that replaces another package's comes once more at the end, whatever the order of the
+ * layers. */
 static enum mio_code repeat_late(struct job *j)
 {
     for (size_t i = 0; i < j->v->n_late; i++) {

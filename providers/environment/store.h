@@ -5,7 +5,8 @@
  *   layers/KEY         what a list of cells gave
  *   tmp/               work in progress; renamed into place when whole
  *
- * Two builds may share it: every entry is made under tmp/ and renamed, and equal names hold equal bytes. */
+ * Two builds may share it: every entry is made under tmp/ and renamed, and equal names hold equal
+ * bytes. */
 #pragma once
 #include "providers/sdk/arena.h"
 #include "providers/sdk/err.h"

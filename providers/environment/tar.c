@@ -104,9 +104,8 @@ static enum mio_code put_entry(struct mio_env_tree *t, struct mio_env_entry *e,
                                  [MIO_ENTRY_DIR] = '5',
                                  [MIO_ENTRY_SYMLINK] = '2',
                                  [MIO_ENTRY_HARDLINK] = '1'};
-    struct mio_str name = e->type == MIO_ENTRY_DIR
-                              ? mio_arena_printf(t->arena, "%.*s/", MIO_FMT(e->path))
-                              : e->path;
+    struct mio_str name =
+        e->type == MIO_ENTRY_DIR ? mio_arena_printf(t->arena, "%.*s/", MIO_FMT(e->path)) : e->path;
     uint64_t size = e->type == MIO_ENTRY_FILE ? e->size : 0;
     if (put_pax(e, name, size, out, at, err))
         return err->code;

@@ -49,8 +49,8 @@ enum mio_code mio_env_tree_file(struct mio_env_tree *t, struct mio_str path, uns
 void mio_env_tree_dir(struct mio_env_tree *t, struct mio_str path, unsigned mode, int64_t mtime)
 {
     struct mio_str p = mio_arena_str(t->arena, path);
-    MIO_PUSH(t->arena, t->items, t->n, t->cap) = (struct mio_env_entry){
-        .path = p, .type = MIO_ENTRY_DIR, .mode = mode, .mtime = mtime};
+    MIO_PUSH(t->arena, t->items, t->n, t->cap) =
+        (struct mio_env_entry){.path = p, .type = MIO_ENTRY_DIR, .mode = mode, .mtime = mtime};
 }
 
 void mio_env_tree_symlink(struct mio_env_tree *t, struct mio_str path, struct mio_str target,

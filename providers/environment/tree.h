@@ -1,7 +1,7 @@
 /* providers/environment/tree.h: files on their way from a package into a layer.
  *
- * A list of entries in memory and one unlinked spool file that holds all contents, so that a package of
- * gigabytes costs no memory. */
+ * A list of entries in memory and one unlinked spool file that holds all contents, so that a
+ * package of gigabytes costs no memory. */
 #pragma once
 #include "providers/environment/store.h"
 #include "providers/sdk/str.h"
@@ -44,8 +44,9 @@ enum mio_code mio_env_tree_read(const struct mio_env_tree *t, const struct mio_e
                                 struct mio_str *out, struct mio_err *err);
 /* By path, files before the hard links to them. Equal paths: the last one added stays. */
 void mio_env_tree_sort(struct mio_env_tree *t);
-/* Refuses names that would leave the root, have control bytes, or pass through a link or file of the same
- * tree. Errors: MIO_REALITY. The tree must be sorted. */
+/* Refuses names that would leave the root, have control bytes, or pass through a link or file of
+ * the same tree. Errors: MIO_REALITY. The tree must be sorted. */
 enum mio_code mio_env_tree_check(const struct mio_env_tree *t, struct mio_err *err);
-/* The path as stored ("./a//b/" is "a/b"); false when it is absolute, has "..", or a control byte. */
+/* The path as stored ("./a//b/" is "a/b"); false when it is absolute, has "..", or a control byte.
+ */
 bool mio_env_path(struct mio_arena *a, struct mio_str raw, struct mio_str *out);

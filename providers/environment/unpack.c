@@ -212,7 +212,8 @@ static enum mio_code take_deb(struct archive *ar, struct mio_env_tree *control,
     if (rc != ARCHIVE_EOF)
         return broken(ar, err);
     if (seen != 17)
-        return mio_fail(err, MIO_REALITY, "not a Debian package: it needs one control.tar and one data.tar");
+        return mio_fail(err, MIO_REALITY,
+                        "not a Debian package: it needs one control.tar and one data.tar");
     return MIO_OK;
 }
 

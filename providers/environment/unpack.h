@@ -1,12 +1,13 @@
-/* providers/environment/unpack.h: archives into trees. What comes out has safe names and kinds, whatever
- * the archive held: no absolute or climbing path, no device, no extended attribute. */
+/* providers/environment/unpack.h: archives into trees. What comes out has safe names and kinds,
+ * whatever the archive held: no absolute or climbing path, no device, no extended attribute. */
 #pragma once
 #include "providers/environment/tree.h"
 
 /* Uncompresses a file into the store and checks what came out. Errors: MIO_IO. */
 enum mio_code mio_env_inflate(struct mio_arena *a, const struct mio_env_store *s, const char *path,
                               struct mio_str sha256, uint64_t size, struct mio_err *err);
-/* Reads a .deb: both trees must be initialised. Errors: MIO_REALITY (not a package, unsafe), MIO_IO. */
+/* Reads a .deb: both trees must be initialised. Errors: MIO_REALITY (not a package, unsafe),
+ * MIO_IO. */
 enum mio_code mio_env_unpack_deb(const char *path, struct mio_env_tree *control,
                                  struct mio_env_tree *data, struct mio_err *err);
 /* Reads a zip file (a wheel). Errors as above. */

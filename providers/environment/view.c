@@ -25,8 +25,8 @@ static bool same(const struct mio_env_entry *a, const struct mio_env_entry *b)
            mio_str_eq(a->link, b->link);
 }
 
-static enum mio_code settle(struct mio_env_view *v, const struct owner *old, const struct owner *new,
-                            struct mio_err *err)
+static enum mio_code settle(struct mio_env_view *v, const struct owner *old,
+                            const struct owner *new, struct mio_err *err)
 {
     const struct mio_env_entry *x = old->entry, *y = new->entry;
     if (x->type == MIO_ENTRY_DIR && y->type == MIO_ENTRY_DIR)
@@ -40,7 +40,7 @@ static enum mio_code settle(struct mio_env_view *v, const struct owner *old, con
                  MIO_FMT(old->cell->name), MIO_FMT(new->cell->name), MIO_FMT(y->path));
         return mio_err_hint(err, "drop one of them, with its reason, under debian.drop");
     }
-    mio_index_set(&v->index, y->path, (uintptr_t)new);
+    mio_index_set(&v->index, y->path, (uintptr_t) new);
     return MIO_OK;
 }
 

@@ -1,4 +1,5 @@
-/* providers/environment/view.h: all cells of an environment laid over one another: who owns a path. */
+/* providers/environment/view.h: all cells of an environment laid over one another: who owns a path.
+ */
 #pragma once
 #include "providers/environment/cell.h"
 #include "providers/sdk/map.h"
@@ -11,13 +12,14 @@ struct mio_env_view {
     struct mio_arena *arena;
     const struct mio_env_cell *cells; /* in the order in which they are laid */
     size_t n;
-    struct mio_index index;           /* path to entry */
-    struct mio_env_found *late;       /* files that win although a later cell has the name as well */
+    struct mio_index index;     /* path to entry */
+    struct mio_env_found *late; /* files that win although a later cell has the name as well */
     size_t n_late, late_cap;
-    const struct mio_env_tree *made;  /* links that static mode made so far; may be NULL */
+    const struct mio_env_tree *made; /* links that static mode made so far; may be NULL */
 };
-/* Errors: MIO_REALITY when two packages bring different files under one name and neither replaces the other, when a path
- * lies behind another package's link, or when a file is setuid and its package is not in `setuid_ok`. */
+/* Errors: MIO_REALITY when two packages bring different files under one name and neither replaces
+ * the other, when a path lies behind another package's link, or when a file is setuid and its
+ * package is not in `setuid_ok`. */
 enum mio_code mio_env_view_init(struct mio_env_view *v, struct mio_arena *a,
                                 const struct mio_env_cell *cells, size_t n,
                                 const struct mio_env_reasoned *setuid_ok, size_t n_setuid,

@@ -9,7 +9,7 @@ struct wheel {
     struct mio_arena *a;
     const struct mio_env_wheel *w;
     struct mio_env_tree *t;
-    struct mio_str info; /* NAME-VERSION.dist-info */
+    struct mio_str info;   /* NAME-VERSION.dist-info */
     struct mio_str site;   /* where packages go */
     struct mio_str python; /* its interpreter */
     int64_t mtime;
@@ -129,9 +129,10 @@ static enum mio_code place(struct wheel *k, struct mio_env_entry *e)
         for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
             if (mio_str_starts(rest, schemes[i].key)) {
                 rest = mio_str_sub(rest, strlen(schemes[i].key), rest.n);
-                e->path = schemes[i].to
-                              ? mio_arena_printf(k->a, "%s%.*s", schemes[i].to, MIO_FMT(rest))
-                              : mio_arena_printf(k->a, "%.*s/%.*s", MIO_FMT(k->site), MIO_FMT(rest));
+                e->path =
+                    schemes[i].to
+                        ? mio_arena_printf(k->a, "%s%.*s", schemes[i].to, MIO_FMT(rest))
+                        : mio_arena_printf(k->a, "%.*s/%.*s", MIO_FMT(k->site), MIO_FMT(rest));
                 if (i == 2)
                     e->mode = 0755;
                 return MIO_OK;
@@ -154,8 +155,9 @@ static enum mio_code rewrite_script(struct wheel *k, struct mio_env_entry *e)
         return MIO_OK;
     ptrdiff_t nl = mio_str_find(text, '\n');
     struct mio_str body = nl < 0 ? (struct mio_str){0} : mio_str_sub(text, (size_t)nl, text.n);
-    return mio_env_tree_file(k->t, e->path, 0755, k->mtime,
-                             mio_arena_printf(k->a, "#!%.*s%.*s", MIO_FMT(k->python), MIO_FMT(body)), k->err);
+    return mio_env_tree_file(
+        k->t, e->path, 0755, k->mtime,
+        mio_arena_printf(k->a, "#!%.*s%.*s", MIO_FMT(k->python), MIO_FMT(body)), k->err);
 }
 
 static bool plain_name(struct mio_str s)
@@ -169,8 +171,8 @@ static bool plain_name(struct mio_str s)
 /* entry_points.txt: "name = module:object [extras]" in the section of console scripts. */
 static enum mio_code make_scripts(struct wheel *k)
 {
-    const struct mio_env_entry *e =
-        find(k, mio_arena_printf(k->a, "%.*s/%.*s/entry_points.txt", MIO_FMT(k->site), MIO_FMT(k->info)));
+    const struct mio_env_entry *e = find(k, mio_arena_printf(k->a, "%.*s/%.*s/entry_points.txt",
+                                                             MIO_FMT(k->site), MIO_FMT(k->info)));
     struct mio_str text, line;
     bool ours = false;
     if (!e)
@@ -197,8 +199,8 @@ static enum mio_code make_scripts(struct wheel *k)
         struct mio_str script = mio_arena_printf(
             k->a, "#!%.*s\nimport sys\nfrom %.*s import %.*s\n\nsys.exit(%.*s())\n",
             MIO_FMT(k->python), MIO_FMT(module), MIO_FMT(top), MIO_FMT(object));
-        if (mio_env_tree_file(k->t, mio_arena_printf(k->a, "usr/local/bin/%.*s", MIO_FMT(name)), 0755,
-                              k->mtime, script, k->err))
+        if (mio_env_tree_file(k->t, mio_arena_printf(k->a, "usr/local/bin/%.*s", MIO_FMT(name)),
+                              0755, k->mtime, script, k->err))
             return k->err->code;
     }
     return MIO_OK;
@@ -227,7 +229,8 @@ static enum mio_code install(struct wheel *k)
     for (size_t i = 0; i < n; i++)
         if (rewrite_script(k, &k->t->items[i]))
             return k->err->code;
-    struct mio_str at = mio_arena_printf(k->a, "%.*s/%.*s/INSTALLER", MIO_FMT(k->site), MIO_FMT(k->info));
+    struct mio_str at =
+        mio_arena_printf(k->a, "%.*s/%.*s/INSTALLER", MIO_FMT(k->site), MIO_FMT(k->info));
     if (make_scripts(k) ||
         mio_env_tree_file(k->t, at, 0644, k->mtime, MIO_STR("mlops-iac\n"), k->err))
         return k->err->code;
@@ -248,15 +251,16 @@ enum mio_code mio_env_cell_wheel(struct mio_arena *a, const struct mio_env_store
 {
     const struct mio_value *python = mio_get_z(lock->config, "python");
     struct mio_str version = python ? mio_get_str(*python, "version") : MIO_STR("3");
-    struct mio_str key = mio_env_sha256(
-        a, mio_arena_printf(a, "wheel %d zstd %.*s %.*s", MIO_ENV_CELL_FORMAT, MIO_FMT(version),
-                            MIO_FMT(w->sha256)));
+    struct mio_str key =
+        mio_env_sha256(a, mio_arena_printf(a, "wheel %d zstd %.*s %.*s", MIO_ENV_CELL_FORMAT,
+                                           MIO_FMT(version), MIO_FMT(w->sha256)));
     bool found = false;
     if (mio_env_cell_load(a, s, key, &found, out, err))
         return err->code;
     if (!found) {
         struct mio_env_tree t = {.spool = -1};
-        struct wheel k = {.a = a, .w = w, .t = &t, .err = err, .mtime = 315532800 /* 1980, as zip */};
+        struct wheel k = {
+            .a = a, .w = w, .t = &t, .err = err, .mtime = 315532800 /* 1980, as zip */};
         k.site = mio_arena_printf(a, "usr/local/lib/python%.*s/dist-packages", MIO_FMT(version));
         k.python = mio_arena_printf(a, "/usr/bin/python%.*s", MIO_FMT(version));
         if (!mio_env_tree_init(&t, a, s, err) &&

@@ -1,5 +1,5 @@
-/* providers/environment/wheel.h: a wheel as a cell: RECORD verified, data folders moved to their places, scripts
- * made. */
+/* providers/environment/wheel.h: a wheel as a cell: RECORD verified, data folders moved to their
+ * places, scripts made. */
 #pragma once
 #include "providers/environment/cell.h"
 

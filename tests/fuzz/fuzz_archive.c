@@ -1,4 +1,5 @@
-/* tests/fuzz/fuzz_archive.c: Debian packages and wheels of any bytes: nothing unsafe may come out of them. */
+/* tests/fuzz/fuzz_archive.c: Debian packages and wheels of any bytes: nothing unsafe may come out
+ * of them. */
 #include <stdlib.h>
 
 #include "providers/environment/unpack.h"
@@ -19,13 +20,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
     struct mio_arena a;
     struct mio_env_tree control = {.spool = -1}, data = {.spool = -1};
     mio_arena_init(&a);
-    if (!mio_env_tree_init(&control, &a, &store, &err) && !mio_env_tree_init(&data, &a, &store, &err) &&
+    if (!mio_env_tree_init(&control, &a, &store, &err) &&
+        !mio_env_tree_init(&data, &a, &store, &err) &&
         !mio_env_unpack_memory(p + 1, n - 1, p[0] & 1, &control, &data, &err)) {
         mio_env_tree_sort(&data);
         if (!mio_env_tree_check(&data, &err))
             for (size_t i = 0; i < data.n; i++) {
                 struct mio_str again;
-                if (!mio_env_path(&a, data.items[i].path, &again) || !mio_str_eq(again, data.items[i].path))
+                if (!mio_env_path(&a, data.items[i].path, &again) ||
+                    !mio_str_eq(again, data.items[i].path))
                     abort();
             }
     }

@@ -6,8 +6,9 @@ static enum mio_code stale(struct mio_env_cli *c, struct mio_str name)
 {
     mio_fail(&c->err, MIO_STATE, "environment %.*s is declared differently from what is locked",
              MIO_FMT(name));
-    return mio_err_hint(&c->err, "run 'env lock' and review the difference: a build never renews the "
-                                 "lock");
+    return mio_err_hint(&c->err,
+                        "run 'env lock' and review the difference: a build never renews the "
+                        "lock");
 }
 
 enum mio_code mio_env_cli_lock(struct mio_env_cli *c, struct mio_env_lock *out, const char **path)

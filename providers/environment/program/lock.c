@@ -44,8 +44,7 @@ enum mio_code mio_env_verb_lock(struct mio_env_cli *c)
     struct mio_env_spec spec;
     struct mio_env_lock lock, old = {0};
     bool found = false;
-    if (mio_env_cli_spec(c, &spec) ||
-        mio_env_store_open(&c->arena, c->store_path, &store, &c->err))
+    if (mio_env_cli_spec(c, &spec) || mio_env_store_open(&c->arena, c->store_path, &store, &c->err))
         return c->err.code;
     const char *path = mio_env_lock_path(&c->arena, c->dir, spec.name);
     if (mio_env_lock_read(&c->arena, path, &old, &found, &c->err) ||

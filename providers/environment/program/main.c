@@ -1,7 +1,7 @@
 /* providers/environment/program/main.c: the program behind `mlops-iac env`.
  *
- * In: a verb, options, and the environment's body as JSON (-spec). Out: text, an exit status as the main
- * program's: 0, 1, 2 for "differs". */
+ * In: a verb, options, and the environment's body as JSON (-spec). Out: text, an exit status as the
+ * main program's: 0, 1, 2 for "differs". */
 #include "providers/environment/program/verbs.h"
 #include "providers/sdk/fault.h"
 #include "providers/sdk/log.h"
@@ -11,14 +11,10 @@ static const struct {
     enum mio_code (*run)(struct mio_env_cli *c);
     bool has_args;
 } verbs[] = {
-    {"lock", mio_env_verb_lock, false},
-    {"build", mio_env_verb_build, false},
-    {"verify", mio_env_verb_verify, false},
-    {"diff", mio_env_verb_diff, true},
-    {"drift", mio_env_verb_drift, true},
-    {"push", mio_env_verb_push, true},
-    {"vendor", mio_env_verb_vendor, false},
-    {"sbom", mio_env_verb_sbom, false},
+    {"lock", mio_env_verb_lock, false},     {"build", mio_env_verb_build, false},
+    {"verify", mio_env_verb_verify, false}, {"diff", mio_env_verb_diff, true},
+    {"drift", mio_env_verb_drift, true},    {"push", mio_env_verb_push, true},
+    {"vendor", mio_env_verb_vendor, false}, {"sbom", mio_env_verb_sbom, false},
 };
 
 static const struct {

@@ -14,14 +14,16 @@ enum mio_code mio_env_verb_push(struct mio_env_cli *c)
     bool found = false;
     if (c->n_args != 1)
         return mio_fail(&c->err, MIO_USAGE, "env push needs a reference: HOST[:PORT]/NAME[:TAG]");
-    if (mio_env_registry_parse(&c->arena, c->args[0], &r, &c->err) || mio_env_cli_lock(c, &lock, &path) ||
+    if (mio_env_registry_parse(&c->arena, c->args[0], &r, &c->err) ||
+        mio_env_cli_lock(c, &lock, &path) ||
         mio_env_store_open(&c->arena, c->store_path, &store, &c->err) ||
         mio_env_cli_build(c, &store, &lock, &im) ||
         mio_env_push(&c->arena, &store, &r, &im, &sent, &c->err) ||
         mio_env_remote_manifest(&c->arena, &r, &hex, &found, &c->err))
         return c->err.code;
     if (!found || !mio_str_eq(hex, im.manifest_digest))
-        return mio_fail(&c->err, MIO_REALITY, "the registry gives back another manifest than was sent");
+        return mio_fail(&c->err, MIO_REALITY,
+                        "the registry gives back another manifest than was sent");
     mio_buf_printf(&c->out, "%s@sha256:%.*s\n%zu of %zu blobs were sent, the others were there\n",
                    c->args[0], MIO_FMT(hex), sent, im.n_layers + 1);
     return MIO_OK;
@@ -36,7 +38,8 @@ enum mio_code mio_env_verb_drift(struct mio_env_cli *c)
     bool found = false;
     if (c->n_args != 1)
         return mio_fail(&c->err, MIO_USAGE, "env drift needs a reference: HOST[:PORT]/NAME[:TAG]");
-    if (mio_env_registry_parse(&c->arena, c->args[0], &r, &c->err) || mio_env_cli_lock(c, &lock, &path) ||
+    if (mio_env_registry_parse(&c->arena, c->args[0], &r, &c->err) ||
+        mio_env_cli_lock(c, &lock, &path) ||
         mio_env_remote_manifest(&c->arena, &r, &hex, &found, &c->err))
         return c->err.code;
     struct mio_str sealed = mio_get_str(lock.sealed, "manifest");

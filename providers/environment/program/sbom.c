@@ -1,6 +1,7 @@
-/* providers/environment/program/sbom.c: env sbom. */
-#include "providers/environment/program/verbs.h"
+/* providers/environment/program/sbom.c: env sbom, with provenance where a key is given. */
 #include "providers/environment/sbom.h"
+#include "providers/environment/attest.h"
+#include "providers/environment/program/verbs.h"
 #include "providers/sdk/fs.h"
 
 enum mio_code mio_env_verb_sbom(struct mio_env_cli *c)
@@ -15,5 +16,15 @@ enum mio_code mio_env_verb_sbom(struct mio_env_cli *c)
         mio_fs_replace(cdx, mio_env_cyclonedx(&c->arena, &lock), 0644, &c->err))
         return c->err.code;
     mio_buf_printf(&c->out, "%s\n%s\n", spdx, cdx);
+    const char *
+        key = getenv("MLOPS_IAC_ENV_KEY"),
+       *to = mio_arena_printf(&c->arena, "%s/%.*s.provenance.dsse.json", out, MIO_FMT(lock.name)).p;
+    struct mio_str envelope;
+    if (!key || !*key)
+        return MIO_OK;
+    if (mio_env_attest(&c->arena, &lock, key, &envelope, &c->err) ||
+        mio_fs_replace(to, envelope, 0644, &c->err))
+        return c->err.code;
+    mio_buf_printf(&c->out, "%s\n", to);
     return MIO_OK;
 }

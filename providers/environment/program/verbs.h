@@ -14,7 +14,8 @@ struct mio_env_cli {
 /* Reads the file that -spec names. Errors: MIO_USAGE, MIO_TEMPLATE. */
 enum mio_code mio_env_cli_spec(struct mio_env_cli *c, struct mio_env_spec *out);
 
-/* The lock that -spec or -lock means; a declaration that it does not fit is an error. Errors: MIO_STATE. */
+/* The lock that -spec or -lock means; a declaration that it does not fit is an error. Errors:
+ * MIO_STATE. */
 enum mio_code mio_env_cli_lock(struct mio_env_cli *c, struct mio_env_lock *out, const char **path);
 /* mio_env_build with the options of the command line. */
 enum mio_code mio_env_cli_build(struct mio_env_cli *c, const struct mio_env_store *store,

@@ -7,8 +7,8 @@
 #include "providers/sdk/proc.h"
 #include <unistd.h>
 
-/* The second build differs in everything that must not matter: store, folder, umask, zone, language,
- * number of threads. Inputs come from the first store by hash. */
+/* The second build differs in everything that must not matter: store, folder, umask, zone,
+ * language, number of threads. Inputs come from the first store by hash. */
 static enum mio_code rebuild(struct mio_env_cli *c, const char *lock, const char *folder,
                              const char *inputs)
 {
@@ -18,12 +18,16 @@ static enum mio_code rebuild(struct mio_env_cli *c, const char *lock, const char
     if (n <= 0)
         return mio_fail(&c->err, MIO_IO, "cannot find this program's own file");
     ((char *)(uintptr_t)self)[n] = 0;
-    const char *const argv[] = {self, "build", "-offline",
+    const char *const argv[] = {self,
+                                "build",
+                                "-offline",
                                 mio_arena_printf(a, "-lock=%s", lock).p,
                                 mio_arena_printf(a, "-dir=%s", c->dir).p,
                                 mio_arena_printf(a, "-store=%s/store", folder).p,
                                 mio_arena_printf(a, "-out=%s/image", folder).p,
-                                mio_arena_printf(a, "-vendor=%s", inputs).p, "-threads=1", NULL};
+                                mio_arena_printf(a, "-vendor=%s", inputs).p,
+                                "-threads=1",
+                                NULL};
     const char *const env[] = {"TZ=Asia/Tokyo", "LANG=de_DE.UTF-8", "HOME=/nonexistent",
                                "PATH=/usr/bin:/bin", NULL};
     MIO_AUTO_BUF said;
@@ -56,8 +60,9 @@ static enum mio_code compare(struct mio_env_cli *c, const char *x, const char *y
         for (size_t i = 0; i < n[0] && same; i++) {
             same = mio_str_eq(names[0][i], names[1][i]);
             for (size_t k = 0; k < 2 && same; k++) {
-                const char *path = mio_arena_printf(a, "%s/%s/%.*s", k ? y : x, folders[f],
-                                                    MIO_FMT(names[0][i])).p;
+                const char *path =
+                    mio_arena_printf(a, "%s/%s/%.*s", k ? y : x, folders[f], MIO_FMT(names[0][i]))
+                        .p;
                 if (!mio_fs_is_dir(path) && mio_env_file_sha256(a, path, &hex[k], &size, &c->err))
                     return c->err.code;
                 if (k && !mio_fs_is_dir(path))
@@ -112,7 +117,8 @@ static enum mio_code load(struct mio_env_cli *c, const char *path, struct mio_en
     return found ? MIO_OK : mio_fail(&c->err, MIO_USAGE, "%s is not there", path);
 }
 
-static void diff_values(struct mio_env_cli *c, const char *what, struct mio_value x, struct mio_value y)
+static void diff_values(struct mio_env_cli *c, const char *what, struct mio_value x,
+                        struct mio_value y)
 {
     if (mio_equal(x, y))
         return;
@@ -169,8 +175,8 @@ enum mio_code mio_env_verb_diff(struct mio_env_cli *c)
     struct mio_env_store store;
     struct mio_env_lock x, y;
     struct mio_env_image a, b;
-    static const char *const parts[] = {"base", "env", "serve", "command", "workdir", "debian",
-                                        "python", "layers", "scripts"};
+    static const char *const parts[] = {"base",   "env",    "serve",  "command", "workdir",
+                                        "debian", "python", "layers", "scripts"};
     if (c->n_args != 2)
         return mio_fail(&c->err, MIO_USAGE, "env diff needs two lock files");
     if (load(c, c->args[0], &x) || load(c, c->args[1], &y) ||

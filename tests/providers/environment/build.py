@@ -3,6 +3,7 @@ errors that a user can cause. usage: build.py PROGRAM
 
 Without a network: exit 77, skipped. As root the second builder is another user.
 """
+import base64
 import filecmp
 import hashlib
 import json
@@ -235,6 +236,30 @@ class Build(unittest.TestCase):
         hashes = {p["sha256"] for p in lock["packages"]}
         self.assertEqual({p["checksums"][0]["checksumValue"] for p in spdx["packages"]}, hashes)
         self.assertEqual({c["hashes"][0]["content"] for c in cdx["components"]}, hashes)
+
+    @unittest.skipUnless(shutil.which("openssl"), "openssl is not installed")
+    def test_the_provenance_is_signed(self):
+        key, public = f"{self.at}/key.pem", f"{self.at}/public.pem"
+        subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", key], check=True, capture_output=True)
+        subprocess.run(["openssl", "pkey", "-in", key, "-pubout", "-out", public], check=True)
+        r = run("sbom", *self.args, f"-out={self.at}/signed", env={**os.environ, "MLOPS_IAC_ENV_KEY": key})
+        self.assertEqual(r.returncode, 0, r.stderr)
+        envelope = json.loads(text(f"{self.at}/signed/e.provenance.dsse.json"))
+        payload = base64.b64decode(envelope["payload"])
+        kind = envelope["payloadType"].encode()
+        message = b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload)
+        for path, content in ((f"{self.at}/sig", base64.b64decode(envelope["signatures"][0]["sig"])),
+                              (f"{self.at}/msg", message), (f"{self.at}/other", message + b" ")):
+            with open(path, "wb") as f:
+                f.write(content)
+        check = ["openssl", "pkeyutl", "-verify", "-pubin", "-inkey", public, "-rawin", "-sigfile", f"{self.at}/sig", "-in"]
+        self.assertEqual(subprocess.run([*check, f"{self.at}/msg"], capture_output=True).returncode, 0)
+        self.assertNotEqual(subprocess.run([*check, f"{self.at}/other"], capture_output=True).returncode, 0)
+        statement = json.loads(payload)
+        sealed = json.loads(text(self.lock))["sealed"]
+        self.assertEqual("sha256:" + statement["subject"][0]["digest"]["sha256"], sealed["manifest"])
+        self.assertEqual(len(statement["predicate"]["buildDefinition"]["resolvedDependencies"]),
+                         len(json.loads(text(self.lock))["packages"]))
 
 
 unittest.main()

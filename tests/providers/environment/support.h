@@ -1,15 +1,17 @@
-/* tests/providers/environment/support.h: a store in a temporary folder, and archives made up entry by entry. */
+/* tests/providers/environment/support.h: a store in a temporary folder, and archives made up entry
+ * by entry. */
 #pragma once
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
 #include <cmocka.h>
 
 #include <archive.h>
 #include <archive_entry.h>
-#include <stdlib.h>
-#include <sys/stat.h>
 
 #include "providers/environment/cell.h"
 #include "providers/environment/unpack.h"
@@ -69,7 +71,8 @@ static inline void put_item(struct archive *ar, const struct item *i)
     archive_entry_free(e);
 }
 
-static inline struct mio_str pack(struct mio_arena *a, const struct item *items, size_t n, int format)
+static inline struct mio_str pack(struct mio_arena *a, const struct item *items, size_t n,
+                                  int format)
 {
     size_t used = 0, room = 1 << 20;
     char *p = mio_arena_alloc(a, room);
@@ -103,8 +106,8 @@ static inline void put_member(struct archive *ar, const char *name, struct mio_s
 }
 
 /* A Debian package around the items. */
-static inline struct mio_str make_deb(struct mio_arena *a, const char *control, const char *postinst,
-                                      const struct item *items, size_t n)
+static inline struct mio_str make_deb(struct mio_arena *a, const char *control,
+                                      const char *postinst, const struct item *items, size_t n)
 {
     struct item meta[] = {{"./control", control, NULL, S_IFREG, 0644},
                           {"./postinst", postinst, NULL, S_IFREG, 0755}};

@@ -1,14 +1,20 @@
-/* tests/providers/environment/test_unpack.c: what archives must not do, and what cells are made of. */
+/* tests/providers/environment/test_unpack.c: what archives must not do, and what cells are made of.
+ */
 #include "tests/providers/environment/support.h"
 
 #define CONTROL "Package: x\nVersion: 1\nArchitecture: all\n"
-/* A regression vector: this writer's own bytes, recorded once; bsdtar and Python read the same entries out of them. */
+/* A regression vector: this writer's own bytes, recorded once; bsdtar and Python read the same
+ * entries out of them. */
 #define GOLDEN_TAR "3fd3acc1159bd347b1501461f1ee071e970cc3f43aaea03f41e904e15bb86dc9"
-#define FILE_AT(path) {path, "text", NULL, S_IFREG, 0644}
+#define FILE_AT(path)                     \
+    {                                     \
+        path, "text", NULL, S_IFREG, 0644 \
+    }
 
 static enum mio_code cell_of(struct bed *b, struct mio_str deb, struct mio_env_cell *out)
 {
-    struct mio_env_package p = {.name = MIO_STR("x"), .version = MIO_STR("1"), .arch = MIO_STR("all")};
+    struct mio_env_package p = {
+        .name = MIO_STR("x"), .version = MIO_STR("1"), .arch = MIO_STR("all")};
     memset(&b->err, 0, sizeof b->err);
     assert_int_equal(mio_env_store_put(&b->a, &b->s, deb, &p.sha256, &b->err), MIO_OK);
     return mio_env_cell_deb(&b->a, &b->s, &p, out, &b->err);
@@ -86,7 +92,8 @@ static void a_cell_has_merged_paths_and_dpkgs_files(void **state)
     assert_int_equal(cell_of(b, deb, &cached), MIO_OK);
     assert_int_equal(cell.n, cached.n);
     const struct mio_env_entry *hard = mio_env_cell_find(&cached, MIO_STR("usr/bin/again")),
-                               *list = mio_env_cell_find(&cached, MIO_STR("var/lib/dpkg/info/x.list"));
+                               *list =
+                                   mio_env_cell_find(&cached, MIO_STR("var/lib/dpkg/info/x.list"));
     assert_non_null(hard);
     assert_true(mio_str_is(hard->link, "usr/bin/tool"));
     assert_ptr_equal(hard, &cached.items[cached.n - 1]); /* after its target */
@@ -115,8 +122,9 @@ static void long_names_survive_the_tar(void **state)
     mio_env_tree_symlink(&t, MIO_STR("s"), mio_str_z(path), 7);
     mio_env_tree_sort(&t);
     struct mio_str none = {0};
-    assert_int_equal(mio_env_cell_put(&b->a, &b->s, mio_env_tree_key(&b->a, &t), &t, none, none, &cell,
-                                      &b->err), MIO_OK);
+    assert_int_equal(
+        mio_env_cell_put(&b->a, &b->s, mio_env_tree_key(&b->a, &t), &t, none, none, &cell, &b->err),
+        MIO_OK);
     mio_env_tree_free(&t);
     struct archive *ar = archive_read_new();
     struct archive_entry *e;

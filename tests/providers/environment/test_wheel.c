@@ -5,7 +5,8 @@
 #define INFO "p-1.dist-info/"
 
 /* RECORD over the items, with the hash of `wrong` replaced. */
-static const char *record_of(struct mio_arena *a, const struct item *items, size_t n, const char *wrong)
+static const char *record_of(struct mio_arena *a, const struct item *items, size_t n,
+                             const char *wrong)
 {
     MIO_AUTO_BUF b;
     mio_buf_init(&b, 0);
@@ -29,7 +30,8 @@ static enum mio_code install(struct bed *b, const struct item *items, size_t n, 
     memcpy(all, items, n * sizeof *items);
     all[n] = (struct item){INFO "RECORD", record_of(&b->a, items, n, wrong), NULL, S_IFREG, 0644};
     struct mio_str zip = pack(&b->a, all, n + 1, 1);
-    struct mio_env_wheel w = {.name = MIO_STR("p"), .version = MIO_STR("1"), .file = MIO_STR("p.whl")};
+    struct mio_env_wheel w = {
+        .name = MIO_STR("p"), .version = MIO_STR("1"), .file = MIO_STR("p.whl")};
     struct mio_pair version = {MIO_STR("version"), mio_string_z("3.11")};
     struct mio_pair python = {MIO_STR("python"), mio_map(&version, 1)};
     struct mio_env_lock lock = {.config = mio_map(&python, 1)};
@@ -45,12 +47,14 @@ static void files_and_scripts_come_to_their_places(void **state)
         {"p/__init__.py", "x = 1\n", NULL, S_IFREG, 0644},
         {"p-1.data/scripts/run", "#!python\nprint(1)\n", NULL, S_IFREG, 0644},
         {"p-1.data/data/share/d", "d", NULL, S_IFREG, 0644},
-        {INFO "entry_points.txt", "[console_scripts]\np-tool = p.cli:main.run [all]\n", NULL, S_IFREG, 0644},
+        {INFO "entry_points.txt", "[console_scripts]\np-tool = p.cli:main.run [all]\n", NULL,
+         S_IFREG, 0644},
     };
     struct mio_env_cell cell;
     struct mio_str text;
     assert_int_equal(install(b, items, 4, NULL, &cell), MIO_OK);
-    assert_non_null(mio_env_cell_find(&cell, MIO_STR("usr/local/lib/python3.11/dist-packages/p/__init__.py")));
+    assert_non_null(
+        mio_env_cell_find(&cell, MIO_STR("usr/local/lib/python3.11/dist-packages/p/__init__.py")));
     assert_non_null(mio_env_cell_find(&cell, MIO_STR("usr/local/share/d")));
     const struct mio_env_entry *run = mio_env_cell_find(&cell, MIO_STR("usr/local/bin/run")),
                                *tool = mio_env_cell_find(&cell, MIO_STR("usr/local/bin/p-tool"));
@@ -67,7 +71,8 @@ static void unsound_wheels_are_refused(void **state)
     struct bed *b = *state;
     struct mio_env_cell cell;
     const struct item good = {"p/a.py", "a", NULL, S_IFREG, 0644};
-    const struct item evil[] = {good, {INFO "entry_points.txt", "[console_scripts]\n../sh = p:f\n", NULL, S_IFREG, 0644}};
+    const struct item evil[] = {
+        good, {INFO "entry_points.txt", "[console_scripts]\n../sh = p:f\n", NULL, S_IFREG, 0644}};
     const struct item out[] = {{"../a.py", "a", NULL, S_IFREG, 0644}};
     assert_int_equal(install(b, &good, 1, "p/a.py", &cell), MIO_REALITY);
     assert_non_null(strstr(b->err.message, "does not match its RECORD: p/a.py"));
@@ -85,7 +90,8 @@ static void every_file_must_be_in_the_record(void **state)
                                  {INFO "RECORD", INFO "RECORD,,\n", NULL, S_IFREG, 0644}};
     struct mio_env_wheel w = {.name = MIO_STR("p"), .file = MIO_STR("p.whl")};
     struct mio_env_lock lock = {.config = mio_null()};
-    assert_int_equal(mio_env_store_put(&b->a, &b->s, pack(&b->a, items, 2, 1), &w.sha256, &b->err), MIO_OK);
+    assert_int_equal(mio_env_store_put(&b->a, &b->s, pack(&b->a, items, 2, 1), &w.sha256, &b->err),
+                     MIO_OK);
     assert_int_equal(mio_env_cell_wheel(&b->a, &b->s, &lock, &w, &cell, &b->err), MIO_REALITY);
     assert_non_null(strstr(b->err.message, "missing in its RECORD: p/a.py"));
 }
