@@ -2,6 +2,7 @@
 #include "cli/document.h"
 #include "planner/template/azureml.h"
 #include "planner/template/emit.h"
+#include "providers/sdk/log.h"
 
 static struct mio_str or_dash(struct mio_str s)
 {
