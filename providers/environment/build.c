@@ -46,7 +46,7 @@ static void *work(void *arg)
     }
 }
 
-/* The workers' arenas are given to `keep`: results point into them. */
+/* The calling thread works too. */
 static enum mio_code together(struct team *t, struct worker *workers, unsigned n)
 {
     pthread_mutex_init(&t->mu, NULL);
@@ -270,6 +270,13 @@ static enum mio_code check_seal(const struct mio_env_lock *lock, const struct mi
     return MIO_OK;
 }
 
+void mio_env_image_free(struct mio_env_image *image)
+{
+    for (size_t i = 0; i < image->n_arenas; i++)
+        mio_arena_free(image->arenas[i]);
+    image->n_arenas = 0;
+}
+
 enum mio_code mio_env_build(struct mio_arena *a, const struct mio_env_build_opts *o,
                             const struct mio_env_lock *lock, struct mio_env_image *out,
                             struct mio_err *err)
@@ -285,13 +292,16 @@ enum mio_code mio_env_build(struct mio_arena *a, const struct mio_env_build_opts
         return err->code;
     s.codec = s.spec.gzip ? MIO_CODEC_GZIP : MIO_CODEC_ZSTD;
     struct worker *workers = MIO_NEW_N(a, struct worker, threads);
-    for (unsigned i = 0; i < threads; i++)
-        mio_arena_init(&workers[i].arena);
+    im->arenas = MIO_NEW_N(a, struct mio_arena *, threads);
+    for (im->n_arenas = 0; im->n_arenas < threads; im->n_arenas++) {
+        im->arenas[im->n_arenas] = &workers[im->n_arenas].arena;
+        mio_arena_init(im->arenas[im->n_arenas]);
+    }
     if (!assemble(a, &s, workers, threads, err) &&
         !mio_env_oci_describe(a, o->store, lock, im, err))
         check_seal(lock, im, err);
     if (err->code)
         mio_err_wrap(err, "environment %.*s", MIO_FMT(lock->name));
-    *out = *im; /* the workers' arenas live as long as the process: results point into them */
+    *out = *im;
     return err->code;
 }

@@ -17,14 +17,20 @@ struct mio_env_image {
     size_t n_layers;
     struct mio_str config, manifest; /* JSON texts */
     struct mio_str config_digest,
-        manifest_digest;     /* hex; the former is the environment's identity */
-    struct mio_value sealed; /* what the lock records of it */
+        manifest_digest;       /* hex; the former is the environment's identity */
+    struct mio_value sealed;   /* what the lock records of it */
+    struct mio_arena **arenas; /* of the threads that worked: cells and digests lie in them */
+    size_t n_arenas;
 };
 /* Everything goes into the store; `a` holds the result. Errors: MIO_STATE when what came out is not
  * what the lock's seal says; those of fetch, cell and static mode. */
 enum mio_code mio_env_build(struct mio_arena *a, const struct mio_env_build_opts *o,
                             const struct mio_env_lock *lock, struct mio_env_image *out,
                             struct mio_err *err);
+/* Frees what `a` does not own; an image that was never built is fine. */
+void mio_env_image_free(struct mio_env_image *image);
+#define MIO_AUTO_IMAGE __attribute__((cleanup(mio_env_image_free))) struct mio_env_image
+
 /* Brings every artefact of the lock into the store (from `vendor` first). */
 enum mio_code mio_env_fetch_lock(struct mio_arena *a, const struct mio_env_build_opts *o,
                                  const struct mio_env_lock *lock, struct mio_err *err);

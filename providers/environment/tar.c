@@ -22,7 +22,8 @@ static void put_octal(char *to, size_t room, uint64_t v)
 
 static void put_text(char *to, size_t room, struct mio_str s)
 {
-    memcpy(to, s.p, s.n < room ? s.n : room);
+    if (s.n)
+        memcpy(to, s.p, s.n < room ? s.n : room);
 }
 
 static void finish(struct header *h)

@@ -52,7 +52,7 @@ enum mio_code mio_env_verb_build(struct mio_env_cli *c)
 {
     struct mio_env_store store;
     struct mio_env_lock lock;
-    struct mio_env_image im;
+    MIO_AUTO_IMAGE im = {0};
     const char *path;
     if (mio_env_cli_lock(c, &lock, &path) ||
         mio_env_store_open(&c->arena, c->store_path, &store, &c->err) ||

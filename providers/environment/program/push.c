@@ -6,7 +6,7 @@ enum mio_code mio_env_verb_push(struct mio_env_cli *c)
 {
     struct mio_env_store store;
     struct mio_env_lock lock;
-    struct mio_env_image im;
+    MIO_AUTO_IMAGE im = {0};
     struct mio_env_registry r;
     const char *path;
     size_t sent;

@@ -80,7 +80,7 @@ enum mio_code mio_env_verb_verify(struct mio_env_cli *c)
     struct mio_arena *a = &c->arena;
     struct mio_env_store store;
     struct mio_env_lock lock;
-    struct mio_env_image im;
+    MIO_AUTO_IMAGE im = {0};
     const char *path;
     if (mio_env_cli_lock(c, &lock, &path) ||
         mio_env_store_open(a, c->store_path, &store, &c->err) ||
@@ -174,7 +174,8 @@ enum mio_code mio_env_verb_diff(struct mio_env_cli *c)
 {
     struct mio_env_store store;
     struct mio_env_lock x, y;
-    struct mio_env_image a, b;
+    MIO_AUTO_IMAGE a = {0};
+    MIO_AUTO_IMAGE b = {0};
     static const char *const parts[] = {"base",   "env",    "serve",  "command", "workdir",
                                         "debian", "python", "layers", "scripts"};
     if (c->n_args != 2)
