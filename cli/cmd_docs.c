@@ -13,6 +13,18 @@ static const struct {
     {"MLOPS_IAC_LOG", "Log level: trace, debug, info, warn, error or off."},
     {"MLOPS_IAC_LOG_PATH", "File that the log is appended to instead of standard error."},
     {"MLOPS_IAC_MAX_INSTANCES", "Most resource instances that a plan may have. Default: 100000."},
+    {"MLOPS_IAC_STATE_KEY", "Key that the state is sealed with: 64 hex digits or base64 of 32 bytes. "
+                            "Taken out of the environment at the start."},
+    {"MLOPS_IAC_STATE_KEY_FILE", "File with such a key; nobody else may be able to read it."},
+    {"MLOPS_IAC_STATE_PASSPHRASE", "Passphrase of at least 16 characters, instead of a key."},
+    {"MLOPS_IAC_STATE_OLD_KEY", "What the state was sealed with before (also ..._OLD_KEY_FILE and "
+                                "..._OLD_PASSPHRASE): only reads."},
+    {"MLOPS_IAC_ENCRYPTION_ENFORCED", "true: a state in clear is refused and none is written."},
+    {"MLOPS_IAC_BACKEND_name", "Credentials of the backend: USERNAME, PASSWORD, CONN_STR, "
+                               "ACCESS_KEY, SECRET_KEY, SAS_TOKEN and others; docs/state.md lists "
+                               "them."},
+    {"XDG_STATE_HOME", "Folder of this user's notes on states seen last. Default: "
+                       "$HOME/.local/state."},
     {"NO_COLOR", "Not empty: no colour."},
 };
 

@@ -3,24 +3,26 @@
 
 #define B(name) MIO_OPT_BIT(name)
 #define TEMPLATE_OPTS (B(VAR) | B(VAR_FILE) | B(PLUGIN_DIR) | B(STATE_DIR) | B(COMPACT_WARNINGS))
-#define STATE_OPTS (B(STATE_DIR))
+#define STATE_OPTS (B(STATE_DIR) | B(ACCEPT_ROLLBACK))
 #define LOCK_OPTS (B(LOCK) | B(LOCK_TIMEOUT))
 #define JSON_OPTS (B(JSON) | B(JSON_INTO))
 #define SCOPE_OPTS (B(TARGET) | B(EXCLUDE) | B(PARALLELISM))
 #define PLAN_OPTS                                                                              \
     (TEMPLATE_OPTS | LOCK_OPTS | JSON_OPTS | SCOPE_OPTS | B(REPLACE) | B(REFRESH) | B(INPUT) | \
-     B(SUMMARY) | B(DESTROY) | B(REFRESH_ONLY))
+     B(SUMMARY) | B(DESTROY) | B(REFRESH_ONLY) | B(ACCEPT_ROLLBACK))
 
 #define ENV_OPTS (TEMPLATE_OPTS | B(STORE))
 
 const struct mio_command mio_command_table[] = {
     {.name = "init",
-     .summary = "Find the provider plugins and write the plugin lock file",
-     .text = "Fetches modules of git sources and finds every provider plugin that the template "
-             "needs, and records the digest of each in the lock files of the template directory. "
-             "Safe to run again: what differs from what was recorded is refused unless -upgrade "
-             "is given.",
-     .options = TEMPLATE_OPTS | B(UPGRADE) | B(LOCKFILE) | B(INPUT),
+     .summary = "Set up the backend, fetch modules, find the provider plugins, write the lock files",
+     .text = "Proves that the backend of the state works, and notes its settings in the state folder: "
+             "later runs refuse a backend that has changed since. Fetches modules of git sources and "
+             "finds every provider plugin that the template needs, and records the digest of each in "
+             "the lock files of the template directory. Safe to run again: what differs from what "
+             "was recorded is refused unless -upgrade is given.",
+     .options = TEMPLATE_OPTS | B(UPGRADE) | B(LOCKFILE) | B(INPUT) | B(BACKEND) |
+                B(BACKEND_CONFIG) | B(MIGRATE_STATE) | B(RECONFIGURE) | B(LOCK_TIMEOUT),
      .run = mio_cmd_init},
     {.name = "validate",
      .args = "[FILE...]",
@@ -67,7 +69,8 @@ const struct mio_command mio_command_table[] = {
          "both values, and each object that could not be checked. Writes nothing: no state, no "
          "lock, no object. With -detailed-exitcode it exits with 2 when something differs.",
      .options =
-         TEMPLATE_OPTS | JSON_OPTS | SCOPE_OPTS | B(SUMMARY) | B(DETAILED_EXITCODE) | B(INPUT),
+         TEMPLATE_OPTS | JSON_OPTS | SCOPE_OPTS | B(SUMMARY) | B(DETAILED_EXITCODE) | B(INPUT) |
+         B(ACCEPT_ROLLBACK),
      .flags = MIO_CMD_STREAM,
      .run = mio_cmd_drift},
     {.name = "refresh",
@@ -134,9 +137,60 @@ const struct mio_command mio_command_table[] = {
      .run = mio_cmd_state_rm},
     {.name = "state pull",
      .summary = "Print the state file",
-     .text = "Writes the recorded state to standard output, as its file holds it.",
+     .text = "Writes the recorded state to standard output, as its file holds it; a sealed one is "
+             "unsealed first.",
      .options = STATE_OPTS,
      .run = mio_cmd_state_pull},
+    {.name = "state push",
+     .args = "FILE",
+     .summary = "Put a state file in the place of the state",
+     .text = "Takes a file that 'state pull' or 'state at' wrote. Refuses another state (another "
+             "lineage), a serial that is not higher, another stage, and a journal that has not "
+             "been settled; -force allows the first two. The state that was there stays as a "
+             "generation.",
+     .min_args = 1,
+     .max_args = 1,
+     .options = STATE_OPTS | B(FORCE),
+     .run = mio_cmd_state_push},
+    {.name = "state fsck",
+     .summary = "Check the state and everything around it",
+     .text = "Looks at the state, its generations, the journal and the history, and says what is "
+             "wrong and what mends it. -repair puts the youngest good generation in place of a "
+             "damaged or missing state (the damaged one is kept) and makes a damaged journal anew "
+             "from its whole records. Exits with 1 while there is damage.",
+     .options = STATE_OPTS | B(REPAIR) | B(JSON),
+     .run = mio_cmd_state_fsck},
+    {.name = "state history",
+     .summary = "List what was applied, when and by whom",
+     .text = "Lists every apply with time, serial, user, host and counts, oldest first. The lines "
+             "are chained by digests; a line that was altered or removed is an error.",
+     .options = STATE_OPTS | B(JSON),
+     .run = mio_cmd_state_history},
+    {.name = "state at",
+     .args = "SERIAL",
+     .summary = "Print an older state",
+     .text = "Writes the state that had this serial to standard output, as its file held it. The "
+             "backend keeps a number of generations; 'state push -force' puts one back.",
+     .min_args = 1,
+     .max_args = 1,
+     .options = STATE_OPTS,
+     .run = mio_cmd_state_at},
+    {.name = "state diff",
+     .args = "A B",
+     .summary = "Show what two states differ in",
+     .text = "Compares the states that had the serials A and B, or 'current', attribute by "
+             "attribute. With -detailed-exitcode it exits with 2 when they differ.",
+     .min_args = 2,
+     .max_args = 2,
+     .options = STATE_OPTS | B(JSON) | B(DETAILED_EXITCODE),
+     .run = mio_cmd_state_diff},
+    {.name = "state rekey",
+     .summary = "Seal the state anew with the first key",
+     .text = "Reads the state with whichever key fits and writes it with the first one: to seal a "
+             "state that was in clear, or to go over to a new key. Older generations keep the key "
+             "that they have. With write_clear in `mlops_iac.encryption` it writes it in clear.",
+     .options = STATE_OPTS | B(ACCEPT_CLEAR),
+     .run = mio_cmd_state_rekey},
     {.name = "graph",
      .summary = "Print the dependency graph",
      .text =

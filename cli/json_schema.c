@@ -241,7 +241,8 @@ static const char definitions[] =
 
 static const char top_level[] =
     "\"mlops_iac\":{\"description\":\"Required version and where the state is kept.\",\"type\":\"object\","
-    "\"properties\":{\"required_version\":{\"type\":\"string\"},\"backend\":{\"type\":\"object\"}},"
+    "\"properties\":{\"required_version\":{\"type\":\"string\"},\"backend\":{\"type\":\"object\"},"
+    "\"encryption\":{\"type\":\"object\"}},"
     "\"additionalProperties\":false},"
     "\"variables\":{\"description\":\"Inputs by name: var.NAME.\",\"type\":\"object\",\"additionalProperties\":{"
     "\"type\":[\"object\",\"null\"],\"properties\":{\"type\":{\"description\":\"string, number, bool, list(T), "

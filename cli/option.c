@@ -3,12 +3,28 @@
 #include "providers/sdk/clock.h"
 
 const struct mio_option mio_option_table[MIO_OPT_COUNT] = {
+    [MIO_OPT_ACCEPT_CLEAR] = {.name = "accept-clear",
+                              .help = "Sealing is enforced: read what is still in clear, this once, "
+                                      "to seal it."},
+    [MIO_OPT_ACCEPT_ROLLBACK] = {.name = "accept-rollback",
+                                 .help = "A state older than the one seen last was put back on "
+                                         "purpose: go on with it."},
     [MIO_OPT_ALLOW_MISSING] = {.name = "allow-missing",
                                .help = "Succeed when the address is not in the state."},
     [MIO_OPT_AUTO_APPROVE] = {.name = "auto-approve",
                               .help = "Skip the question before anything is changed."},
     [MIO_OPT_AZUREML] = {.name = "azureml",
                          .help = "Write the Azure ML document that a resource came from."},
+    [MIO_OPT_BACKEND] = {.name = "backend",
+                         .dflt = "true",
+                         .help = "Set up the backend of the state, too. -backend=false leaves it "
+                                 "as it is."},
+    [MIO_OPT_BACKEND_CONFIG] = {.name = "backend-config",
+                                .type = MIO_OPT_LIST,
+                                .arg = "KEY=VALUE",
+                                .help = "A setting of the backend, over the template's; later "
+                                        "runs go by it. May be repeated. Secrets are given in "
+                                        "the environment."},
     [MIO_OPT_CHDIR] = {.name = "chdir",
                        .type = MIO_OPT_TEXT,
                        .arg = "DIR",
@@ -53,7 +69,8 @@ const struct mio_option mio_option_table[MIO_OPT_COUNT] = {
                         .complete = MIO_DO_FILE,
                         .help = "Only this test file (NAME ends with .mlopstest.yaml) or step. May "
                                 "be repeated."},
-    [MIO_OPT_FORCE] = {.name = "force", .help = "Do not ask."},
+    [MIO_OPT_FORCE] = {.name = "force",
+                       .help = "Do not ask; for 'state push', take an older or another state, too."},
     [MIO_OPT_FORMAT] = {.name = "format",
                         .type = MIO_OPT_TEXT,
                         .arg = "FORMAT",
@@ -110,6 +127,9 @@ const struct mio_option mio_option_table[MIO_OPT_COUNT] = {
                               .dflt = "0s",
                               .env = "MLOPS_IAC_LOCK_TIMEOUT",
                               .help = "How long to wait for the state lock, such as 90s or 5m."},
+    [MIO_OPT_MIGRATE_STATE] = {.name = "migrate-state",
+                               .help = "The backend has changed: move the state and its history "
+                                       "from the old one to the new one."},
     [MIO_OPT_NO_COLOR] = {.name = "no-color",
                           .env = "MLOPS_IAC_NO_COLOR",
                           .help = "No colour. NO_COLOR in the environment does the same."},
@@ -139,6 +159,9 @@ const struct mio_option mio_option_table[MIO_OPT_COUNT] = {
     [MIO_OPT_RAW] = {.name = "raw",
                      .help = "Print the bare text of one value, without quotes or "
                              "newline."},
+    [MIO_OPT_RECONFIGURE] = {.name = "reconfigure",
+                             .help = "The backend has changed: use what is in the new one and "
+                                     "leave the old one behind."},
     [MIO_OPT_RECURSIVE] = {.name = "recursive", .help = "Go into the folders below, too."},
     [MIO_OPT_REFRESH] = {.name = "refresh",
                          .dflt = "true",
@@ -148,6 +171,7 @@ const struct mio_option mio_option_table[MIO_OPT_COUNT] = {
     [MIO_OPT_REFRESH_ONLY] = {.name = "refresh-only",
                               .help = "Only compare reality with the state; propose no change to "
                                       "any object."},
+    [MIO_OPT_REPAIR] = {.name = "repair", .help = "Mend what can be mended, under the lock."},
     [MIO_OPT_REPLACE] = {.name = "replace",
                          .type = MIO_OPT_LIST,
                          .arg = "ADDRESS",

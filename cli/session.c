@@ -54,6 +54,7 @@ enum mio_code mio_cli_begin(struct mio_cli *c, struct mio_err *err)
 {
     bool json = mio_cli_on(c, MIO_OPT_JSON), stream = c->command->flags & MIO_CMD_STREAM;
     const char *automation = getenv("MLOPS_IAC_IN_AUTOMATION"), *term = getenv("TERM");
+    mio_env_take(&c->env, &c->arena);
     c->automation = automation && *automation;
     c->out.color = wants_color(c, &c->out);
     c->err.color = wants_color(c, &c->err);
@@ -131,6 +132,7 @@ int mio_cli_end(struct mio_cli *c, enum mio_code code)
     mio_out_flush(&c->err);
     bool two = code == MIO_OK && c->differs && mio_cli_on(c, MIO_OPT_DETAILED_EXITCODE);
     mio_running_clear(&c->ui.running);
+    mio_env_wipe(&c->env);
     mio_out_free(&c->out);
     mio_out_free(&c->err);
     mio_out_free(&c->json_file);
@@ -274,6 +276,16 @@ static const char *absolute(struct mio_arena *a, const char *path)
     return mio_path_join(a, mio_str_z(cwd), mio_str_z(path)).p;
 }
 
+/* Notes on states seen last: beside the user's own data, where no one who can write the state can put them back. */
+static const char *seen_dir(struct mio_arena *a)
+{
+    const char *data = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+    if (data && data[0] == '/')
+        return mio_arena_printf(a, "%s/mlops-iac/seen", data).p;
+    bool usable = home && home[0] == '/' && mio_fs_is_dir(home);
+    return usable ? mio_arena_printf(a, "%s/.local/state/mlops-iac/seen", home).p : NULL;
+}
+
 static enum mio_code check_vars(struct mio_cli *c)
 {
     const struct mio_optval *given = &c->opt.v[MIO_OPT_VAR];
@@ -306,6 +318,11 @@ enum mio_code mio_cli_engine_opts(struct mio_cli *c, enum mio_open how, struct m
         .fetch_modules = c->command->run == mio_cmd_init,
         .upgrade_modules = mio_cli_on(c, MIO_OPT_UPGRADE),
         .keep_module_lock = mio_cli_text(c, MIO_OPT_LOCKFILE) != NULL,
+        .accept_rollback = mio_cli_on(c, MIO_OPT_ACCEPT_ROLLBACK),
+        .accept_clear = mio_cli_on(c, MIO_OPT_ACCEPT_CLEAR),
+        .seen_dir = seen_dir(&c->arena),
+        .env = mio_env_get,
+        .arg_env = &c->env,
         .var_files = c->opt.v[MIO_OPT_VAR_FILE].list,
         .nvar_files = c->opt.v[MIO_OPT_VAR_FILE].n,
         .interrupt = c->interrupt,

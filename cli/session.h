@@ -1,6 +1,7 @@
 /* cli/session.h: one invocation: what was asked, where it writes, and the engine it drives. */
 #pragma once
 #include "cli/command.h"
+#include "cli/environment.h"
 #include "cli/ui.h"
 
 struct mio_cli {
@@ -9,6 +10,7 @@ struct mio_cli {
     const char **args;
     size_t nargs;
     struct mio_arena arena;
+    struct mio_env env; /* secrets of backend and sealing */
     struct mio_out out, err, json_file;
     struct mio_ui ui;
     struct mio_engine *engine;   /* NULL until mio_cli_open */

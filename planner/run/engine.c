@@ -123,22 +123,11 @@ enum mio_code mio_engine_stack(struct mio_engine *e, bool planning, bool validat
     return mio_provs_bind(&e->provs, &e->stack);
 }
 
-/* Providers that only the state knows (their block is gone) are opened with no settings: their rows can then be
- * destroyed as long as the plugin needs none. */
-static enum mio_code open_store(struct mio_engine *e)
-{
-    struct mio_err err = {0};
-    if (e->store)
-        return MIO_OK;
-    struct mio_store_opts o = {.dir = e->state_dir.p, .stage = e->tpl->stage, .create = e->opts.durable_folder};
-    return mio_store_open(&o, &e->store, &err) ? mio_engine_fail(e, &err) : MIO_OK;
-}
-
 static enum mio_code lock(struct mio_engine *e, const char *operation)
 {
     struct mio_err err = {0};
     bool wanted = e->opts.lock && !e->opts.read_only && !e->locked &&
-                  (e->opts.durable_folder || mio_fs_exists(e->state_dir.p));
+                  (e->remote || e->opts.durable_folder || mio_fs_exists(e->state_dir.p));
     if (!wanted)
         return MIO_OK;
     enum mio_code rc = mio_store_lock(e->store, operation, 0, e->opts.interrupt, &err);
@@ -161,7 +150,7 @@ enum mio_code mio_engine_load(struct mio_engine *e, const char *operation)
     bool found = false;
     if (e->loaded)
         return MIO_OK;
-    enum mio_code rc = open_store(e);
+    enum mio_code rc = mio_engine_store_open(e);
     if (rc == MIO_OK)
         rc = lock(e, operation);
     if (rc)
@@ -169,6 +158,7 @@ enum mio_code mio_engine_load(struct mio_engine *e, const char *operation)
     if (mio_store_load(e->store, &e->arena, &e->state, &err) ||
         mio_store_journal(e->store, &e->arena, &e->state, &replay, &found, &err))
         return mio_engine_fail(e, &err);
+    mio_engine_store_warn(e);
     e->loaded = true;
     if (found && (e->opts.read_only || !e->locked)) {
         mio_diags_warn(&e->diags, (struct mio_pos){0}, "If none is running, `mlops-iac plan` settles the interrupted one.",

@@ -55,6 +55,11 @@ struct mio_engine_opts {
     bool upgrade_modules;         /* and locked anew when they are not what the lock file names */
     bool keep_module_lock;        /* an error instead of a changed lock file */
     const char *overlay;          /* see mio_template_opts, or NULL */
+    bool accept_rollback;         /* an older state than the last seen one is meant */
+    bool accept_clear;            /* sealing is enforced, and what is still in clear may be read */
+    const char *seen_dir;         /* absolute folder of the notes on states that this user has seen, or NULL */
+    const char *(*env)(void *arg, const char *name); /* settings of backend and sealing; NULL: getenv */
+    void *arg_env;
     const char *temp_dir;         /* what path.temp says; with it, plugins need no lock file (tests); or NULL */
     const bool *interrupt; /* true after the first Ctrl-C */
     const bool *abort;     /* true after the second */
@@ -75,6 +80,19 @@ const struct mio_template *mio_engine_template(const struct mio_engine *e);
  * differ from the recorded ones. *summary lists "TYPE VERSION" lines. */
 enum mio_code mio_engine_init(struct mio_engine *e, bool upgrade, bool readonly,
                               struct mio_lockfile *out);
+/* The backend's half of `init`: proves that it works, moves the state to a new one if told to, and leaves the note
+ * that later runs go by. Errors: MIO_USAGE when the backend has changed and neither flag says what to do. */
+struct mio_backend_init {
+    const char *const *config; /* KEY=VALUE over the template's `backend` */
+    size_t nconfig;
+    bool migrate, reconfigure;
+};
+struct mio_backend_done {
+    struct mio_str type; /* "file", "pg" */
+    bool changed, moved;
+};
+enum mio_code mio_engine_init_backend(struct mio_engine *e, const struct mio_backend_init *o,
+                                      struct mio_backend_done *done);
 /* `validate`: schemas, references, types; needs plugins but no state, no configuration, no network. */
 enum mio_code mio_engine_validate(struct mio_engine *e);
 
@@ -110,7 +128,13 @@ enum mio_code mio_engine_apply(struct mio_engine *e, struct mio_apply_result *ou
 /* State commands. load takes the lock when `lock`; commit writes. */
 enum mio_code mio_engine_state(struct mio_engine *e, struct mio_state **out);
 enum mio_code mio_engine_state_commit(struct mio_engine *e);
+/* Opens the store and nothing more (a damaged state can be looked at); mio_engine_store gives it. */
+enum mio_code mio_engine_store_open(struct mio_engine *e);
 struct mio_store *mio_engine_store(struct mio_engine *e);
+/* Is what is written sealed? Known once the store is open. */
+bool mio_engine_seals(const struct mio_engine *e);
+/* The name of the first key, or NULL when there is none. */
+const char *mio_engine_key(struct mio_engine *e);
 /* `import ADDR ID`: reads the object and records it. */
 enum mio_code mio_engine_import(struct mio_engine *e, struct mio_str address, struct mio_str id);
 /* `force-unlock ID`. */

@@ -17,9 +17,9 @@ enum mio_code mio_engine_state_commit(struct mio_engine *e)
 enum mio_code mio_engine_force_unlock(struct mio_engine *e, struct mio_str id)
 {
     struct mio_err err = {0};
-    struct mio_store_opts o = {.dir = e->state_dir.p, .stage = e->tpl->stage};
-    if (!e->store && mio_store_open(&o, &e->store, &err))
-        return mio_engine_fail(e, &err);
+    enum mio_code rc = mio_engine_store_open(e);
+    if (rc)
+        return rc;
     return mio_store_force_unlock(e->store, id, &err) ? mio_engine_fail(e, &err) : MIO_OK;
 }
 

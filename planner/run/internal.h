@@ -31,6 +31,9 @@ struct mio_engine {
     struct mio_store *store;
     struct mio_state state;
     bool loaded, locked;
+    bool remote;                   /* the state is not in the state folder */
+    struct mio_seal_opts seal;     /* when seal_known and sealing */
+    bool seal_known, sealing;
     struct mio_refresh refresh;
     struct mio_planner planner;
     struct mio_plan plan;
@@ -49,6 +52,8 @@ struct mio_engine {
 enum mio_code mio_engine_variables(struct mio_engine *e);
 /* A fresh stack over the template, providers bound; once a run. */
 enum mio_code mio_engine_stack(struct mio_engine *e, bool planning, bool validating);
+/* What the backend has to say against itself, as a warning. planner/run/place.c */
+void mio_engine_store_warn(struct mio_engine *e);
 /* Opens, locks and loads the state; recovers what a killed apply left. */
 enum mio_code mio_engine_load(struct mio_engine *e, const char *operation);
 /* A lock file's content in memory, for runs that keep none. planner/run/init.c */

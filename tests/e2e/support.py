@@ -44,7 +44,8 @@ class Case(unittest.TestCase):
 
     def setUp(self):
         self.dir = tempfile.mkdtemp(prefix="mio-e2e-")
-        self.addCleanup(shutil.rmtree, self.dir, ignore_errors=True)
+        for folder in (self.dir, self.dir + ".seen"):
+            self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
 
     # ---- the template ----
 
@@ -67,7 +68,7 @@ class Case(unittest.TestCase):
 
     def environment(self, extra=None):
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("MLOPS_IAC_", "TF_", "NO_COLOR"))}
-        kept.update({"LC_ALL": "C.UTF-8", **(extra or {})})
+        kept.update({"LC_ALL": "C.UTF-8", "XDG_STATE_HOME": self.dir + ".seen", **(extra or {})})
         return kept
 
     def start(self, *args, env=None, **how):

@@ -1,0 +1,391 @@
+/* planner/run/place.c: where the state is kept: backend, sealing, and the note that `init` leaves of them, so that a
+ * changed backend is not taken for an empty state. See engine.h.
+ *
+ * The note is backend.json in the state folder: {"block": {...}, "config": {...}}, without secrets. Absent: the state
+ * folder itself is the place. */
+#include "planner/run/internal.h"
+#include "providers/sdk/digest.h"
+#include "providers/sdk/fs.h"
+#include "state/fsck.h"
+
+#define ADMIN_FILE "/etc/mlops-iac/encryption.yaml"
+enum { FILE_MAX = 1 << 20 };
+
+/* Settings of a backend; both null: the state folder itself. */
+struct place {
+    struct mio_value block;  /* `mlops_iac.backend` of the template */
+    struct mio_value config; /* what -backend-config put over it */
+};
+
+/* ---- what was asked for ---- */
+
+static bool holds_password(struct mio_str conn)
+{
+    ptrdiff_t at = mio_str_find(conn, '@'), scheme = -1;
+    for (size_t i = 0; i + 3 <= conn.n && scheme < 0; i++)
+        if (mio_str_is(mio_str_sub(conn, i, i + 3), "://"))
+            scheme = (ptrdiff_t)i + 3;
+    for (size_t i = 0; i + 8 <= conn.n; i++)
+        if (mio_str_is(mio_str_sub(conn, i, i + 8), "password"))
+            return true;
+    return scheme >= 0 && at > scheme && mio_str_find(mio_str_sub(conn, (size_t)scheme, (size_t)at), ':') >= 0;
+}
+
+static bool is_secret(struct mio_str type, const struct mio_pair *p)
+{
+    static const char *const names[] = {"password", "secret_key", "token", "sas_token"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (mio_str_is(p->key, names[i]))
+            return true;
+    return (mio_str_is(p->key, "access_key") && mio_str_is(type, "azure")) ||
+           (mio_str_is(p->key, "conn_str") && holds_password(mio_value_str(p->value)));
+}
+
+/* Settings without those that are secrets. */
+static struct mio_value without_secrets(struct mio_arena *a, struct mio_value settings)
+{
+    struct mio_value out = settings;
+    struct mio_str type = mio_get_str(settings, "type");
+    for (uint32_t i = 0; settings.type == MIO_MAP && i < settings.n; i++)
+        if (is_secret(type, &settings.pairs[i]))
+            out = mio_map_without(a, out, settings.pairs[i].key);
+    return out;
+}
+
+static enum mio_code literal(struct mio_engine *e, const struct mio_node *n, const char *what, struct mio_value *out)
+{
+    *out = mio_null();
+    if (!n || mio_node_literal(&e->arena, n, out))
+        return MIO_OK;
+    return mio_diags_error(&e->diags, MIO_TEMPLATE, n->pos,
+                           "They are needed before any expression can be evaluated; -backend-config and the "
+                           "environment set what differs between runs.",
+                           "%s takes no expressions", what);
+}
+
+static bool is_file(struct mio_value settings)
+{
+    struct mio_str type = mio_get_str(settings, "type");
+    return mio_is_null(settings) || mio_str_is(type, "file") || (settings.type == MIO_MAP && settings.n == 0);
+}
+
+static struct mio_value merged(struct mio_arena *a, const struct place *p)
+{
+    struct mio_value none = mio_map(NULL, 0);
+    return mio_map_merge(a, mio_is_null(p->block) ? none : p->block, mio_is_null(p->config) ? none : p->config);
+}
+
+/* The template's block; `file` is the same as none. */
+static enum mio_code read_block(struct mio_engine *e, struct mio_value *out)
+{
+    enum mio_code rc = literal(e, e->tpl->backend, "`backend`", out);
+    if (rc == MIO_OK && is_file(*out))
+        *out = mio_null();
+    return rc;
+}
+
+/* Secrets are not noted: those of the template serve for the old place, too, when it is of the same type. */
+static struct mio_value with_secrets(struct mio_arena *a, struct mio_value old, struct mio_value now)
+{
+    struct mio_str type = mio_get_str(now, "type");
+    bool fits = mio_str_eq(type, mio_get_str(old, "type"));
+    for (uint32_t i = 0; fits && now.type == MIO_MAP && i < now.n; i++)
+        if (is_secret(type, &now.pairs[i]) && !mio_get(old, now.pairs[i].key))
+            old = mio_map_with(a, old, now.pairs[i].key, now.pairs[i].value);
+    return old;
+}
+
+/* ---- the note ---- */
+
+static const char *note_path(struct mio_engine *e)
+{
+    return mio_arena_printf(&e->arena, "%.*s/backend.json", MIO_FMT(e->state_dir)).p;
+}
+
+static enum mio_code read_note(struct mio_engine *e, struct place *out, bool *found, struct mio_err *err)
+{
+    struct mio_str text;
+    struct mio_value v;
+    *out = (struct place){mio_null(), mio_null()};
+    enum mio_code rc = mio_fs_read(&e->arena, note_path(e), FILE_MAX, &text, found, err);
+    if (rc || !*found)
+        return rc;
+    if (mio_json_read(&e->arena, text, NULL, &v, err) || !mio_get_z(v, "block") || !mio_get_z(v, "config")) {
+        mio_err_clear(err);
+        mio_fail(err, MIO_STATE, "the note of `init` on the backend, %s, is damaged", note_path(e));
+        return mio_err_hint(err, "Remove it and run `mlops-iac init -reconfigure`.");
+    }
+    *out = (struct place){*mio_get_z(v, "block"), *mio_get_z(v, "config")};
+    return MIO_OK;
+}
+
+static enum mio_code write_note(struct mio_engine *e, const struct place *p, struct mio_err *err)
+{
+    struct mio_pair pairs[] = {{MIO_STR("block"), without_secrets(&e->arena, p->block)},
+                               {MIO_STR("config"), p->config}};
+    MIO_AUTO_BUF b = {0};
+    mio_json_pretty(&b, mio_map(pairs, 2), MIO_JSON_PLAIN);
+    mio_buf_char(&b, '\n');
+    enum mio_code rc = mio_fs_mkdirs(e->state_dir.p, 0700, err);
+    return rc ? rc : mio_fs_replace(note_path(e), mio_buf_view(&b), 0600, err);
+}
+
+static bool same(struct mio_arena *a, const struct place *x, const struct place *y)
+{
+    return mio_equal(without_secrets(a, merged(a, x)), without_secrets(a, merged(a, y)));
+}
+
+/* ---- sealing ---- */
+
+static const char *from_environment(void *arg, const char *name)
+{
+    struct mio_engine *e = arg;
+    return e->opts.env ? e->opts.env(e->opts.arg_env, name) : getenv(name);
+}
+
+static enum mio_code read_admin(struct mio_engine *e, struct mio_value *out, struct mio_err *err)
+{
+    struct mio_str text;
+    bool found = false;
+    *out = mio_null();
+    enum mio_code rc = mio_fs_read(&e->arena, ADMIN_FILE, FILE_MAX, &text, &found, err);
+    if (rc || !found)
+        return rc;
+    MIO_PUSH(&e->arena, e->sources.items, e->sources.n, e->sources.cap) =
+        (struct mio_source){MIO_STR(ADMIN_FILE), text};
+    const struct mio_node *n =
+        mio_yaml_parse(&e->arena, &e->sources, (uint32_t)e->sources.n, false, &e->diags);
+    if (!n || !mio_node_literal(&e->arena, n, out))
+        return mio_fail(err, MIO_USAGE, "%s cannot be read", ADMIN_FILE);
+    return MIO_OK;
+}
+
+static enum mio_code settle_sealing(struct mio_engine *e, struct mio_err *err)
+{
+    struct mio_seal_from from = {.dir = e->tpl->dir, .lookup = from_environment, .arg = e,
+                                 .accept_clear = e->opts.accept_clear};
+    if (e->seal_known)
+        return MIO_OK;
+    enum mio_code rc = literal(e, e->tpl->encryption, "`encryption`", &from.block);
+    rc = rc ? rc : read_admin(e, &from.admin, err);
+    rc = rc ? rc : mio_seal_settings(&e->arena, &from, &e->seal, &e->sealing, err);
+    e->seal_known = rc == MIO_OK;
+    return rc;
+}
+
+/* ---- opening ---- */
+
+/* What a remote backend keeps on this machine has a folder of its own for each place. */
+static const char *local_folder(struct mio_engine *e, struct mio_value settings)
+{
+    enum { DIGITS = 12 };
+    MIO_AUTO_BUF b = {0};
+    uint8_t digest[MIO_SHA256_LEN];
+    char hex[MIO_SHA256_HEX + 1];
+    if (is_file(settings))
+        return e->state_dir.p;
+    mio_json_write(&b, without_secrets(&e->arena, settings), MIO_JSON_PLAIN);
+    mio_sha256_of(b.p, b.n, digest);
+    mio_hex(digest, sizeof digest, hex);
+    return mio_arena_printf(&e->arena, "%.*s/%.*s-%.*s", MIO_FMT(e->state_dir),
+                            MIO_FMT(mio_get_str(settings, "type")), DIGITS, hex).p;
+}
+
+static enum mio_code open_place(struct mio_engine *e, struct mio_value settings, bool create, struct mio_store **out,
+                                struct mio_err *err)
+{
+    struct mio_arena *a = &e->arena;
+    enum mio_code rc = settle_sealing(e, err);
+    if (rc)
+        return rc;
+    struct mio_store_opts o = {
+        .dir = local_folder(e, settings), .stage = e->tpl->stage, .create = create,
+        .backend = is_file(settings) ? mio_null() : mio_backend_settings(a, settings, from_environment, e),
+        .backend_dir = mio_arena_printf(a, "%s/../lib/mlops-iac/backends", e->opts.program_dir).p,
+        .seal = e->sealing ? &e->seal : NULL, .seen_dir = e->opts.seen_dir,
+        .accept_rollback = e->opts.accept_rollback};
+    return mio_store_open(&o, out, err);
+}
+
+/* The template's backend as `init` left it. */
+static enum mio_code settled(struct mio_engine *e, struct mio_value *settings, struct mio_err *err)
+{
+    struct place note, now = {mio_null(), mio_null()};
+    bool found = false;
+    *settings = mio_null();
+    if (e->opts.temp_dir) /* tests keep to their temporary folder */
+        return MIO_OK;
+    enum mio_code rc = read_block(e, &now.block);
+    rc = rc ? rc : read_note(e, &note, &found, err);
+    if (rc)
+        return rc;
+    now.config = note.config;
+    bool fits = found ? mio_equal(without_secrets(&e->arena, now.block), note.block) : mio_is_null(now.block);
+    if (!fits) {
+        mio_fail(err, MIO_USAGE, found ? "the backend of the template is not the one that `init` was run for"
+                                       : "the backend of the template has not been initialised here");
+        mio_err_hint(err, found ? "Run `mlops-iac init -migrate-state` to move the state to it, or `mlops-iac init "
+                                  "-reconfigure` to use what is there."
+                                : "Run `mlops-iac init`.");
+        return e->tpl->backend ? mio_err_at(err, e->tpl->backend->pos) : err->code;
+    }
+    *settings = found ? merged(&e->arena, &now) : mio_null();
+    return MIO_OK;
+}
+
+/* Into diags, unless it is there already. */
+static enum mio_code tell(struct mio_engine *e, enum mio_code rc, const struct mio_err *err)
+{
+    return rc && err->code ? mio_engine_fail(e, err) : rc;
+}
+
+enum mio_code mio_engine_store_open(struct mio_engine *e)
+{
+    struct mio_err err = {0};
+    struct mio_value settings;
+    if (e->store)
+        return MIO_OK;
+    enum mio_code rc = settled(e, &settings, &err);
+    rc = rc ? rc : open_place(e, settings, e->opts.durable_folder, &e->store, &err);
+    e->remote = !is_file(settings);
+    return tell(e, rc, &err);
+}
+
+void mio_engine_store_warn(struct mio_engine *e)
+{
+    const char *warning = mio_store_warning(e->store);
+    if (warning)
+        mio_diags_warn(&e->diags, e->tpl->backend ? e->tpl->backend->pos : (struct mio_pos){0}, NULL, "%s", warning);
+}
+
+bool mio_engine_seals(const struct mio_engine *e)
+{
+    return e->sealing && !e->seal.write_clear;
+}
+
+const char *mio_engine_key(struct mio_engine *e)
+{
+    return e->sealing ? mio_arena_z(&e->arena, e->seal.keys[0].id) : NULL;
+}
+
+/* ---- init ---- */
+
+static enum mio_code read_config(struct mio_engine *e, const struct mio_backend_init *o, struct mio_value *out,
+                                 struct mio_err *err)
+{
+    struct mio_value map = mio_map(NULL, 0);
+    for (size_t i = 0; i < o->nconfig; i++) {
+        struct mio_str s = mio_str_z(o->config[i]);
+        ptrdiff_t eq = mio_str_find(s, '=');
+        if (eq <= 0)
+            return mio_fail(err, MIO_USAGE, "-backend-config takes KEY=VALUE, not \"%s\"", o->config[i]);
+        struct mio_str key = mio_str_sub(s, 0, (size_t)eq), text = mio_str_sub(s, (size_t)eq + 1, s.n);
+        bool flag = mio_str_is(text, "true") || mio_str_is(text, "false");
+        map = mio_map_with(&e->arena, map, key, flag ? mio_bool(mio_str_is(text, "true")) : mio_string(text));
+    }
+    *out = map;
+    return MIO_OK;
+}
+
+/* Command lines are seen by everybody on the machine, and the note is not a place for secrets either. */
+static enum mio_code refuse_secrets(struct mio_engine *e, const struct place *p, struct mio_err *err)
+{
+    struct mio_str type = mio_get_str(merged(&e->arena, p), "type");
+    for (uint32_t i = 0; p->config.type == MIO_MAP && i < p->config.n; i++) {
+        if (!is_secret(type, &p->config.pairs[i]))
+            continue;
+        mio_fail(err, MIO_USAGE, "the secret `%.*s` does not belong on a command line",
+                 MIO_FMT(p->config.pairs[i].key));
+        MIO_AUTO_BUF name = {0};
+        for (size_t k = 0; k < p->config.pairs[i].key.n; k++)
+            mio_buf_char(&name, (char)(p->config.pairs[i].key.p[k] & ~0x20));
+        return mio_err_hint(err, "Set MLOPS_IAC_BACKEND_%s in the environment, for every run.", name.p);
+    }
+    return MIO_OK;
+}
+
+static bool was_written(struct mio_engine *e, struct mio_store *s)
+{
+    struct mio_state state;
+    struct mio_err unreadable = {0}; /* something is there then */
+    return mio_store_load(s, &e->arena, &state, &unreadable) != MIO_OK || state.serial > 0;
+}
+
+static enum mio_code move(struct mio_engine *e, struct mio_value old, struct mio_store *to, bool *moved,
+                          struct mio_err *err)
+{
+    struct mio_store *from = NULL;
+    enum mio_code rc = open_place(e, old, true, &from, err);
+    rc = rc ? rc : mio_store_lock(from, "init", e->opts.lock_timeout_ms, e->opts.interrupt, err);
+    rc = rc ? rc : mio_store_lock(to, "init", e->opts.lock_timeout_ms, e->opts.interrupt, err);
+    rc = rc ? rc : mio_store_migrate(from, to, moved, err);
+    mio_store_close(from);
+    return rc;
+}
+
+static enum mio_code refuse_change(struct mio_engine *e, struct mio_value old, struct mio_err *err)
+{
+    struct mio_str type = is_file(old) ? MIO_STR("file") : mio_get_str(old, "type");
+    mio_fail(err, MIO_USAGE, "the backend has changed, and the one before it (%.*s) may hold the state", MIO_FMT(type));
+    mio_err_hint(err, "-migrate-state moves the state to the new place; -reconfigure uses what is there.");
+    return e->tpl->backend ? mio_err_at(err, e->tpl->backend->pos) : err->code;
+}
+
+/* Is there anything behind that must not be forgotten? A folder without a note may never have had a state. */
+static bool leaves_state(struct mio_engine *e, struct mio_value old, bool noted)
+{
+    struct mio_store *s = NULL;
+    struct mio_err ignored = {0};
+    if (noted || !mio_fs_exists(e->state_dir.p))
+        return noted;
+    if (open_place(e, old, false, &s, &ignored))
+        return true;
+    bool written = was_written(e, s);
+    mio_store_close(s);
+    return written;
+}
+
+static enum mio_code init_place(struct mio_engine *e, const struct mio_backend_init *o, struct mio_backend_done *done,
+                                struct mio_err *err)
+{
+    struct place note, now;
+    bool noted = false;
+    struct mio_arena *a = &e->arena;
+    enum mio_code rc = read_block(e, &now.block);
+    rc = rc ? rc : read_note(e, &note, &noted, err);
+    rc = rc ? rc : read_config(e, o, &now.config, err);
+    if (rc)
+        return rc;
+    if (o->nconfig == 0 && noted && mio_equal(without_secrets(a, now.block), note.block))
+        now.config = note.config; /* said once is enough */
+    if ((rc = refuse_secrets(e, &now, err)) != MIO_OK)
+        return rc;
+    struct mio_value settings = merged(a, &now), old = merged(a, &note);
+    bool changed = !same(a, &now, &note);
+    old = with_secrets(a, old, settings);
+    done->type = is_file(settings) ? MIO_STR("file") : mio_get_str(settings, "type");
+    if (!is_file(settings) && done->type.n == 0)
+        return mio_fail(err, MIO_USAGE, "the backend needs the setting `type`");
+    if (changed && !o->migrate && !o->reconfigure && leaves_state(e, old, noted))
+        return refuse_change(e, old, err);
+    rc = open_place(e, settings, changed && o->migrate, &e->store, err);
+    rc = rc ? rc : mio_store_probe(e->store, err);
+    if (rc == MIO_OK && changed && o->migrate)
+        rc = move(e, old, e->store, &done->moved, err);
+    if (rc == MIO_OK && (changed || (noted && !mio_equal(without_secrets(a, now.block), note.block))))
+        rc = write_note(e, &now, err);
+    e->remote = !is_file(settings);
+    done->changed = changed;
+    return rc;
+}
+
+enum mio_code mio_engine_init_backend(struct mio_engine *e, const struct mio_backend_init *o,
+                                      struct mio_backend_done *done)
+{
+    struct mio_err err = {0};
+    *done = (struct mio_backend_done){0};
+    enum mio_code rc = init_place(e, o, done, &err);
+    if (rc == MIO_OK)
+        mio_engine_store_warn(e);
+    return tell(e, rc, &err);
+}
