@@ -14,7 +14,7 @@ def campaign(c):
 
 
 def every_call(c, prepared, total):
-    points = c.sample(range(1, total + 1), 40 if c.mode == "ci" else 120)
+    points = c.sample(range(1, total + 1), 30 if c.mode == "ci" else 120)
     attempts, killed = 1, 0
     for nth in points:
         if c.enough():

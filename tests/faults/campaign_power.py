@@ -117,7 +117,7 @@ WAYS = {
 
 
 def campaign(c):
-    prepared = Prepared(big=c.full)
+    prepared = Prepared(big=False)
     before = os.path.join(prepared.before.dir, ".state/default")
     count, states = 0, 0
     try:

@@ -1,7 +1,9 @@
-/* tests/faults/shaky.c: the plugin `sim`, which misbehaves once around a change of the resource "victim".
+/* tests/faults/shaky.c: the plugin `sim`, which misbehaves once around a change of the resource
+ * "victim".
  *
- * In: FAULTS_SIM, the real plugin; FAULTS_HOW, a name of the table below; FAULTS_WHEN, before or after the change took
- * effect; FAULTS_ONCE, a file made by the first call that misbehaves: later ones behave. */
+ * In: FAULTS_SIM, the real plugin; FAULTS_HOW, a name of the table below; FAULTS_WHEN, before or
+ * after the change took effect; FAULTS_ONCE, a file made by the first call that misbehaves: later
+ * ones behave. */
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -23,10 +25,15 @@ static void nap(int ms)
     nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L}, NULL);
 }
 
-static void emit(const struct mlops_call *c, size_t index, const char *id, const char *text, size_t n)
+static void emit(const struct mlops_call *c, size_t index, const char *id, const char *text,
+                 size_t n)
 {
-    c->emit(c, index, &(struct mlops_object){.size = sizeof(struct mlops_object), .id = id, .fingerprint = "odd",
-                                             .attributes = text, .attributes_len = n});
+    c->emit(c, index,
+            &(struct mlops_object){.size = sizeof(struct mlops_object),
+                                   .id = id,
+                                   .fingerprint = "odd",
+                                   .attributes = text,
+                                   .attributes_len = n});
 }
 
 static void segfault(const struct mlops_call *c)
@@ -153,7 +160,8 @@ static void scribble(const struct mlops_call *c)
     struct stat st;
     (void)c;
     for (int fd = 1; fd < 64; fd++)
-        if (fstat(fd, &st) == 0 && !S_ISREG(st.st_mode)) /* the cloud's own files are not the engine's concern */
+        if (fstat(fd, &st) == 0 &&
+            !S_ISREG(st.st_mode)) /* the cloud's own files are not the engine's concern */
             (void)!write(fd, "\xff\xff\xff\x7fnonsense", 12);
 }
 
@@ -180,13 +188,27 @@ static const struct {
     const char *name;
     how_fn *fn;
 } ways[] = {
-    {"segfault", segfault},   {"fault address", fault_address}, {"abort", give_up},
-    {"exit 0", leave_0},      {"exit 1", leave_1},              {"SIGKILL", killed},
-    {"SIGSTOP", stopped},     {"hang", hang},                   {"spin", spin},
-    {"drip", drip},           {"flood", flood},                 {"1 GiB answer", huge},
-    {"wrong id", wrong_id},   {"no id", no_id},                 {"wrong index", wrong_index},
-    {"double answer", twice}, {"no JSON", no_json},             {"closed descriptors", close_all},
-    {"scribble", scribble},   {"no memory", no_memory},         {"children", children},
+    {"segfault", segfault},
+    {"fault address", fault_address},
+    {"abort", give_up},
+    {"exit 0", leave_0},
+    {"exit 1", leave_1},
+    {"SIGKILL", killed},
+    {"SIGSTOP", stopped},
+    {"hang", hang},
+    {"spin", spin},
+    {"drip", drip},
+    {"flood", flood},
+    {"1 GiB answer", huge},
+    {"wrong id", wrong_id},
+    {"no id", no_id},
+    {"wrong index", wrong_index},
+    {"double answer", twice},
+    {"no JSON", no_json},
+    {"closed descriptors", close_all},
+    {"scribble", scribble},
+    {"no memory", no_memory},
+    {"children", children},
 };
 
 static bool is(const char *variable, const char *value)
@@ -222,14 +244,18 @@ static void swallow(const struct mlops_call *c, size_t index, const struct mlops
     (void)object;
 }
 
-typedef int change_fn(struct mlops_instance *p, const struct mlops_call *c, const struct mlops_change_args *a);
+typedef int change_fn(struct mlops_instance *p, const struct mlops_call *c,
+                      const struct mlops_change_args *a);
 
-/* What is removed by a call that comes back is removed: nobody can tell a plugin that says so falsely. */
-static int around(change_fn *fn, struct mlops_instance *p, const struct mlops_call *c, const struct mlops_change_args *a)
+/* What is removed by a call that comes back is removed: nobody can tell a plugin that says so
+ * falsely. */
+static int around(change_fn *fn, struct mlops_instance *p, const struct mlops_call *c,
+                  const struct mlops_change_args *a)
 {
     if (!strstr(a->address, "victim") || !first())
         return fn(p, c, a);
-    if (is("FAULTS_WHEN", "after")) { /* the change takes effect; what is told of it is the fault's alone */
+    if (is("FAULTS_WHEN",
+           "after")) { /* the change takes effect; what is told of it is the fault's alone */
         struct mlops_call quiet = *c;
         quiet.emit = swallow;
         fn(p, &quiet, a);
@@ -238,17 +264,20 @@ static int around(change_fn *fn, struct mlops_instance *p, const struct mlops_ca
     return fn == real->remove ? fn(p, c, a) : MLOPS_OK;
 }
 
-static int create(struct mlops_instance *p, const struct mlops_call *c, const struct mlops_change_args *a)
+static int create(struct mlops_instance *p, const struct mlops_call *c,
+                  const struct mlops_change_args *a)
 {
     return around(real->create, p, c, a);
 }
 
-static int update(struct mlops_instance *p, const struct mlops_call *c, const struct mlops_change_args *a)
+static int update(struct mlops_instance *p, const struct mlops_call *c,
+                  const struct mlops_change_args *a)
 {
     return around(real->update, p, c, a);
 }
 
-static int remove_thing(struct mlops_instance *p, const struct mlops_call *c, const struct mlops_change_args *a)
+static int remove_thing(struct mlops_instance *p, const struct mlops_call *c,
+                        const struct mlops_change_args *a)
 {
     return around(real->remove, p, c, a);
 }
