@@ -544,6 +544,7 @@ enum mio_code mio_planner_run(struct mio_planner *p)
     if (p->mode != MIO_PLAN_REFRESH_ONLY)
         orphans(p);
     drift(p);
+    mio_planner_check_selection(p);
     if (p->mode == MIO_PLAN_NORMAL)
         propagate_cbd(p);
     if (p->ntargets || p->nexcludes) {

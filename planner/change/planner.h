@@ -71,6 +71,8 @@ void mio_planner_free(struct mio_planner *p);
 
 /* Rows whose addresses a moved block rewrites; in memory, before the refresh. */
 void mio_planner_moved(struct mio_planner *p);
+/* Warns of targets, exclusions and replacements that match nothing. */
+void mio_planner_check_selection(struct mio_planner *p);
 /* True when -target and -exclude leave this address in. */
 bool mio_planner_selected(const struct mio_planner *p, struct mio_str address);
 /* Excludes the steps that -target and -exclude leave out: by what the template says, or, when everything is to be

@@ -23,6 +23,28 @@ static void include(struct mio_inst *inst, uint8_t *in, struct mio_inst **stack,
     stack[(*n)++] = inst;
 }
 
+/* A target or an exclusion that covers nothing is most likely a slip of the pen. */
+static void warn_unmatched(struct mio_planner *p, const char *const *list, size_t n, const char *flag)
+{
+    for (size_t k = 0; k < n; k++) {
+        bool found = false;
+        for (size_t i = 0; i < p->st->ninsts && !found; i++)
+            found = covered(&list[k], 1, p->st->insts[i]->address);
+        for (size_t i = 0; i < p->state->nrows && !found; i++)
+            found = covered(&list[k], 1, p->state->rows[i].address);
+        if (!found)
+            mio_diags_warn(p->diags, (struct mio_pos){0}, "`mlops-iac state list` and `graph` show the addresses.",
+                           "%s=%s matches no resource of the template or the state", flag, list[k]);
+    }
+}
+
+void mio_planner_check_selection(struct mio_planner *p)
+{
+    warn_unmatched(p, p->targets, p->ntargets, "-target");
+    warn_unmatched(p, p->excludes, p->nexcludes, "-exclude");
+    warn_unmatched(p, p->replaces, p->nreplaces, "-replace");
+}
+
 /* Targets bring along what they depend on; what is to be destroyed brings along what depends on it. */
 void mio_planner_narrow(struct mio_planner *p)
 {

@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <unistd.h>
 #include "planner/run/internal.h"
+#include "planner/run/version.h"
 #include "providers/sdk/alloc.h"
 #include "providers/sdk/clock.h"
 #include "providers/sdk/fs.h"
@@ -42,6 +43,9 @@ enum mio_code mio_engine_open(const struct mio_engine_opts *o, struct mio_engine
         return e->diags.errors ? e->diags.items[e->diags.n - 1].err.code : MIO_TEMPLATE;
     if (mio_engine_modules_done(e))
         return MIO_IO;
+    struct mio_err old = {0};
+    if (mio_version_check(e->tpl->required_version, MIO_STR(MIO_VERSION), &old))
+        return mio_engine_fail(e, &old);
     e->state_dir = o->state_dir ? mio_arena_str(&e->arena, mio_str_z(o->state_dir))
                                 : mio_arena_printf(&e->arena, "%s/.state/%s", o->dir,
                                                    o->stage && *o->stage ? o->stage : "default");

@@ -297,9 +297,9 @@ static enum mio_code prepare(struct exec *x, struct mio_op *op, struct mio_work 
     mio_jrn_key(e->state.salt, e->state.lineage, x->base_serial, t->address,
                 verb, t->generation + (op->type == MIO_OP_LATE ? 1u << 30 : 0), key);
     w->intent.key = mio_arena_str(&w->arena, mio_str_z(key));
-    w->opts = (struct mio_call_opts){
-        .key = w->intent.key, .attempt = 1, .cancel = e->opts.abort,
-        .deadline_ms = mio_now_ms() + 1000 * timeout_s(s, w->kind, mio_op_action(op))};
+    w->timeout_ms = 1000 * timeout_s(s, w->kind, mio_op_action(op));
+    w->opts = (struct mio_call_opts){.key = w->intent.key, .attempt = 1, .cancel = e->opts.abort,
+                                     .deadline_ms = mio_now_ms() + w->timeout_ms};
     if (op->type == MIO_OP_DESTROY)
         return MIO_OK;
     return op->type == MIO_OP_LATE ? prepare_late(x, op, w, err) : prepare_main(x, op, w, err);

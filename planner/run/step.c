@@ -3,6 +3,8 @@
 #include "providers/sdk/buf.h"
 #include "providers/sdk/clock.h"
 
+enum { LOOK_MS = 60000 }; /* for looking at one object */
+
 static enum mio_prov_verb verb_of(enum mio_jrn_verb v)
 {
     return v == MIO_JRN_CREATE ? MIO_PROV_CREATE : v == MIO_JRN_UPDATE ? MIO_PROV_UPDATE : MIO_PROV_DELETE;
@@ -107,7 +109,7 @@ static void call(struct mio_work *w)
 static bool lookup(struct mio_work *w, struct mio_object **found, size_t *n)
 {
     struct mio_err err = {0};
-    struct mio_call_opts o = {.deadline_ms = mio_now_ms() + 60000, .cancel = w->opts.cancel};
+    struct mio_call_opts o = {.deadline_ms = mio_now_ms() + LOOK_MS, .cancel = w->opts.cancel};
     if (mio_provider_lookup(w->plugin, &w->arena, w->intent.kind, w->intent.key, w->call.inputs, &o, found, n,
                             &err) == MIO_OK)
         return true;
@@ -121,7 +123,7 @@ static void again(struct mio_work *w)
     struct mio_err first = w->err;
     mio_err_clear(&w->err);
     w->opts.attempt++;
-    w->opts.deadline_ms = mio_now_ms() + 60000;
+    w->opts.deadline_ms = mio_now_ms() + (w->timeout_ms ? w->timeout_ms : LOOK_MS);
     call(w);
     if (w->err.code && w->err.ambiguous) {
         w->open = true;
@@ -186,7 +188,7 @@ static void copy_read(void *arg, size_t index, const struct mio_object *o)
 static bool is_here(struct mio_work *w, struct mio_object *o)
 {
     struct mio_read_item item = {.kind = w->intent.kind, .id = w->intent.id, .full = true};
-    struct mio_call_opts opts = {.deadline_ms = mio_now_ms() + 60000, .cancel = w->opts.cancel};
+    struct mio_call_opts opts = {.deadline_ms = mio_now_ms() + LOOK_MS, .cancel = w->opts.cancel};
     struct mio_err err = {0};
     w->result.status = MIO_ROW_OK;
     if (mio_provider_read(w->plugin, &item, 1, &opts, copy_read, w, &err)) {

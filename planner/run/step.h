@@ -23,6 +23,7 @@ struct mio_work {
     struct mio_value planned; /* attributes promised by the plan; null: no promise */
     struct mio_str salt;
     struct mio_call_opts opts;
+    int64_t timeout_ms; /* what a second attempt may take; 0: a minute */
     bool is_read;             /* a lookup of a data block: no journal */
     bool unjournalled;        /* recovery: the intent is in the journal already */
     pthread_mutex_t lock; /* of the progress: the plugin's threads write it, the main thread reads it */
