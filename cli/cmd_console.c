@@ -1,5 +1,5 @@
-/* cli/cmd_console.c: console: expressions to values, one a line. Line editing comes from a library that is loaded only
- * here and only at a terminal, so that nothing else pays for it. */
+/* cli/cmd_console.c: console: expressions to values, one a line. Line editing comes from a library
+ * that is loaded only here and only at a terminal, so that nothing else pays for it. */
 #include "cli/render_diag.h"
 #include "cli/render_value.h"
 #include "cli/session.h"
@@ -149,7 +149,8 @@ enum mio_code mio_cmd_console(struct mio_cli *c)
     enum mio_code code = mio_cli_open(c, MIO_OPEN_READ);
     if (code)
         return code;
-    /* The first evaluation plans: what is wrong with the template is said before the first prompt. */
+    /* The first evaluation plans: what is wrong with the template is said before the first prompt.
+     */
     if (mio_engine_eval(c->engine, MIO_STR("null"), &ignored, &err))
         return err.reported ? mio_cli_report(c, err.code) : mio_cli_fail(c, &err);
     mio_cli_report(c, MIO_OK);

@@ -13,8 +13,9 @@ static const struct {
     {"MLOPS_IAC_LOG", "Log level: trace, debug, info, warn, error or off."},
     {"MLOPS_IAC_LOG_PATH", "File that the log is appended to instead of standard error."},
     {"MLOPS_IAC_MAX_INSTANCES", "Most resource instances that a plan may have. Default: 100000."},
-    {"MLOPS_IAC_STATE_KEY", "Key that the state is sealed with: 64 hex digits or base64 of 32 bytes. "
-                            "Taken out of the environment at the start."},
+    {"MLOPS_IAC_STATE_KEY",
+     "Key that the state is sealed with: 64 hex digits or base64 of 32 bytes. "
+     "Taken out of the environment at the start."},
     {"MLOPS_IAC_STATE_KEY_FILE", "File with such a key; nobody else may be able to read it."},
     {"MLOPS_IAC_STATE_PASSPHRASE", "Passphrase of at least 16 characters, instead of a key."},
     {"MLOPS_IAC_STATE_OLD_KEY", "What the state was sealed with before (also ..._OLD_KEY_FILE and "
@@ -228,6 +229,7 @@ enum mio_code mio_cmd_docs(struct mio_cli *c)
     else if (mio_str_is(mio_str_z(c->args[0]), "module"))
         return put_module(c);
     else
-        return mio_cli_usage(c, "There are man, markdown, functions and module.", "no manual as \"%s\"", c->args[0]);
+        return mio_cli_usage(c, "There are man, markdown, functions and module.",
+                             "no manual as \"%s\"", c->args[0]);
     return MIO_OK;
 }

@@ -22,7 +22,8 @@ static bool check_one(struct mio_cli *c, const char *path, const struct mio_azur
     mio_diags_init(&diags, &a);
     bool ok = mio_azureml_file(&a, path, o, &sources, &root, &doc, &diags) == MIO_OK;
     if (ok) {
-        mio_buf_printf(&line, "%s: %s %.*s ok", path, mio_azureml_entity_name(doc.entity), MIO_FMT(or_dash(doc.name)));
+        mio_buf_printf(&line, "%s: %s %.*s ok", path, mio_azureml_entity_name(doc.entity),
+                       MIO_FMT(or_dash(doc.name)));
     } else {
         size_t i = 0;
         while (i + 1 < diags.n && diags.items[i].severity != MIO_ERROR)
@@ -61,7 +62,8 @@ enum mio_code mio_cli_show_document(struct mio_cli *c, const char *address)
     const struct mio_template *t = mio_engine_template(c->engine);
     for (size_t i = 0; i < t->blocks.n; i++) {
         const struct mio_block *b = &t->blocks.items[i];
-        struct mio_str own = mio_arena_printf(&c->arena, "%.*s.%.*s", MIO_FMT(b->kind), MIO_FMT(b->name));
+        struct mio_str own =
+            mio_arena_printf(&c->arena, "%.*s.%.*s", MIO_FMT(b->kind), MIO_FMT(b->name));
         if (!mio_str_is(own, address))
             continue;
         if (b->azureml && b->document) {

@@ -24,7 +24,8 @@ static void put_diff(struct fmt *f, struct mio_str shown, struct mio_str old, st
 {
     struct mio_err err = {0};
     struct mio_arena *a = &f->c->arena;
-    int from = mio_cli_text_file(old, &err), to = from < 0 ? -1 : mio_cli_text_file(new, &err), status = 0;
+    int from = mio_cli_text_file(old, &err), to = from < 0 ? -1 : mio_cli_text_file(new, &err),
+        status = 0;
     if (to >= 0) {
         const char *argv[] = {"diff",
                               "-u",
@@ -105,9 +106,9 @@ static void folder(struct fmt *f, struct mio_str dir)
         return;
     }
     for (size_t i = 0; i < n; i++) {
-        struct mio_str path = mio_str_is(dir, ".")
-                                  ? names[i]
-                                  : mio_arena_printf(a, "%.*s/%.*s", MIO_FMT(dir), MIO_FMT(names[i]));
+        struct mio_str path = mio_str_is(dir, ".") ? names[i]
+                                                   : mio_arena_printf(a, "%.*s/%.*s", MIO_FMT(dir),
+                                                                      MIO_FMT(names[i]));
         bool yaml = mio_str_ends(names[i], ".yaml") || mio_str_ends(names[i], ".yml");
         if (names[i].p[0] == '.' || lstat(mio_arena_z(a, path), &st))
             continue;
@@ -130,7 +131,8 @@ static void standard_input(struct fmt *f)
     struct mio_err err = {0};
     struct mio_str in = mio_arena_str(&c->arena, mio_buf_view(&text)), out;
     if (n < 0 || mio_buf_full(&text)) {
-        mio_fail(&err, MIO_IO, n < 0 ? "cannot read standard input" : "standard input is larger than 4 MiB");
+        mio_fail(&err, MIO_IO,
+                 n < 0 ? "cannot read standard input" : "standard input is larger than 4 MiB");
         fail(f, &err);
         return;
     }
@@ -175,7 +177,9 @@ enum mio_code mio_cmd_fmt(struct mio_cli *c)
         char cwd[4096];
         struct mio_str full = mio_str_z(dir), here = mio_str_z(getcwd(cwd, sizeof cwd) ? cwd : "");
         bool below = mio_str_starts(full, cwd) && full.n > here.n && full.p[here.n] == '/';
-        folder(&f, mio_str_eq(full, here) ? MIO_STR(".") : below ? mio_str_sub(full, here.n + 1, full.n) : full);
+        folder(&f, mio_str_eq(full, here) ? MIO_STR(".")
+                   : below                ? mio_str_sub(full, here.n + 1, full.n)
+                                          : full);
     }
     if (!f.first && f.differs && mio_cli_on(c, MIO_OPT_CHECK))
         c->exit_status = UNFORMATTED;

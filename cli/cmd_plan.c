@@ -39,7 +39,10 @@ static enum mio_code write_generated(struct mio_cli *c, const char *path)
     close(fd);
     if (err.code)
         return mio_cli_fail(c, &err);
-    mio_ui_note(&c->ui, "Wrote the missing blocks to %s. Review them; the next plan then imports the objects.", path);
+    mio_ui_note(
+        &c->ui,
+        "Wrote the missing blocks to %s. Review them; the next plan then imports the objects.",
+        path);
     return MIO_OK;
 }
 
@@ -47,10 +50,12 @@ enum mio_code mio_cmd_plan(struct mio_cli *c)
 {
     const struct mio_plan *plan = NULL;
     enum mio_plan_mode mode = MIO_PLAN_NORMAL;
-    const char *out = mio_cli_text(c, MIO_OPT_OUT), *generate = mio_cli_text(c, MIO_OPT_GENERATE_CONFIG_OUT);
+    const char *out = mio_cli_text(c, MIO_OPT_OUT),
+               *generate = mio_cli_text(c, MIO_OPT_GENERATE_CONFIG_OUT);
     enum mio_code code = mio_cli_mode(c, &mode);
     if (!code && generate && mio_fs_exists(generate))
-        code = mio_cli_usage(c, "Name a new file: what is there might be yours.", "%s exists already", generate);
+        code = mio_cli_usage(c, "Name a new file: what is there might be yours.",
+                             "%s exists already", generate);
     if (!code)
         code = mio_cli_open(c, MIO_OPEN_PLAN);
     if (code)

@@ -2,7 +2,8 @@
 #include "cli/json_schema.h"
 #include "cli/session.h"
 
-static enum mio_code no_kind(struct mio_cli *c, const struct mio_schema *const *schemas, size_t n, struct mio_str kind)
+static enum mio_code no_kind(struct mio_cli *c, const struct mio_schema *const *schemas, size_t n,
+                             struct mio_str kind)
 {
     struct mio_str *names = NULL;
     size_t count = 0, cap = 0;

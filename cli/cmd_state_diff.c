@@ -9,7 +9,8 @@ struct page {
     struct mio_jout *json; /* NULL: text */
 };
 
-static enum mio_code read_one(struct mio_cli *c, struct mio_store *s, const char *name, struct mio_state *out)
+static enum mio_code read_one(struct mio_cli *c, struct mio_store *s, const char *name,
+                              struct mio_state *out)
 {
     uint64_t serial = 0;
     struct mio_err err = {0};
@@ -21,7 +22,8 @@ static enum mio_code read_one(struct mio_cli *c, struct mio_store *s, const char
     return mio_store_at(s, &c->arena, serial, out, &err) ? mio_cli_fail(c, &err) : MIO_OK;
 }
 
-static void put_leaf(void *arg, struct mio_str path, struct mio_value before, struct mio_value after)
+static void put_leaf(void *arg, struct mio_str path, struct mio_value before,
+                     struct mio_value after)
 {
     enum { WIDTH = 60 };
     struct page *p = arg;
@@ -86,7 +88,8 @@ static enum mio_code put_row(struct page *p, const struct mio_row_diff *d)
         mio_buf_char(pen.b, '\n');
     }
     if (d->from && d->to) {
-        if (mio_row_read(&c->arena, d->from, &from, &err) || mio_row_read(&c->arena, d->to, &to, &err))
+        if (mio_row_read(&c->arena, d->from, &from, &err) ||
+            mio_row_read(&c->arena, d->to, &to, &err))
             return mio_cli_fail(c, &err);
         mio_leaf_diff(shown(&c->arena, &from), shown(&c->arena, &to), put_leaf, p);
     }

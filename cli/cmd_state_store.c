@@ -1,4 +1,5 @@
-/* cli/cmd_state_store.c: what is done with whole states: fsck, history, at, push, rekey. diff is in cmd_state_diff.c. */
+/* cli/cmd_state_store.c: what is done with whole states: fsck, history, at, push, rekey. diff is in
+ * cmd_state_diff.c. */
 #include "cli/json_out.h"
 #include "cli/session.h"
 #include "providers/sdk/clock.h"
@@ -17,8 +18,9 @@ static enum mio_code open_store(struct mio_cli *c, enum mio_open how, struct mio
 
 /* ---- fsck ---- */
 
-static const char *const levels[] = {
-    [MIO_FINDING_NOTE] = "note", [MIO_FINDING_WARNING] = "warning", [MIO_FINDING_DAMAGE] = "damage"};
+static const char *const levels[] = {[MIO_FINDING_NOTE] = "note",
+                                     [MIO_FINDING_WARNING] = "warning",
+                                     [MIO_FINDING_DAMAGE] = "damage"};
 
 static void put_finding(struct mio_cli *c, const struct mio_finding *f)
 {
@@ -170,7 +172,8 @@ enum mio_code mio_cmd_state_history(struct mio_cli *c)
     }
     if (!broken)
         return MIO_OK;
-    mio_fail(&err, MIO_STATE, "line %zu of the history does not follow from the one before it", broken);
+    mio_fail(&err, MIO_STATE, "line %zu of the history does not follow from the one before it",
+             broken);
     mio_err_hint(&err, "Lines were removed or altered; what comes before it can be relied on.");
     return mio_cli_fail(c, &err);
 }
@@ -184,7 +187,8 @@ enum mio_code mio_cmd_state_at(struct mio_cli *c)
     uint64_t serial = 0;
     struct mio_err err = {0};
     if (!mio_str_u64(mio_str_z(c->args[0]), &serial))
-        return mio_cli_usage(c, "'mlops-iac state history' lists serials.", "\"%s\" is no serial", c->args[0]);
+        return mio_cli_usage(c, "'mlops-iac state history' lists serials.", "\"%s\" is no serial",
+                             c->args[0]);
     enum mio_code code = open_store(c, MIO_OPEN_READ, &s);
     if (code)
         return code;
@@ -219,14 +223,18 @@ enum mio_code mio_cmd_state_rekey(struct mio_cli *c)
     if (code)
         return code;
     if (!mio_engine_key(c->engine))
-        return mio_cli_usage(c, "Set MLOPS_IAC_STATE_KEY_FILE, or name keys in `mlops_iac.encryption`.",
-                             "there is no key to seal with");
+        return mio_cli_usage(
+            c, "Set MLOPS_IAC_STATE_KEY_FILE, or name keys in `mlops_iac.encryption`.",
+            "there is no key to seal with");
     if (mio_store_rekey(s, &err))
         return mio_cli_fail(c, &err);
     if (mio_engine_seals(c->engine))
-        mio_ui_note(&c->ui, "The state is sealed with key %s. Older generations keep the key that they have.",
-                    mio_engine_key(c->engine));
+        mio_ui_note(
+            &c->ui,
+            "The state is sealed with key %s. Older generations keep the key that they have.",
+            mio_engine_key(c->engine));
     else
-        mio_ui_note(&c->ui, "The state is in clear. Older generations keep the key that they have.");
+        mio_ui_note(&c->ui,
+                    "The state is in clear. Older generations keep the key that they have.");
     return MIO_OK;
 }

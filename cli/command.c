@@ -15,12 +15,14 @@
 
 const struct mio_command mio_command_table[] = {
     {.name = "init",
-     .summary = "Set up the backend, fetch modules, find the provider plugins, write the lock files",
-     .text = "Proves that the backend of the state works, and notes its settings in the state folder: "
-             "later runs refuse a backend that has changed since. Fetches modules of git sources and "
-             "finds every provider plugin that the template needs, and records the digest of each in "
-             "the lock files of the template directory. Safe to run again: what differs from what "
-             "was recorded is refused unless -upgrade is given.",
+     .summary =
+         "Set up the backend, fetch modules, find the provider plugins, write the lock files",
+     .text =
+         "Proves that the backend of the state works, and notes its settings in the state folder: "
+         "later runs refuse a backend that has changed since. Fetches modules of git sources and "
+         "finds every provider plugin that the template needs, and records the digest of each in "
+         "the lock files of the template directory. Safe to run again: what differs from what "
+         "was recorded is refused unless -upgrade is given.",
      .options = TEMPLATE_OPTS | B(UPGRADE) | B(LOCKFILE) | B(INPUT) | B(BACKEND) |
                 B(BACKEND_CONFIG) | B(MIGRATE_STATE) | B(RECONFIGURE) | B(LOCK_TIMEOUT),
      .run = mio_cmd_init},
@@ -68,9 +70,8 @@ const struct mio_command mio_command_table[] = {
          "Reads every managed object and names each attribute that differs from the state, with "
          "both values, and each object that could not be checked. Writes nothing: no state, no "
          "lock, no object. With -detailed-exitcode it exits with 2 when something differs.",
-     .options =
-         TEMPLATE_OPTS | JSON_OPTS | SCOPE_OPTS | B(SUMMARY) | B(DETAILED_EXITCODE) | B(INPUT) |
-         B(ACCEPT_ROLLBACK),
+     .options = TEMPLATE_OPTS | JSON_OPTS | SCOPE_OPTS | B(SUMMARY) | B(DETAILED_EXITCODE) |
+                B(INPUT) | B(ACCEPT_ROLLBACK),
      .flags = MIO_CMD_STREAM,
      .run = mio_cmd_drift},
     {.name = "refresh",
@@ -210,8 +211,9 @@ const struct mio_command mio_command_table[] = {
     {.name = "env lock",
      .args = "NAME",
      .summary = "Resolve an environment into its lock file",
-     .text = "Resolves what environment.NAME declares to packages and wheels by version and SHA-256, "
-             "and writes environment.NAME.lock.json beside the template. Says what changes.",
+     .text =
+         "Resolves what environment.NAME declares to packages and wheels by version and SHA-256, "
+         "and writes environment.NAME.lock.json beside the template. Says what changes.",
      .min_args = 1,
      .max_args = 1,
      .options = ENV_OPTS,
@@ -238,8 +240,9 @@ const struct mio_command mio_command_table[] = {
     {.name = "env diff",
      .args = "LOCK LOCK",
      .summary = "Compare two locked environments",
-     .text = "Says what differs by package, variable, file and layer. -summary leaves out files and "
-             "layers, and builds nothing. With -detailed-exitcode it exits with 2 when they differ.",
+     .text =
+         "Says what differs by package, variable, file and layer. -summary leaves out files and "
+         "layers, and builds nothing. With -detailed-exitcode it exits with 2 when they differ.",
      .min_args = 2,
      .max_args = 2,
      .options = B(STORE) | B(OFFLINE) | B(VENDOR) | B(SUMMARY) | B(DETAILED_EXITCODE),
@@ -247,9 +250,10 @@ const struct mio_command mio_command_table[] = {
     {.name = "env push",
      .args = "NAME HOST[:PORT]/REPOSITORY[:TAG]",
      .summary = "Push an environment to an OCI registry",
-     .text = "Builds from the lock and sends what the registry does not hold yet, the manifest last. "
-             "MLOPS_IAC_REGISTRY_USER and MLOPS_IAC_REGISTRY_PASSWORD say who pushes, "
-             "MLOPS_IAC_REGISTRY_CA names a file of certificates to trust.",
+     .text =
+         "Builds from the lock and sends what the registry does not hold yet, the manifest last. "
+         "MLOPS_IAC_REGISTRY_USER and MLOPS_IAC_REGISTRY_PASSWORD say who pushes, "
+         "MLOPS_IAC_REGISTRY_CA names a file of certificates to trust.",
      .min_args = 2,
      .max_args = 2,
      .options = ENV_OPTS | B(VENDOR) | B(OFFLINE),
@@ -266,8 +270,9 @@ const struct mio_command mio_command_table[] = {
     {.name = "env vendor",
      .args = "NAME",
      .summary = "Copy every input of an environment into a folder",
-     .text = "Writes the packages and wheels of the lock to the folder that -out names, by SHA-256: "
-             "'env build -vendor=DIR -offline' needs nothing else.",
+     .text =
+         "Writes the packages and wheels of the lock to the folder that -out names, by SHA-256: "
+         "'env build -vendor=DIR -offline' needs nothing else.",
      .min_args = 1,
      .max_args = 1,
      .options = ENV_OPTS | B(OUT) | B(VENDOR) | B(OFFLINE),
@@ -275,8 +280,9 @@ const struct mio_command mio_command_table[] = {
     {.name = "env sbom",
      .args = "NAME",
      .summary = "Write the bill of materials of an environment",
-     .text = "Writes NAME.spdx.json (SPDX 2.3) and NAME.cdx.json (CycloneDX 1.5) into the folder that "
-             "-out names.",
+     .text =
+         "Writes NAME.spdx.json (SPDX 2.3) and NAME.cdx.json (CycloneDX 1.5) into the folder that "
+         "-out names.",
      .min_args = 1,
      .max_args = 1,
      .options = ENV_OPTS | B(OUT),
@@ -311,10 +317,9 @@ const struct mio_command mio_command_table[] = {
     {.name = "schema",
      .args = "[KIND]",
      .summary = "Print the JSON Schema of template files",
-     .text =
-         "Writes a JSON Schema (draft 2020-12) of template files with every kind that the "
-         "template's plugins have, or of one kind's body. Editors with a YAML language server "
-         "complete and check by it.",
+     .text = "Writes a JSON Schema (draft 2020-12) of template files with every kind that the "
+             "template's plugins have, or of one kind's body. Editors with a YAML language server "
+             "complete and check by it.",
      .max_args = 1,
      .options = TEMPLATE_OPTS,
      .run = mio_cmd_schema},

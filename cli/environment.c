@@ -8,12 +8,21 @@ struct mio_env_item {
     char *value;
 };
 
-/* Those that only a state needs. Variables of platforms (AWS_SECRET_ACCESS_KEY) stay: providers read them, too. */
+/* Those that only a state needs. Variables of platforms (AWS_SECRET_ACCESS_KEY) stay: providers
+ * read them, too. */
 static const char *const names[] = {
-    "MLOPS_IAC_STATE_KEY",           "MLOPS_IAC_STATE_PASSPHRASE",   "MLOPS_IAC_STATE_OLD_KEY",
-    "MLOPS_IAC_STATE_OLD_PASSPHRASE", "MLOPS_IAC_BACKEND_PASSWORD",   "MLOPS_IAC_BACKEND_CONN_STR",
-    "MLOPS_IAC_BACKEND_ACCESS_KEY",  "MLOPS_IAC_BACKEND_SECRET_KEY", "MLOPS_IAC_BACKEND_SAS_TOKEN",
-    "TF_HTTP_PASSWORD",              "PG_CONN_STR",                  "ETCDV3_PASSWORD",
+    "MLOPS_IAC_STATE_KEY",
+    "MLOPS_IAC_STATE_PASSPHRASE",
+    "MLOPS_IAC_STATE_OLD_KEY",
+    "MLOPS_IAC_STATE_OLD_PASSPHRASE",
+    "MLOPS_IAC_BACKEND_PASSWORD",
+    "MLOPS_IAC_BACKEND_CONN_STR",
+    "MLOPS_IAC_BACKEND_ACCESS_KEY",
+    "MLOPS_IAC_BACKEND_SECRET_KEY",
+    "MLOPS_IAC_BACKEND_SAS_TOKEN",
+    "TF_HTTP_PASSWORD",
+    "PG_CONN_STR",
+    "ETCDV3_PASSWORD",
 };
 
 void mio_env_take(struct mio_env *e, struct mio_arena *a)
@@ -26,7 +35,8 @@ void mio_env_take(struct mio_env *e, struct mio_arena *a)
         char *copy = mio_arena_alloc(a, n + 1);
         memcpy(copy, value, n + 1);
         MIO_PUSH(a, e->items, e->n, e->cap) = (struct mio_env_item){names[i], copy};
-        explicit_bzero(value, n); /* the first text of the process stays readable in /proc otherwise */
+        explicit_bzero(value,
+                       n); /* the first text of the process stays readable in /proc otherwise */
         unsetenv(names[i]);
     }
 }

@@ -192,7 +192,8 @@ static void put_object(struct mio_jout *j, const struct mio_field *f, bool kind)
     mio_jout_close(j, '}');
     bool any = false;
     for (size_t i = 0; i < f->nfields; i++) {
-        bool needed = (f->fields[i].flags & MLOPS_REQUIRED) && !(kind && mio_str_is(f->fields[i].name, "name"));
+        bool needed = (f->fields[i].flags & MLOPS_REQUIRED) &&
+                      !(kind && mio_str_is(f->fields[i].name, "name"));
         if (!needed)
             continue;
         if (!any) {
@@ -212,74 +213,114 @@ static void put_object(struct mio_jout *j, const struct mio_field *f, bool kind)
 
 /* Written as JSON: it is the shape of the language itself. */
 static const char definitions[] =
-    "{\"expression\":{\"description\":\"An expression: ${...}.\",\"type\":\"string\",\"pattern\":\"[$%][{]\"},"
-    "\"count\":{\"description\":\"How many instances; count.index is 0, 1, ...\",\"anyOf\":[{\"type\":\"integer\","
+    "{\"expression\":{\"description\":\"An expression: "
+    "${...}.\",\"type\":\"string\",\"pattern\":\"[$%][{]\"},"
+    "\"count\":{\"description\":\"How many instances; count.index is 0, 1, "
+    "...\",\"anyOf\":[{\"type\":\"integer\","
     "\"minimum\":0},{\"$ref\":\"#/$defs/expression\"}]},"
-    "\"for_each\":{\"description\":\"One instance for each key of a map or string of a set: each.key, "
+    "\"for_each\":{\"description\":\"One instance for each key of a map or string of a set: "
+    "each.key, "
     "each.value.\",\"anyOf\":[{\"type\":\"object\"},{\"$ref\":\"#/$defs/expression\"}]},"
-    "\"enabled\":{\"description\":\"false: as if the block were not there.\",\"anyOf\":[{\"type\":\"boolean\"},"
+    "\"enabled\":{\"description\":\"false: as if the block were not "
+    "there.\",\"anyOf\":[{\"type\":\"boolean\"},"
     "{\"$ref\":\"#/$defs/expression\"}]},"
-    "\"depends_on\":{\"description\":\"Addresses of resources and modules that come first.\",\"type\":\"array\","
+    "\"depends_on\":{\"description\":\"Addresses of resources and modules that come "
+    "first.\",\"type\":\"array\","
     "\"items\":{\"type\":\"string\"}},"
-    "\"provider\":{\"description\":\"Name of the provider under `providers`.\",\"type\":\"string\"},"
-    "\"provider_options\":{\"description\":\"Settings for one provider alone, by its name.\",\"type\":\"object\"},"
-    "\"timeouts\":{\"description\":\"How long an operation may take.\",\"type\":\"object\",\"properties\":{"
+    "\"provider\":{\"description\":\"Name of the provider under "
+    "`providers`.\",\"type\":\"string\"},"
+    "\"provider_options\":{\"description\":\"Settings for one provider alone, by its "
+    "name.\",\"type\":\"object\"},"
+    "\"timeouts\":{\"description\":\"How long an operation may "
+    "take.\",\"type\":\"object\",\"properties\":{"
     "\"create\":{},\"update\":{},\"delete\":{},\"read\":{}},\"additionalProperties\":false},"
     "\"rules\":{\"type\":\"array\",\"items\":{\"$ref\":\"#/$defs/rule\"}},"
-    "\"rule\":{\"type\":\"object\",\"properties\":{\"condition\":{\"description\":\"Must be true.\",\"type\":["
-    "\"string\",\"boolean\"]},\"error\":{\"description\":\"What is said when it is not.\",\"type\":\"string\"}},"
+    "\"rule\":{\"type\":\"object\",\"properties\":{\"condition\":{\"description\":\"Must be "
+    "true.\",\"type\":["
+    "\"string\",\"boolean\"]},\"error\":{\"description\":\"What is said when it is "
+    "not.\",\"type\":\"string\"}},"
     "\"required\":[\"condition\",\"error\"],\"additionalProperties\":false},"
-    "\"lifecycle\":{\"description\":\"Rules of the life of the object.\",\"type\":\"object\",\"properties\":{"
-    "\"create_before_destroy\":{\"description\":\"A replacement is made before the old object goes.\",\"type\":"
-    "\"boolean\"},\"prevent_destroy\":{\"description\":\"A plan that destroys it is refused.\",\"type\":"
-    "\"boolean\"},\"ignore_changes\":{\"description\":\"Fields whose changes do not count, or `all`.\",\"anyOf\":["
-    "{\"const\":\"all\"},{\"type\":\"array\",\"items\":{\"type\":\"string\"}}]},\"replace_triggered_by\":{"
-    "\"description\":\"References whose change replaces it.\",\"type\":\"array\",\"items\":{\"type\":"
-    "\"string\"}},\"on_removed\":{\"description\":\"What happens when the block goes.\",\"enum\":[\"delete\","
-    "\"forget\"]},\"precondition\":{\"$ref\":\"#/$defs/rules\"},\"postcondition\":{\"$ref\":\"#/$defs/rules\"}},"
+    "\"lifecycle\":{\"description\":\"Rules of the life of the "
+    "object.\",\"type\":\"object\",\"properties\":{"
+    "\"create_before_destroy\":{\"description\":\"A replacement is made before the old object "
+    "goes.\",\"type\":"
+    "\"boolean\"},\"prevent_destroy\":{\"description\":\"A plan that destroys it is "
+    "refused.\",\"type\":"
+    "\"boolean\"},\"ignore_changes\":{\"description\":\"Fields whose changes do not count, or "
+    "`all`.\",\"anyOf\":["
+    "{\"const\":\"all\"},{\"type\":\"array\",\"items\":{\"type\":\"string\"}}]},\"replace_"
+    "triggered_by\":{"
+    "\"description\":\"References whose change replaces "
+    "it.\",\"type\":\"array\",\"items\":{\"type\":"
+    "\"string\"}},\"on_removed\":{\"description\":\"What happens when the block "
+    "goes.\",\"enum\":[\"delete\","
+    "\"forget\"]},\"precondition\":{\"$ref\":\"#/$defs/rules\"},\"postcondition\":{\"$ref\":\"#/"
+    "$defs/rules\"}},"
     "\"additionalProperties\":false}";
 
 static const char top_level[] =
-    "\"mlops_iac\":{\"description\":\"Required version and where the state is kept.\",\"type\":\"object\","
+    "\"mlops_iac\":{\"description\":\"Required version and where the state is "
+    "kept.\",\"type\":\"object\","
     "\"properties\":{\"required_version\":{\"type\":\"string\"},\"backend\":{\"type\":\"object\"},"
     "\"encryption\":{\"type\":\"object\"}},"
     "\"additionalProperties\":false},"
-    "\"variables\":{\"description\":\"Inputs by name: var.NAME.\",\"type\":\"object\",\"additionalProperties\":{"
-    "\"type\":[\"object\",\"null\"],\"properties\":{\"type\":{\"description\":\"string, number, bool, list(T), "
-    "set(T), map(T), object({...}), tuple([...]) or any.\",\"type\":\"string\"},\"default\":{\"description\":"
+    "\"variables\":{\"description\":\"Inputs by name: "
+    "var.NAME.\",\"type\":\"object\",\"additionalProperties\":{"
+    "\"type\":[\"object\",\"null\"],\"properties\":{\"type\":{\"description\":\"string, number, "
+    "bool, list(T), "
+    "set(T), map(T), object({...}), tuple([...]) or "
+    "any.\",\"type\":\"string\"},\"default\":{\"description\":"
     "\"Value when none is given; without it one must be.\"},\"description\":{\"type\":\"string\"},"
-    "\"sensitive\":{\"description\":\"Never shown.\",\"type\":\"boolean\"},\"ephemeral\":{\"description\":"
-    "\"Never stored.\",\"type\":\"boolean\"},\"nullable\":{\"type\":\"boolean\"},\"validation\":{\"$ref\":"
+    "\"sensitive\":{\"description\":\"Never "
+    "shown.\",\"type\":\"boolean\"},\"ephemeral\":{\"description\":"
+    "\"Never "
+    "stored.\",\"type\":\"boolean\"},\"nullable\":{\"type\":\"boolean\"},\"validation\":{\"$ref\":"
     "\"#/$defs/rules\"}},\"additionalProperties\":false}},"
     "\"locals\":{\"description\":\"Named values: local.NAME.\",\"type\":\"object\"},"
     "\"outputs\":{\"description\":\"Values that are shown and recorded.\",\"type\":\"object\","
-    "\"additionalProperties\":{\"type\":\"object\",\"properties\":{\"value\":{},\"description\":{\"type\":"
-    "\"string\"},\"sensitive\":{\"type\":\"boolean\"},\"precondition\":{\"$ref\":\"#/$defs/rules\"},"
-    "\"depends_on\":{\"$ref\":\"#/$defs/depends_on\"}},\"required\":[\"value\"],\"additionalProperties\":false}},"
-    "\"modules\":{\"description\":\"Calls of other template directories: module.NAME.OUTPUT.\",\"type\":"
-    "\"object\",\"additionalProperties\":{\"type\":\"object\",\"properties\":{\"source\":{\"description\":"
-    "\"./FOLDER, ../FOLDER or git::URL//FOLDER?ref=TAG.\",\"type\":\"string\"},\"inputs\":{\"type\":\"object\"},\"count\":{\"$ref\":"
+    "\"additionalProperties\":{\"type\":\"object\",\"properties\":{\"value\":{},\"description\":{"
+    "\"type\":"
+    "\"string\"},\"sensitive\":{\"type\":\"boolean\"},\"precondition\":{\"$ref\":\"#/$defs/"
+    "rules\"},"
+    "\"depends_on\":{\"$ref\":\"#/$defs/"
+    "depends_on\"}},\"required\":[\"value\"],\"additionalProperties\":false}},"
+    "\"modules\":{\"description\":\"Calls of other template directories: "
+    "module.NAME.OUTPUT.\",\"type\":"
+    "\"object\",\"additionalProperties\":{\"type\":\"object\",\"properties\":{\"source\":{"
+    "\"description\":"
+    "\"./FOLDER, ../FOLDER or "
+    "git::URL//"
+    "FOLDER?ref=TAG.\",\"type\":\"string\"},\"inputs\":{\"type\":\"object\"},\"count\":{\"$ref\":"
     "\"#/$defs/count\"},\"for_each\":{\"$ref\":\"#/$defs/for_each\"},\"depends_on\":{\"$ref\":"
     "\"#/$defs/depends_on\"}},\"required\":[\"source\"],\"additionalProperties\":false}},"
-    "\"moved\":{\"description\":\"Addresses that have another name now.\",\"type\":\"array\",\"items\":{\"type\":"
-    "\"object\",\"properties\":{\"from\":{\"type\":\"string\"},\"to\":{\"type\":\"string\"}},\"required\":["
+    "\"moved\":{\"description\":\"Addresses that have another name "
+    "now.\",\"type\":\"array\",\"items\":{\"type\":"
+    "\"object\",\"properties\":{\"from\":{\"type\":\"string\"},\"to\":{\"type\":\"string\"}},"
+    "\"required\":["
     "\"from\",\"to\"],\"additionalProperties\":false}},"
-    "\"import\":{\"description\":\"Existing objects to take under management.\",\"type\":\"array\",\"items\":{"
-    "\"type\":\"object\",\"properties\":{\"to\":{\"type\":\"string\"},\"id\":{\"type\":\"string\"},\"for_each\":{"
+    "\"import\":{\"description\":\"Existing objects to take under "
+    "management.\",\"type\":\"array\",\"items\":{"
+    "\"type\":\"object\",\"properties\":{\"to\":{\"type\":\"string\"},\"id\":{\"type\":\"string\"},"
+    "\"for_each\":{"
     "\"$ref\":\"#/$defs/for_each\"}},\"required\":[\"to\",\"id\"],\"additionalProperties\":false}},"
-    "\"removed\":{\"description\":\"Resources that are gone from the template, and what becomes of the "
-    "objects.\",\"type\":\"array\",\"items\":{\"type\":\"object\",\"properties\":{\"from\":{\"type\":\"string\"},"
+    "\"removed\":{\"description\":\"Resources that are gone from the template, and what becomes of "
+    "the "
+    "objects.\",\"type\":\"array\",\"items\":{\"type\":\"object\",\"properties\":{\"from\":{"
+    "\"type\":\"string\"},"
     "\"on_removed\":{\"enum\":[\"delete\",\"forget\"]}},\"required\":[\"from\",\"on_removed\"],"
     "\"additionalProperties\":false}},"
-    "\"checks\":{\"description\":\"Conditions that warn.\",\"type\":\"object\",\"additionalProperties\":{\"$ref\":"
+    "\"checks\":{\"description\":\"Conditions that "
+    "warn.\",\"type\":\"object\",\"additionalProperties\":{\"$ref\":"
     "\"#/$defs/rule\"}},"
-    "\"policies\":{\"description\":\"Conditions that block, also over plan.changes and plan.counts.\",\"type\":"
+    "\"policies\":{\"description\":\"Conditions that block, also over plan.changes and "
+    "plan.counts.\",\"type\":"
     "\"object\",\"additionalProperties\":{\"$ref\":\"#/$defs/rule\"}},"
     "\"notifications\":{\"description\":\"Who is told what.\",\"type\":\"object\"},"
     "\"include\":{\"description\":\"Further files by glob.\"},"
     "\"set\":{\"description\":\"Fields of blocks by address.\",\"type\":\"object\"}";
 
-/* Members that are JSON text already go in as they are; the writer indents everything anew at the end. */
+/* Members that are JSON text already go in as they are; the writer indents everything anew at the
+ * end. */
 static void put_definitions(struct mio_jout *j)
 {
     struct mio_arena a;
@@ -322,8 +363,8 @@ void mio_json_schema_kind(struct mio_jout *j, const struct mio_kind *kind)
 }
 
 /* `resources:` and `data:`: every kind once. */
-static void put_kinds(struct mio_jout *j, const char *key, const char *doc, const struct mio_schema *const *schemas,
-                      size_t n, bool lookups)
+static void put_kinds(struct mio_jout *j, const char *key, const char *doc,
+                      const struct mio_schema *const *schemas, size_t n, bool lookups)
 {
     mio_jout_key(j, key);
     mio_jout_open(j, '{');
@@ -362,7 +403,9 @@ static void put_providers(struct mio_jout *j, const struct mio_schema *const *sc
 {
     mio_jout_key(j, "providers");
     mio_jout_open(j, '{');
-    mio_jout_kz(j, "description", "Provider instances: settings by name; `type` names the plugin when the name does not.");
+    mio_jout_kz(
+        j, "description",
+        "Provider instances: settings by name; `type` names the plugin when the name does not.");
     mio_jout_kz(j, "type", "object");
     mio_jout_key(j, "properties");
     mio_jout_open(j, '{');

@@ -4,8 +4,9 @@
 
 const struct mio_option mio_option_table[MIO_OPT_COUNT] = {
     [MIO_OPT_ACCEPT_CLEAR] = {.name = "accept-clear",
-                              .help = "Sealing is enforced: read what is still in clear, this once, "
-                                      "to seal it."},
+                              .help =
+                                  "Sealing is enforced: read what is still in clear, this once, "
+                                  "to seal it."},
     [MIO_OPT_ACCEPT_ROLLBACK] = {.name = "accept-rollback",
                                  .help = "A state older than the one seen last was put back on "
                                          "purpose: go on with it."},
@@ -70,7 +71,8 @@ const struct mio_option mio_option_table[MIO_OPT_COUNT] = {
                         .help = "Only this test file (NAME ends with .mlopstest.yaml) or step. May "
                                 "be repeated."},
     [MIO_OPT_FORCE] = {.name = "force",
-                       .help = "Do not ask; for 'state push', take an older or another state, too."},
+                       .help =
+                           "Do not ask; for 'state push', take an older or another state, too."},
     [MIO_OPT_FORMAT] = {.name = "format",
                         .type = MIO_OPT_TEXT,
                         .arg = "FORMAT",
@@ -136,7 +138,8 @@ const struct mio_option mio_option_table[MIO_OPT_COUNT] = {
     [MIO_OPT_NO_PATHS] = {.name = "no-paths",
                           .help = "Do not look whether the local paths in the files exist."},
     [MIO_OPT_OFFLINE] = {.name = "offline",
-                         .help = "Fetch nothing: everything is in the store or the vendored folder."},
+                         .help =
+                             "Fetch nothing: everything is in the store or the vendored folder."},
     [MIO_OPT_OUT] = {.name = "out",
                      .type = MIO_OPT_TEXT,
                      .arg = "FILE",

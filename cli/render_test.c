@@ -206,8 +206,8 @@ void mio_test_summary(struct mio_test_report *r)
     const struct mio_test_counts *c = &r->all;
     if (!r->text)
         return;
-    mio_buf_printf(r->text, "\n%s! %zu passed, %zu failed", mio_test_good(c) ? "Success" : "Failure",
-                   c->passed, c->failed + c->errored);
+    mio_buf_printf(r->text, "\n%s! %zu passed, %zu failed",
+                   mio_test_good(c) ? "Success" : "Failure", c->passed, c->failed + c->errored);
     if (c->skipped)
         mio_buf_printf(r->text, ", %zu skipped", c->skipped);
     mio_buf_z(r->text, ".\n");

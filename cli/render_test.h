@@ -21,8 +21,8 @@ const char *mio_test_status_name(enum mio_test_status s);
 void mio_test_file_begin(struct mio_test_report *r, const char *path);
 void mio_test_step_done(struct mio_test_report *r, const char *path, const struct mio_test_step *s);
 /* `unusable`: the file could not even be read; its diagnostics. */
-void mio_test_file_end(struct mio_test_report *r, const char *path, const struct mio_diags *unusable,
-                       const struct mio_sources *sources);
+void mio_test_file_end(struct mio_test_report *r, const char *path,
+                       const struct mio_diags *unusable, const struct mio_sources *sources);
 void mio_test_summary(struct mio_test_report *r);
 /* The whole JUnit document. */
 void mio_test_junit(struct mio_test_report *r, struct mio_buf *out);

@@ -138,7 +138,9 @@ int mio_cli_end(struct mio_cli *c, enum mio_code code)
     mio_out_free(&c->json_file);
     mio_buf_free(&c->generated);
     mio_arena_free(&c->arena);
-    return two ? 2 : code == MIO_OK && c->exit_status ? c->exit_status : mio_exit_status(code, fine);
+    return two                                ? 2
+           : code == MIO_OK && c->exit_status ? c->exit_status
+                                              : mio_exit_status(code, fine);
 }
 
 /* ---- reporting ---- */
@@ -276,7 +278,8 @@ static const char *absolute(struct mio_arena *a, const char *path)
     return mio_path_join(a, mio_str_z(cwd), mio_str_z(path)).p;
 }
 
-/* Notes on states seen last: beside the user's own data, where no one who can write the state can put them back. */
+/* Notes on states seen last: beside the user's own data, where no one who can write the state can
+ * put them back. */
 static const char *seen_dir(struct mio_arena *a)
 {
     const char *data = getenv("XDG_STATE_HOME"), *home = getenv("HOME");

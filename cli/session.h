@@ -18,9 +18,9 @@ struct mio_cli {
     struct mio_sources *sources; /* of the engine */
     const char *dir;             /* absolute template directory; NULL until needed */
     bool automation;             /* no advice about what to type next */
-    bool collect; /* diagnostics go into a document of the command, not to the views */
-    bool differs; /* -detailed-exitcode: exit with 2 */
-    int exit_status; /* of a success that is not 0 (fmt -check) */
+    bool collect;             /* diagnostics go into a document of the command, not to the views */
+    bool differs;             /* -detailed-exitcode: exit with 2 */
+    int exit_status;          /* of a success that is not 0 (fmt -check) */
     struct mio_buf generated; /* plan -generate-config-out */
     const bool *interrupt, *abort; /* the signal flags */
 };
@@ -54,7 +54,8 @@ enum mio_open {
     MIO_OPEN_WRITE = 2, /* and makes the state folder */
 };
 /* Directory, plugins, variables, views as the command line says. Errors are shown. */
-enum mio_code mio_cli_engine_opts(struct mio_cli *c, enum mio_open how, struct mio_engine_opts *out);
+enum mio_code mio_cli_engine_opts(struct mio_cli *c, enum mio_open how,
+                                  struct mio_engine_opts *out);
 /* Opens the engine on the template directory; shows what is wrong with the template. */
 enum mio_code mio_cli_open(struct mio_cli *c, enum mio_open how);
 /* The recorded state through the engine. */
@@ -72,7 +73,8 @@ enum mio_code mio_cli_plan(struct mio_cli *c, enum mio_plan_mode mode, const str
  * question unnecessary). */
 enum mio_code mio_cli_confirm(struct mio_cli *c, const char *question, const char *text,
                               const char *instead);
-/* A file without a name that holds the text, for another program to read; -1 and an error when it cannot be made. */
+/* A file without a name that holds the text, for another program to read; -1 and an error when it
+ * cannot be made. */
 int mio_cli_text_file(struct mio_str text, struct mio_err *err);
 /* Exit status of a code: 0, 1, or with `fine` 10 and above. */
 int mio_exit_status(enum mio_code code, bool fine);

@@ -66,7 +66,8 @@ static enum mio_code sink_sync(struct mio_sink *base, struct mio_err *err)
         return mio_file_fail(s->f, e, "sync", journal_name, err);
     if (fstat(s->fd, &st) == 0 && st.st_nlink > 0)
         return MIO_OK;
-    /* The lock was taken from a run that slept, and its journal settled: it must start nothing more. */
+    /* The lock was taken from a run that slept, and its journal settled: it must start nothing
+     * more. */
     mio_fail(err, MIO_STATE, "the journal in %s is gone: another run has taken over", s->f->dir);
     return mio_err_hint(err, "Run the command again: it starts from what the other run recorded.");
 }

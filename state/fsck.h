@@ -50,13 +50,16 @@ enum mio_code mio_store_fsck(struct mio_store *s, struct mio_arena *a, bool repa
 
 /* ---- whole states moved ---- */
 
-/* `state push`: makes `text` (as mio_state_write made it) the state of this store. Refuses (MIO_STATE) another
- * lineage, a serial that is not higher, another stage and a pending journal; force: only the last two. */
+/* `state push`: makes `text` (as mio_state_write made it) the state of this store. Refuses
+ * (MIO_STATE) another lineage, a serial that is not higher, another stage and a pending journal;
+ * force: only the last two. */
 enum mio_code mio_store_push(struct mio_store *s, struct mio_str text, bool force,
                              struct mio_err *err);
-/* `init -migrate-state`: the state and its history, from one store to another that has never been written. Both
- * locked by the caller; the old one stays as it is. *moved false: there was nothing to move. */
+/* `init -migrate-state`: the state and its history, from one store to another that has never been
+ * written. Both locked by the caller; the old one stays as it is. *moved false: there was nothing
+ * to move. */
 enum mio_code mio_store_migrate(struct mio_store *from, struct mio_store *to, bool *moved,
                                 struct mio_err *err);
-/* `state rekey`: writes the state anew under the first key. Older generations stay under the key that they have. */
+/* `state rekey`: writes the state anew under the first key. Older generations stay under the key
+ * that they have. */
 enum mio_code mio_store_rekey(struct mio_store *s, struct mio_err *err);

@@ -1,9 +1,10 @@
 /* state/journal.h: what an apply is about to do and has done, durable before it is done.
  *
- * Records: B(egin) I(ntent) H(andle) D(one) F(ailed) R(ecovered) E(nd), each with length, crc32c, sequence
- * number, the highest sequence known durable, the previous record's hash, type and JSON payload.
- * Thread-safe: workers that wait for the same sync share one fdatasync. A failed write or sync poisons the
- * journal: every later intent fails, results are still kept (in memory and in a second file). */
+ * Records: B(egin) I(ntent) H(andle) D(one) F(ailed) R(ecovered) E(nd), each with length, crc32c,
+ * sequence number, the highest sequence known durable, the previous record's hash, type and JSON
+ * payload. Thread-safe: workers that wait for the same sync share one fdatasync. A failed write or
+ * sync poisons the journal: every later intent fails, results are still kept (in memory and in a
+ * second file). */
 #pragma once
 #include "state/model.h"
 
@@ -21,8 +22,10 @@ struct mio_jrn_intent {
     enum mio_jrn_verb verb;
     struct mio_str address, deposed, kind, provider, id, key;
     uint32_t create_class; /* enum mlops_create_class */
-    struct mio_record target; /* what the row will be, attributes not yet known; deletes: the row as it was */
-    bool depose;              /* create of a create-before-destroy replacement: the current row becomes deposed */
+    struct mio_record
+        target; /* what the row will be, attributes not yet known; deletes: the row as it was */
+    bool
+        depose; /* create of a create-before-destroy replacement: the current row becomes deposed */
     struct mio_str depose_key;
 };
 struct mio_jrn_op {
@@ -38,17 +41,18 @@ struct mio_jrn_replay {
     size_t n;
     uint64_t last_seq;
     uint8_t last_hash[32]; /* of its last record: the next one chains to it */
-    size_t valid_bytes; /* the journal is cut here before anything is appended */
-    bool ended;         /* an E record is there: the state was written, the journal is spent */
+    size_t valid_bytes;    /* the journal is cut here before anything is appended */
+    bool ended;            /* an E record is there: the state was written, the journal is spent */
 };
 
 /* Appends I and returns once it is durable. */
-enum mio_code mio_jrn_intent(struct mio_jrn *j, const struct mio_jrn_intent *i, struct mio_err *err);
+enum mio_code mio_jrn_intent(struct mio_jrn *j, const struct mio_jrn_intent *i,
+                             struct mio_err *err);
 enum mio_code mio_jrn_handle(struct mio_jrn *j, uint64_t op, struct mio_str handle,
                              struct mio_err *err);
 /* Appends; durable with the next sync (at once when `now`). A delete has result NULL. */
-enum mio_code mio_jrn_done(struct mio_jrn *j, uint64_t op, const struct mio_record *result, bool now,
-                           struct mio_err *err);
+enum mio_code mio_jrn_done(struct mio_jrn *j, uint64_t op, const struct mio_record *result,
+                           bool now, struct mio_err *err);
 enum mio_code mio_jrn_failed(struct mio_jrn *j, uint64_t op, bool ambiguous, struct mio_str why,
                              struct mio_err *err);
 /* R: recovery settled the operation. */

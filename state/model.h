@@ -1,7 +1,8 @@
-/* state/model.h: the recorded state in memory: one row a resource instance, parsed only when asked for.
+/* state/model.h: the recorded state in memory: one row a resource instance, parsed only when asked
+ * for.
  *
- * In: the bytes of a state file. Owns: rows; the text they look at belongs to the arena (or the mapped file)
- * that the state was loaded with. Never: I/O, provider calls. */
+ * In: the bytes of a state file. Owns: rows; the text they look at belongs to the arena (or the
+ * mapped file) that the state was loaded with. Never: I/O, provider calls. */
 #pragma once
 #include "providers/sdk/map.h"
 #include "providers/sdk/value.h"
@@ -10,8 +11,9 @@ enum mio_row_status { MIO_ROW_OK, MIO_ROW_TAINTED, MIO_ROW_UNCONFIRMED };
 
 /* The head of one line. All views look into `line`. */
 struct mio_row {
-    struct mio_str line;    /* the JSON object, without newline */
-    struct mio_str digest;  /* 64 hex digits: SHA-256 over what was wanted (mio_record.inputs and more) */
+    struct mio_str line; /* the JSON object, without newline */
+    struct mio_str
+        digest; /* 64 hex digits: SHA-256 over what was wanted (mio_record.inputs and more) */
     struct mio_str address; /* kind.name["key"], with module prefix */
     struct mio_str deposed; /* "" for the current object, else 8 hex digits */
     struct mio_str kind, provider, id, fingerprint;
@@ -29,7 +31,7 @@ struct mio_record {
     struct mio_value attributes;   /* as last read: inputs and computed, sensitive leaves masked */
     struct mio_value content;      /* map: dotted path of a content field to "sha256:..." */
     struct mio_value dependencies; /* list of addresses: direct ones only */
-    uint32_t generation;           /* of the idempotency key: how many creates this address has had */
+    uint32_t generation; /* of the idempotency key: how many creates this address has had */
 };
 
 struct mio_state_output {
@@ -43,19 +45,21 @@ struct mio_state {
     struct mio_str lineage; /* "" before the first write */
     uint64_t serial;        /* 0 before the first write */
     struct mio_str stage;
-    struct mio_str digest;  /* of the body as loaded, 64 hex digits; "" when nothing was loaded */
-    struct mio_str salt;    /* 64 hex digits: keys the masks of sensitive values and the idempotency keys */
-    uint64_t epoch;         /* bumped by each take-over */
-    struct mio_row *rows;   /* sorted by address, then deposed, as loaded; see mio_state_sort */
+    struct mio_str digest; /* of the body as loaded, 64 hex digits; "" when nothing was loaded */
+    struct mio_str
+        salt;       /* 64 hex digits: keys the masks of sensitive values and the idempotency keys */
+    uint64_t epoch; /* bumped by each take-over */
+    struct mio_row *rows; /* sorted by address, then deposed, as loaded; see mio_state_sort */
     size_t nrows, cap;
     struct mio_state_output *outputs; /* sorted by name */
     size_t noutputs;
-    struct mio_index index; /* address (+ "\1" + deposed) to row number; asked through mio_state_find */
-    bool dirty;             /* differs from what was loaded */
+    struct mio_index
+        index;  /* address (+ "\1" + deposed) to row number; asked through mio_state_find */
+    bool dirty; /* differs from what was loaded */
 };
 
-/* Reads a whole file. Refuses empty, truncated, merged (<<<<<<<), edited (digest), newer and duplicate
- * rows with MIO_STATE and the command that repairs it. `text` must outlive the state. */
+/* Reads a whole file. Refuses empty, truncated, merged (<<<<<<<), edited (digest), newer and
+ * duplicate rows with MIO_STATE and the command that repairs it. `text` must outlive the state. */
 enum mio_code mio_state_read(struct mio_arena *a, struct mio_str text, struct mio_state *out,
                              struct mio_err *err);
 /* The file's bytes for serial + 1 ... as given in s->serial. Canonical: same state, same bytes. */
@@ -69,18 +73,20 @@ struct mio_row *mio_state_find(const struct mio_state *s, struct mio_str address
 /* Adds or replaces; the record's text is encoded into the state's arena. */
 enum mio_code mio_state_put(struct mio_state *s, const struct mio_record *r, struct mio_err *err);
 bool mio_state_remove(struct mio_state *s, struct mio_str address, struct mio_str deposed);
-/* Rows in canonical order (natural order of the address, then deposed) and the index over them made anew. Put
- * and remove leave the order to it: a new row comes last, the last row takes a removed one's place. */
+/* Rows in canonical order (natural order of the address, then deposed) and the index over them made
+ * anew. Put and remove leave the order to it: a new row comes last, the last row takes a removed
+ * one's place. */
 void mio_state_sort(struct mio_state *s);
 /* The index made anew; false with the number of the row whose address an earlier row has. */
 bool mio_state_reindex(struct mio_state *s, size_t *twice);
 void mio_state_set_outputs(struct mio_state *s, struct mio_state_output *outputs, size_t n);
 enum mio_code mio_row_read(struct mio_arena *a, const struct mio_row *row, struct mio_record *out,
                            struct mio_err *err);
-/* The canonical line of a record, without newline. Aborts (MIO_BUG) on unknown or unmasked sensitive values. */
+/* The canonical line of a record, without newline. Aborts (MIO_BUG) on unknown or unmasked
+ * sensitive values. */
 void mio_record_write(struct mio_buf *b, const struct mio_record *r);
 
-/* Replaces each sensitive leaf by {"$mio":"digest","h":"<hmac of its canonical JSON, keyed by the salt>"}:
- * enough to see that it changed, not what it is. Stays marked sensitive. */
+/* Replaces each sensitive leaf by {"$mio":"digest","h":"<hmac of its canonical JSON, keyed by the
+ * salt>"}: enough to see that it changed, not what it is. Stays marked sensitive. */
 struct mio_value mio_mask(struct mio_arena *a, struct mio_str salt, struct mio_value v);
 bool mio_is_masked(struct mio_value v);

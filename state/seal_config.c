@@ -81,8 +81,7 @@ static enum mio_code read_flag(struct gather *g, const char *what, struct mio_va
     return MIO_OK;
 }
 
-static enum mio_code read_command(struct gather *g, struct mio_value list,
-                                  struct mio_key_source *k)
+static enum mio_code read_command(struct gather *g, struct mio_value list, struct mio_key_source *k)
 {
     const char **argv = MIO_NEW_N(g->a, const char *, list.n + 1);
     bool good = list.type == MIO_LIST && list.n > 0;
@@ -103,9 +102,8 @@ static enum mio_code read_key(struct gather *g, const char *what, struct mio_val
     static const struct {
         const char *name;
         enum mio_key_type type;
-    } types[] = {{"raw", MIO_KEY_RAW},
-                 {"passphrase", MIO_KEY_PASSPHRASE},
-                 {"external", MIO_KEY_EXTERNAL}};
+    } types[] = {
+        {"raw", MIO_KEY_RAW}, {"passphrase", MIO_KEY_PASSPHRASE}, {"external", MIO_KEY_EXTERNAL}};
     enum mio_code rc = only(g, what, map, names, 4);
     if (rc)
         return rc;
@@ -116,10 +114,12 @@ static enum mio_code read_key(struct gather *g, const char *what, struct mio_val
         i++;
     if (i == 3 || k.id.n == 0)
         return mio_fail(g->err, MIO_USAGE,
-                        "a key of %s needs an `id` and a `type`: raw, passphrase or external", what);
+                        "a key of %s needs an `id` and a `type`: raw, passphrase or external",
+                        what);
     k.type = types[i].type;
     const struct mio_value *command = mio_get_z(map, "command");
-    if ((k.type == MIO_KEY_EXTERNAL) != (command != NULL) || (k.type != MIO_KEY_EXTERNAL) != (file.n > 0)) {
+    if ((k.type == MIO_KEY_EXTERNAL) != (command != NULL) ||
+        (k.type != MIO_KEY_EXTERNAL) != (file.n > 0)) {
         mio_fail(g->err, MIO_USAGE, "key %.*s of %s needs `%s`, and that alone", MIO_FMT(k.id),
                  what, k.type == MIO_KEY_EXTERNAL ? "command" : "file");
         return mio_err_hint(g->err, "A secret itself is given in the environment, never in a file "
@@ -163,8 +163,9 @@ enum mio_code mio_seal_settings(struct mio_arena *a, const struct mio_seal_from 
         return rc;
     add_environment(&g, from, true);
     if (g.n == 0 && (g.enforced || g.write_clear)) {
-        mio_fail(err, MIO_AUTH, g.enforced ? "sealing is enforced here, and there is no key"
-                                           : "write_clear is set, and there is no key to read with");
+        mio_fail(err, MIO_AUTH,
+                 g.enforced ? "sealing is enforced here, and there is no key"
+                            : "write_clear is set, and there is no key to read with");
         return mio_err_hint(err, "Set MLOPS_IAC_STATE_KEY_FILE to a file with 64 hex digits "
                                  "(openssl rand -hex 32), or name a key in `encryption`.");
     }

@@ -14,14 +14,15 @@
 
 struct mio_store;
 struct mio_store_opts {
-    const char *dir;      /* absolute folder of the state */
-    struct mio_str stage; /* "" : the default stage */
-    struct mio_value backend;         /* settings of `backend:` (map with type); null: the file backend */
-    const char *backend_dir;          /* absolute folder of the remote backends' shared objects */
+    const char *dir;          /* absolute folder of the state */
+    struct mio_str stage;     /* "" : the default stage */
+    struct mio_value backend; /* settings of `backend:` (map with type); null: the file backend */
+    const char *backend_dir;  /* absolute folder of the remote backends' shared objects */
     const struct mio_seal_opts *seal; /* NULL: nothing is sealed. Keys are copied in */
-    const char *seen_dir; /* absolute folder of this machine's notes on states it has seen; NULL: none */
+    const char
+        *seen_dir; /* absolute folder of this machine's notes on states it has seen; NULL: none */
     bool accept_rollback; /* a state older than the last seen one is fine, this once */
-    bool create;          /* make the folder when it is missing (apply); plan leaves the disk alone */
+    bool create; /* make the folder when it is missing (apply); plan leaves the disk alone */
 };
 /* A variable of the environment by its name, or NULL (getenv, with the caller's argument). */
 typedef const char *mio_lookup(void *arg, const char *name);
@@ -51,28 +52,31 @@ const char *mio_store_warning(const struct mio_store *s);
 enum mio_code mio_store_probe(struct mio_store *s, struct mio_err *err);
 void mio_store_close(struct mio_store *s); /* unlocks; NULL accepted */
 
-/* Errors: MIO_LOCKED with holder, host, pid, operation, age and id, and `force-unlock ID` as the hint.
- * timeout_ms 0: once. *cancel is polled. */
+/* Errors: MIO_LOCKED with holder, host, pid, operation, age and id, and `force-unlock ID` as the
+ * hint. timeout_ms 0: once. *cancel is polled. */
 enum mio_code mio_store_lock(struct mio_store *s, const char *operation, int64_t timeout_ms,
                              const bool *cancel, struct mio_err *err);
 void mio_store_unlock(struct mio_store *s);
-/* Removes a lock that a dead holder left on a backend whose locks do not die with their holder. For the file
- * backend the kernel has already done it: only the note is cleared. Errors: MIO_USAGE when the id differs. */
+/* Removes a lock that a dead holder left on a backend whose locks do not die with their holder. For
+ * the file backend the kernel has already done it: only the note is cleared. Errors: MIO_USAGE when
+ * the id differs. */
 enum mio_code mio_store_force_unlock(struct mio_store *s, struct mio_str id, struct mio_err *err);
 
 /* The recorded state, or an initialised empty one when there has never been any. */
 enum mio_code mio_store_load(struct mio_store *s, struct mio_arena *a, struct mio_state *out,
                              struct mio_err *err);
-/* Writes s->serial + 1 (compare-and-swap on the serial and digest that were loaded), keeps generations, then
- * drops the journal. On failure the old state is intact and the journal kept. */
+/* Writes s->serial + 1 (compare-and-swap on the serial and digest that were loaded), keeps
+ * generations, then drops the journal. On failure the old state is intact and the journal kept. */
 enum mio_code mio_store_commit(struct mio_store *s, struct mio_state *state, struct mio_err *err);
 
-/* The journal of a killed apply, if one is there: its begin record and every operation, latest record
- * first applied. *found false: nothing to recover. Damaged tail records are dropped as the protocol says. */
+/* The journal of a killed apply, if one is there: its begin record and every operation, latest
+ * record first applied. *found false: nothing to recover. Damaged tail records are dropped as the
+ * protocol says. */
 enum mio_code mio_store_journal(struct mio_store *s, struct mio_arena *a,
                                 const struct mio_state *state, struct mio_jrn_replay *out,
                                 bool *found, struct mio_err *err);
-/* Opens a fresh journal (the old one must have been recovered and dropped) with its begin record durable. */
+/* Opens a fresh journal (the old one must have been recovered and dropped) with its begin record
+ * durable. */
 enum mio_code mio_store_begin(struct mio_store *s, const struct mio_state *state,
                               const struct mio_jrn_begin *b, struct mio_jrn **out,
                               struct mio_err *err);
@@ -91,7 +95,7 @@ struct mio_history {
 };
 enum mio_code mio_store_history_add(struct mio_store *s, const struct mio_history *h,
                                     struct mio_err *err);
-/* Every line, oldest first. *broken: number of the first line that does not follow from the one before it, or
- * cannot be read; 0: the chain holds. */
+/* Every line, oldest first. *broken: number of the first line that does not follow from the one
+ * before it, or cannot be read; 0: the chain holds. */
 enum mio_code mio_store_history(struct mio_store *s, struct mio_arena *a, struct mio_history **out,
                                 size_t *n, size_t *broken, struct mio_err *err);

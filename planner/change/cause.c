@@ -1,5 +1,5 @@
-/* planner/change/cause.c: why an attribute differs: the place in the template, its text, what it reads.
- * See planner.h; `explain` shows it. */
+/* planner/change/cause.c: why an attribute differs: the place in the template, its text, what it
+ * reads. See planner.h; `explain` shows it. */
 #include "planner/change/planner.h"
 
 struct list {
@@ -52,7 +52,8 @@ static struct mio_str place(struct mio_planner *p, struct mio_pos pos)
 {
     if (pos.file == 0 || pos.file > p->sources->n)
         return MIO_STR("");
-    return mio_arena_printf(p->arena, "%.*s:%u:%u", MIO_FMT(p->sources->items[pos.file - 1].path), pos.line, pos.col);
+    return mio_arena_printf(p->arena, "%.*s:%u:%u", MIO_FMT(p->sources->items[pos.file - 1].path),
+                            pos.line, pos.col);
 }
 
 void mio_cause_fill(struct mio_planner *p, struct mio_step *s)

@@ -16,7 +16,8 @@ static struct mio_str message(const struct mio_scope *scope, const struct mio_no
 {
     struct mio_value v;
     struct mio_err err = {0};
-    if (n && mio_node_eval(n, scope, &v, &err) == MIO_OK && v.type == MIO_STRING && !mio_is_sensitive(v))
+    if (n && mio_node_eval(n, scope, &v, &err) == MIO_OK && v.type == MIO_STRING &&
+        !mio_is_sensitive(v))
         return mio_value_str(v);
     return MIO_STR("the condition does not hold");
 }
@@ -80,7 +81,8 @@ static struct mio_value plan_value(struct mio_arena *a, const struct mio_plan *p
         if (plan->changes[i].action != MIO_NOOP && plan->changes[i].action != MIO_READ)
             changes[n++] = change_value(a, &plan->changes[i]);
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
-        tally[i] = (struct mio_pair){mio_str_z(counts[i].name), mio_number_i64(a, (int64_t)counts[i].n)};
+        tally[i] =
+            (struct mio_pair){mio_str_z(counts[i].name), mio_number_i64(a, (int64_t)counts[i].n)};
     both[0] = (struct mio_pair){MIO_STR("changes"), mio_list(changes, n)};
     both[1] = (struct mio_pair){MIO_STR("counts"), mio_map(tally, sizeof counts / sizeof *counts)};
     *root = (struct mio_pair){MIO_STR("plan"), mio_map(both, 2)};
@@ -102,14 +104,15 @@ static void find_plan(void *arg, const struct mio_expr *e)
 static void refuse(struct mio_stack *st, const struct mio_check *c, struct mio_str text)
 {
     struct mio_err err = {0};
-    mio_fail(&err, MIO_TEMPLATE, "policy \"%.*s\" refuses the plan: %.*s", MIO_FMT(c->name), MIO_FMT(text));
+    mio_fail(&err, MIO_TEMPLATE, "policy \"%.*s\" refuses the plan: %.*s", MIO_FMT(c->name),
+             MIO_FMT(text));
     mio_err_at(&err, c->pos);
     mio_err_address(&err, mio_arena_printf(st->arena, "policy.%.*s", MIO_FMT(c->name)));
     mio_diags_add(st->diags, MIO_ERROR, &err);
 }
 
-static void run_check(struct mio_stack *st, const struct mio_scope *scope, const struct mio_check *c,
-                      struct mio_check_result *r)
+static void run_check(struct mio_stack *st, const struct mio_scope *scope,
+                      const struct mio_check *c, struct mio_check_result *r)
 {
     struct mio_err err = {0};
     int ok = -1;

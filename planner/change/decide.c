@@ -1,4 +1,5 @@
-/* planner/change/decide.c: one instance: wanted, recorded, observed, and what follows. See planner.h. */
+/* planner/change/decide.c: one instance: wanted, recorded, observed, and what follows. See
+ * planner.h. */
 #include "planner/change/planner.h"
 #include "providers/sdk/buf.h"
 #include "providers/sdk/json.h"
@@ -14,10 +15,11 @@ enum mio_code mio_step_record(struct mio_planner *p, struct mio_step *s, struct 
     return MIO_OK;
 }
 
-struct mio_value mio_observed(struct mio_planner *p, const struct mio_kind *kind, const struct mio_record *rec,
-                              struct mio_value told)
+struct mio_value mio_observed(struct mio_planner *p, const struct mio_kind *kind,
+                              const struct mio_record *rec, struct mio_value told)
 {
-    struct mio_value v = mio_carry_marks(p->arena, rec->attributes, mio_mark(p->arena, &kind->root, told));
+    struct mio_value v =
+        mio_carry_marks(p->arena, rec->attributes, mio_mark(p->arena, &kind->root, told));
     return mio_mask(p->arena, p->state->salt, v);
 }
 
@@ -38,7 +40,8 @@ static bool listed(const char *const *list, size_t n, struct mio_str address)
 }
 
 /* Attributes before the change: what the refresh saw, else what was recorded. */
-static enum mio_code look(struct mio_planner *p, struct mio_step *s, size_t index, struct mio_err *err)
+static enum mio_code look(struct mio_planner *p, struct mio_step *s, size_t index,
+                          struct mio_err *err)
 {
     const struct mio_observation *ob = p->refresh->here[index];
     s->fingerprint = s->row->fingerprint;
@@ -71,7 +74,8 @@ static struct mio_value only(struct mio_planner *p, const struct mio_field *obje
     struct mio_pair *pairs = MIO_NEW_N(p->arena, struct mio_pair, object->nfields + 1);
     size_t n = 0;
     for (size_t i = 0; i < object->nfields; i++) {
-        const struct mio_value *x = object->fields[i].flags & flag ? mio_get(v, object->fields[i].name) : NULL;
+        const struct mio_value *x =
+            object->fields[i].flags & flag ? mio_get(v, object->fields[i].name) : NULL;
         if (x)
             pairs[n++] = (struct mio_pair){object->fields[i].name, *x};
     }
@@ -79,8 +83,8 @@ static struct mio_value only(struct mio_planner *p, const struct mio_field *obje
 }
 
 /* What the plugin has to add: computed values known already, reasons to replace. */
-static enum mio_code ask_plugin(struct mio_planner *p, struct mio_step *s, struct mio_diff_out *diff,
-                                bool create, struct mio_err *err)
+static enum mio_code ask_plugin(struct mio_planner *p, struct mio_step *s,
+                                struct mio_diff_out *diff, bool create, struct mio_err *err)
 {
     const struct mio_res *r = s->inst->res;
     struct mio_prov *prov = mio_provs_find(p->provs, r->provider);
@@ -97,10 +101,14 @@ static enum mio_code ask_plugin(struct mio_planner *p, struct mio_step *s, struc
         if (s->content.pairs[i].value.type == MIO_STRING)
             known[nk++] = s->content.pairs[i];
     struct mio_prov_change c = {
-        .kind = r->kind->name, .address = s->inst->address, .id = create || !s->row ? MIO_STR("") : s->row->id,
-        .inputs = mio_map(pairs, n), .prior = s->row && !s->gone ? s->observed : mio_null(),
+        .kind = r->kind->name,
+        .address = s->inst->address,
+        .id = create || !s->row ? MIO_STR("") : s->row->id,
+        .inputs = mio_map(pairs, n),
+        .prior = s->row && !s->gone ? s->observed : mio_null(),
         .changed = s->changed.type == MIO_LIST ? s->changed : mio_list(NULL, 0),
-        .content = mio_map(known, nk), .base_dir = r->block->base_dir,
+        .content = mio_map(known, nk),
+        .base_dir = r->block->base_dir,
     };
     struct mio_call_opts o = {.cancel = p->cancel};
     struct mio_value answer;
@@ -111,14 +119,18 @@ static enum mio_code ask_plugin(struct mio_planner *p, struct mio_step *s, struc
     }
     if (!supported || answer.type != MIO_MAP)
         return MIO_OK;
-    const struct mio_value *computed = mio_get_z(answer, "computed"), *unknown = mio_get_z(answer, "unknown");
-    const struct mio_value *replace = mio_get_z(answer, "replace"), *update = mio_get_z(answer, "update");
+    const struct mio_value *computed = mio_get_z(answer, "computed"),
+                           *unknown = mio_get_z(answer, "unknown");
+    const struct mio_value *replace = mio_get_z(answer, "replace"),
+                           *update = mio_get_z(answer, "update");
     if (computed)
         s->after = mio_map_merge(p->arena, s->after, mio_mark(p->arena, &r->kind->root, *computed));
     for (uint32_t i = 0; unknown && unknown->type == MIO_LIST && i < unknown->n; i++)
-        s->after = mio_map_with(p->arena, s->after, mio_value_str(unknown->items[i]), mio_unknown(MIO_UNKNOWN));
+        s->after = mio_map_with(p->arena, s->after, mio_value_str(unknown->items[i]),
+                                mio_unknown(MIO_UNKNOWN));
     for (uint32_t i = 0; replace && replace->type == MIO_LIST && i < replace->n; i++) {
-        struct mio_diff_attr attr = {.path = mio_get_str(replace->items[i], "path"), .replaces = true};
+        struct mio_diff_attr attr = {.path = mio_get_str(replace->items[i], "path"),
+                                     .replaces = true};
         MIO_PUSH(p->arena, diff->attrs, diff->n, diff->cap) = attr;
         diff->replaces = diff->main = true;
     }
@@ -143,7 +155,8 @@ static void keep_attrs(struct mio_planner *p, struct mio_step *s, const struct m
 }
 
 /* Something referenced under replace_triggered_by changes. */
-static enum mio_code triggered(struct mio_planner *p, struct mio_step *s, bool *yes, struct mio_err *err)
+static enum mio_code triggered(struct mio_planner *p, struct mio_step *s, bool *yes,
+                               struct mio_err *err)
 {
     struct mio_deps deps = {0};
     *yes = false;
@@ -165,9 +178,11 @@ static enum mio_code protect(struct mio_step *s, struct mio_err *err)
         return MIO_OK;
     mio_fail(err, MIO_TEMPLATE, "%.*s would be destroyed, but lifecycle.prevent_destroy is set",
              MIO_FMT(s->inst->address));
-    mio_err_hint(err, "Leave it out with -exclude, undo the change that asks for a replacement, or remove "
-                      "prevent_destroy.");
-    return mio_err_at(err, b->lifecycle.prevent_destroy_pos.file ? b->lifecycle.prevent_destroy_pos : b->pos);
+    mio_err_hint(
+        err, "Leave it out with -exclude, undo the change that asks for a replacement, or remove "
+             "prevent_destroy.");
+    return mio_err_at(err, b->lifecycle.prevent_destroy_pos.file ? b->lifecycle.prevent_destroy_pos
+                                                                 : b->pos);
 }
 
 static enum mio_reason why_replace(const struct mio_step *s, const struct mio_diff_out *diff,
@@ -228,8 +243,8 @@ static enum mio_code compare(struct mio_planner *p, struct mio_step *s, struct m
         s->reason = MIO_WHY_DRIFT;
     else if (diff.content)
         s->reason = MIO_WHY_CONTENT;
-    s->rewrite = s->action == MIO_NOOP && memcmp(s->digest, s->record->digest.p, MIO_SHA256_HEX) != 0 &&
-                 s->digest[0];
+    s->rewrite = s->action == MIO_NOOP &&
+                 memcmp(s->digest, s->record->digest.p, MIO_SHA256_HEX) != 0 && s->digest[0];
     return MIO_OK;
 }
 
@@ -238,10 +253,15 @@ static enum mio_code settle(struct mio_planner *p, struct mio_step *s, struct mi
                             struct mio_err *err)
 {
     const struct mio_res *r = s->inst->res;
-    struct mio_value wanted = late.type == MIO_MAP ? mio_map_merge(p->arena, s->inputs, late) : s->inputs;
+    struct mio_value wanted =
+        late.type == MIO_MAP ? mio_map_merge(p->arena, s->inputs, late) : s->inputs;
     struct mio_diff_in in = {
-        .kind = r->kind, .salt = p->state->salt, .wanted = wanted, .content = s->content,
-        .ignore = r->block->lifecycle.ignore_changes, .nignore = r->block->lifecycle.nignore,
+        .kind = r->kind,
+        .salt = p->state->salt,
+        .wanted = wanted,
+        .content = s->content,
+        .ignore = r->block->lifecycle.ignore_changes,
+        .nignore = r->block->lifecycle.nignore,
         .ignore_all = r->block->lifecycle.ignore_all,
     };
     struct mio_diff_out diff = {0};
@@ -292,12 +312,14 @@ enum mio_code mio_decide(struct mio_planner *p, struct mio_inst *inst, struct mi
     if (mio_wanted_content(p, inst, s->inputs, &s->content, err))
         return err->code;
     inst->user = s;
-    if (s->row && !r->kind->has_late && !mio_has_unknown(s->inputs) && !mio_has_unknown(s->content)) {
+    if (s->row && !r->kind->has_late && !mio_has_unknown(s->inputs) &&
+        !mio_has_unknown(s->content)) {
         mio_wanted_digest(p, inst, s->inputs, s->content, s->digest);
         if (is_quiet(p, s, index)) {
             s->lazy = true;
             s->fingerprint = s->row->fingerprint;
-            if (p->st->kept == kept) { /* nothing else was left in the arena: take the evaluation back */
+            if (p->st->kept ==
+                kept) { /* nothing else was left in the arena: take the evaluation back */
                 s->inputs = s->content = mio_null();
                 mio_arena_rewind(p->arena, mark);
             }
@@ -307,8 +329,8 @@ enum mio_code mio_decide(struct mio_planner *p, struct mio_inst *inst, struct mi
     if (s->row && look(p, s, index, err))
         return err->code;
     if (s->row && !s->gone)
-        s->inputs = mio_keep_ignored(p->arena, r->kind, &r->block->lifecycle, false, s->inputs, s->observed,
-                                     s->record->inputs);
+        s->inputs = mio_keep_ignored(p->arena, r->kind, &r->block->lifecycle, false, s->inputs,
+                                     s->observed, s->record->inputs);
     if (mio_conditions(p->st, inst, r->block->lifecycle.precondition, NULL, "precondition", err))
         return err->code;
     struct mio_value late = mio_null();
@@ -329,8 +351,8 @@ enum mio_code mio_decide_late(struct mio_planner *p, struct mio_step *s, struct 
     }
     s->late = mio_mark(p->arena, &s->inst->res->kind->root, s->late);
     if (s->row && !s->gone)
-        s->late = mio_keep_ignored(p->arena, s->inst->res->kind, &s->inst->res->block->lifecycle, true, s->late,
-                                   s->observed, s->record->inputs);
+        s->late = mio_keep_ignored(p->arena, s->inst->res->kind, &s->inst->res->block->lifecycle,
+                                   true, s->late, s->observed, s->record->inputs);
     return settle(p, s, s->late, err);
 }
 

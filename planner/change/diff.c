@@ -24,7 +24,8 @@ static bool same_object(const struct mio_field *f, struct mio_value want, struct
 {
     for (uint32_t i = 0; i < want.n; i++) {
         const struct mio_value *h = mio_get(have, want.pairs[i].key);
-        if (!mio_same(mio_field_get(f, want.pairs[i].key), want.pairs[i].value, h ? *h : mio_null()))
+        if (!mio_same(mio_field_get(f, want.pairs[i].key), want.pairs[i].value,
+                      h ? *h : mio_null()))
             return false;
     }
     return true;
@@ -38,7 +39,8 @@ bool mio_same(const struct mio_field *f, struct mio_value a, struct mio_value b)
         return mio_equal(a, b);
     if (f->type == MLOPS_OBJECT && a.type == MIO_MAP)
         return same_object(f, a, b);
-    if ((f->type == MLOPS_LIST || f->type == MLOPS_MAP) && f->element && (a.type == MIO_LIST || a.type == MIO_MAP))
+    if ((f->type == MLOPS_LIST || f->type == MLOPS_MAP) && f->element &&
+        (a.type == MIO_LIST || a.type == MIO_MAP))
         return same_children(f, a, b);
     int64_t x, y;
     if ((f->flags & MLOPS_FOLD_CASE) && a.type == MIO_STRING)
@@ -62,9 +64,11 @@ static bool ignored(const struct mio_diff_in *in, struct mio_str path)
     return false;
 }
 
-/* One ignored path: what the platform has, else what was last sent, stands where the template says otherwise. */
-static struct mio_value keep_path(struct mio_arena *a, struct mio_value want, const struct mio_value *have,
-                                  const struct mio_value *prior, struct mio_str path)
+/* One ignored path: what the platform has, else what was last sent, stands where the template says
+ * otherwise. */
+static struct mio_value keep_path(struct mio_arena *a, struct mio_value want,
+                                  const struct mio_value *have, const struct mio_value *prior,
+                                  struct mio_str path)
 {
     ptrdiff_t dot = mio_str_find(path, '.');
     struct mio_str key = mio_str_sub(path, 0, dot < 0 ? path.n : (size_t)dot);
@@ -73,7 +77,8 @@ static struct mio_value keep_path(struct mio_arena *a, struct mio_value want, co
     if (dot >= 0) {
         if (!w || w->type != MIO_MAP || mio_is_sensitive(*w))
             return want;
-        return mio_map_with(a, want, key, keep_path(a, *w, h, p, mio_str_sub(path, (size_t)dot + 1, path.n)));
+        return mio_map_with(a, want, key,
+                            keep_path(a, *w, h, p, mio_str_sub(path, (size_t)dot + 1, path.n)));
     }
     const struct mio_value *kept = h ? h : p;
     if ((!w && !p) || (kept && mio_holds_mask(*kept)))
@@ -81,8 +86,9 @@ static struct mio_value keep_path(struct mio_arena *a, struct mio_value want, co
     return kept ? mio_map_with(a, want, key, *kept) : mio_map_without(a, want, key);
 }
 
-struct mio_value mio_keep_ignored(struct mio_arena *a, const struct mio_kind *kind, const struct mio_lifecycle *l,
-                                  bool late, struct mio_value want, struct mio_value have, struct mio_value prior)
+struct mio_value mio_keep_ignored(struct mio_arena *a, const struct mio_kind *kind,
+                                  const struct mio_lifecycle *l, bool late, struct mio_value want,
+                                  struct mio_value have, struct mio_value prior)
 {
     for (size_t i = 0; i < kind->root.nfields && l->ignore_all; i++) {
         const struct mio_field *f = &kind->root.fields[i];
@@ -92,7 +98,8 @@ struct mio_value mio_keep_ignored(struct mio_arena *a, const struct mio_kind *ki
     for (size_t i = 0; i < l->nignore; i++) {
         struct mio_str path = l->ignore_changes[i];
         ptrdiff_t dot = mio_str_find(path, '.');
-        const struct mio_field *f = mio_field_get(&kind->root, mio_str_sub(path, 0, dot < 0 ? path.n : (size_t)dot));
+        const struct mio_field *f =
+            mio_field_get(&kind->root, mio_str_sub(path, 0, dot < 0 ? path.n : (size_t)dot));
         if (f && ((f->flags & MLOPS_LATE) != 0) == late)
             want = keep_path(a, want, &have, &prior, path);
     }
@@ -136,8 +143,9 @@ static void object_diff(struct walk *w, const struct mio_field *f, struct mio_st
             continue;
         if (!mio_field_is_input(child) || (!x && (child->flags & MLOPS_COMPUTED)))
             continue; /* the platform chooses when nothing is said any more */
-        struct mio_str below = path.n ? mio_arena_printf(w->a, "%.*s.%.*s", MIO_FMT(path), MIO_FMT(child->name))
-                                      : child->name;
+        struct mio_str below =
+            path.n ? mio_arena_printf(w->a, "%.*s.%.*s", MIO_FMT(path), MIO_FMT(child->name))
+                   : child->name;
         if (top)
             w->top_flags = child->flags & (MLOPS_LATE | MLOPS_CREATE_ONLY);
         field_diff(w, child, below, x ? *x : mio_null(), p, mio_get(have, child->name));
@@ -155,10 +163,12 @@ static void field_diff(struct walk *w, const struct mio_field *f, struct mio_str
         object_diff(w, f, path, want, prior ? *prior : mio_null(), *have, false);
         return;
     }
-    /* What is never read back is compared with what was last sent; so is what the platform does not report. */
+    /* What is never read back is compared with what was last sent; so is what the platform does not
+     * report. */
     bool write_only = (f->flags & MLOPS_WRITE_ONLY) || !have;
     struct mio_value against = write_only ? (prior ? *prior : mio_null()) : *have;
-    if (mio_has_sensitive(want) || mio_has_sensitive(against)) { /* secrets are compared by their masks */
+    if (mio_has_sensitive(want) ||
+        mio_has_sensitive(against)) { /* secrets are compared by their masks */
         struct mio_value plain = want;
         want = mio_mask(w->a, w->in->salt, mio_carry_marks(w->a, against, want));
         against = mio_mask(w->a, w->in->salt, mio_carry_marks(w->a, plain, against));
@@ -184,7 +194,8 @@ static void content_diff(struct walk *w)
             listed = mio_str_eq(w->out->attrs[k].path, path);
         w->out->content = true;
         if (!listed)
-            add(w->a, w->out, path, f, top ? top->flags & (MLOPS_LATE | MLOPS_CREATE_ONLY) : 0, false, true);
+            add(w->a, w->out, path, f, top ? top->flags & (MLOPS_LATE | MLOPS_CREATE_ONLY) : 0,
+                false, true);
     }
 }
 

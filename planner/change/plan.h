@@ -35,29 +35,29 @@ enum mio_reason {
     MIO_WHY_CONTENT,            /* what a local path holds has changed */
     MIO_WHY_DEPENDENCY_CBD,     /* create-before-destroy forced by a dependant */
 };
-const char *mio_reason_name(enum mio_reason r); /* "" for NONE */
-const char *mio_action_name(enum mio_action a); /* create, update, ... as in the JSON UI */
+const char *mio_reason_name(enum mio_reason r);   /* "" for NONE */
+const char *mio_action_name(enum mio_action a);   /* create, update, ... as in the JSON UI */
 const char *mio_action_symbol(enum mio_action a); /* "+", "~", "-/+", ... */
 
 /* One attribute that differs, with its cause chain for `explain`. */
 struct mio_diff_attr {
-    struct mio_str path; /* dotted */
-    bool replaces;       /* create-only */
-    bool repairs;        /* ensured attribute: before is reality, after what was recorded */
-    bool late;           /* set after the dependants */
-    struct mio_pos pos;  /* of the expression or literal in the template */
-    struct mio_str place; /* the same as text: "main.yaml:12:5", or "" */
-    struct mio_str source;  /* the expression's text, or "" */
+    struct mio_str path;   /* dotted */
+    bool replaces;         /* create-only */
+    bool repairs;          /* ensured attribute: before is reality, after what was recorded */
+    bool late;             /* set after the dependants */
+    struct mio_pos pos;    /* of the expression or literal in the template */
+    struct mio_str place;  /* the same as text: "main.yaml:12:5", or "" */
+    struct mio_str source; /* the expression's text, or "" */
     const struct mio_str *inputs; /* references it reads: "var.nodes", "workspace.taxi.name" */
     size_t ninputs;
 };
 
 struct mio_change {
     struct mio_str address, module, kind, name;
-    struct mio_value key;      /* null, number or string */
+    struct mio_value key; /* null, number or string */
     bool is_data;
-    struct mio_str deposed;    /* this entry is about a deposed object */
-    struct mio_str provider;   /* instance name */
+    struct mio_str deposed;          /* this entry is about a deposed object */
+    struct mio_str provider;         /* instance name */
     struct mio_str previous_address; /* moved from, or "" */
     struct mio_str import_id;        /* being imported, or "" */
     enum mio_action action;
@@ -101,7 +101,8 @@ struct mio_plan {
     bool refreshed;
     struct mio_change *changes; /* in template order (then orphans by address); no-ops included */
     size_t nchanges;
-    struct mio_change *drift; /* reality against record: before recorded, after observed; only those that differ */
+    struct mio_change *
+        drift; /* reality against record: before recorded, after observed; only those that differ */
     size_t ndrift;
     const struct mio_str *unchecked; /* "address: why": what the refresh could not check */
     size_t nunchecked;

@@ -16,7 +16,8 @@ struct map {
 
 static void put(struct map *m, const char *key, struct mio_value v)
 {
-    m->pairs[m->n++] = (struct mio_pair){mio_str_z(key), mio_has_sensitive(v) ? mio_mask(m->a, m->salt, v) : v};
+    m->pairs[m->n++] =
+        (struct mio_pair){mio_str_z(key), mio_has_sensitive(v) ? mio_mask(m->a, m->salt, v) : v};
 }
 
 static void put_str(struct map *m, const char *key, struct mio_str s)
@@ -65,7 +66,8 @@ static struct mio_value attr_value(struct mio_arena *a, const struct mio_diff_at
     return close_map(&m);
 }
 
-static struct mio_value change_value(struct mio_arena *a, struct mio_str salt, const struct mio_change *c)
+static struct mio_value change_value(struct mio_arena *a, struct mio_str salt,
+                                     const struct mio_change *c)
 {
     struct map m = {.a = a, .salt = salt};
     struct mio_value *attrs = MIO_NEW_N(a, struct mio_value, c->nattrs + 1);
@@ -97,7 +99,8 @@ static void line(struct mio_buf *b, const char *what, struct mio_value v)
     mio_buf_z(b, "}\n");
 }
 
-static void changes(struct mio_buf *b, const char *what, struct mio_str salt, const struct mio_change *c, size_t n)
+static void changes(struct mio_buf *b, const char *what, struct mio_str salt,
+                    const struct mio_change *c, size_t n)
 {
     struct mio_arena a;
     mio_arena_init(&a);
@@ -115,7 +118,8 @@ static void body(struct mio_buf *b, const struct mio_plan *p, struct mio_str sal
 {
     struct mio_arena a;
     mio_arena_init(&a);
-    line(b, "variables", mio_has_sensitive(p->variables) ? mio_mask(&a, salt, p->variables) : p->variables);
+    line(b, "variables",
+         mio_has_sensitive(p->variables) ? mio_mask(&a, salt, p->variables) : p->variables);
     changes(b, "change", salt, p->changes, p->nchanges);
     changes(b, "drift", salt, p->drift, p->ndrift);
     for (size_t i = 0; i < p->noutputs; i++) {
@@ -124,7 +128,8 @@ static void body(struct mio_buf *b, const struct mio_plan *p, struct mio_str sal
         put_str(&m, "name", o->name);
         put_num(&m, "action", (int64_t)o->action);
         put(&m, "before", o->sensitive ? mio_sensitive(o->before) : o->before);
-        put(&m, "after", o->sensitive && !mio_has_unknown(o->after) ? mio_sensitive(o->after) : o->after);
+        put(&m, "after",
+            o->sensitive && !mio_has_unknown(o->after) ? mio_sensitive(o->after) : o->after);
         put_flag(&m, "sensitive", o->sensitive);
         line(b, "output", close_map(&m));
     }
@@ -188,7 +193,8 @@ static struct mio_value header(struct mio_arena *a, const struct mio_plan *p, co
     return close_map(&m);
 }
 
-/* The header's line: it ends in a digest of its own, for people believe the counts that it holds. */
+/* The header's line: it ends in a digest of its own, for people believe the counts that it holds.
+ */
 static void put_header(struct mio_buf *b, struct mio_arena *a, struct mio_value h)
 {
     MIO_AUTO_BUF plain = {0};
@@ -221,7 +227,8 @@ static enum mio_code refuse(struct mio_err *err, const char *why)
     return mio_err_hint(err, "Make a new one with `mlops-iac plan -out=FILE`.");
 }
 
-static const struct mio_str *list_of(struct mio_arena *a, struct mio_value m, const char *key, size_t *n)
+static const struct mio_str *list_of(struct mio_arena *a, struct mio_value m, const char *key,
+                                     size_t *n)
 {
     const struct mio_value *v = mio_get_z(m, key);
     struct mio_str *out = MIO_NEW_N(a, struct mio_str, (v ? v->n : 0) + 1u);
@@ -239,15 +246,18 @@ static struct mio_value get(struct mio_value m, const char *key)
 
 static void read_attrs(struct mio_arena *a, struct mio_value list, struct mio_change *c)
 {
-    struct mio_diff_attr *attrs = MIO_NEW_N(a, struct mio_diff_attr, (list.type == MIO_LIST ? list.n : 0) + 1u);
+    struct mio_diff_attr *attrs =
+        MIO_NEW_N(a, struct mio_diff_attr, (list.type == MIO_LIST ? list.n : 0) + 1u);
     c->attrs = attrs;
     c->nattrs = list.type == MIO_LIST ? list.n : 0;
     for (size_t i = 0; i < c->nattrs; i++) {
         struct mio_value m = list.items[i];
-        attrs[i] = (struct mio_diff_attr){
-            .path = mio_get_str(m, "path"), .replaces = mio_get_bool(m, "replaces", false),
-            .repairs = mio_get_bool(m, "repairs", false), .late = mio_get_bool(m, "late", false),
-            .place = mio_get_str(m, "place"), .source = mio_get_str(m, "source")};
+        attrs[i] = (struct mio_diff_attr){.path = mio_get_str(m, "path"),
+                                          .replaces = mio_get_bool(m, "replaces", false),
+                                          .repairs = mio_get_bool(m, "repairs", false),
+                                          .late = mio_get_bool(m, "late", false),
+                                          .place = mio_get_str(m, "place"),
+                                          .source = mio_get_str(m, "source")};
         attrs[i].inputs = list_of(a, m, "inputs", &attrs[i].ninputs);
     }
 }
@@ -256,13 +266,22 @@ static struct mio_change read_change(struct mio_arena *a, struct mio_value m)
 {
     int64_t action = mio_get_i64(m, "action", 0), reason = mio_get_i64(m, "reason", 0);
     struct mio_change c = {
-        .address = mio_get_str(m, "address"), .module = mio_get_str(m, "module"), .kind = mio_get_str(m, "kind"),
-        .name = mio_get_str(m, "name"), .key = get(m, "key"), .is_data = mio_get_bool(m, "is_data", false),
-        .deposed = mio_get_str(m, "deposed"), .provider = mio_get_str(m, "provider"),
-        .previous_address = mio_get_str(m, "previous_address"), .import_id = mio_get_str(m, "import_id"),
+        .address = mio_get_str(m, "address"),
+        .module = mio_get_str(m, "module"),
+        .kind = mio_get_str(m, "kind"),
+        .name = mio_get_str(m, "name"),
+        .key = get(m, "key"),
+        .is_data = mio_get_bool(m, "is_data", false),
+        .deposed = mio_get_str(m, "deposed"),
+        .provider = mio_get_str(m, "provider"),
+        .previous_address = mio_get_str(m, "previous_address"),
+        .import_id = mio_get_str(m, "import_id"),
         .action = action >= 0 && action <= MIO_FORGET ? (enum mio_action)action : MIO_NOOP,
-        .reason = reason >= 0 && reason <= MIO_WHY_DEPENDENCY_CBD ? (enum mio_reason)reason : MIO_WHY_NONE,
-        .before = get(m, "before"), .after = get(m, "after"), .id = mio_get_str(m, "id")};
+        .reason = reason >= 0 && reason <= MIO_WHY_DEPENDENCY_CBD ? (enum mio_reason)reason
+                                                                  : MIO_WHY_NONE,
+        .before = get(m, "before"),
+        .after = get(m, "after"),
+        .id = mio_get_str(m, "id")};
     read_attrs(a, get(m, "attrs"), &c);
     return c;
 }
@@ -272,7 +291,8 @@ static void read_header(struct mio_arena *a, struct mio_value h, struct mio_plan
     struct mio_plan_binding *k = &p->binding;
     struct mio_value c = get(h, "counts");
     int64_t mode = mio_get_i64(h, "mode", 0);
-    p->mode = mode >= 0 && mode <= MIO_PLAN_REFRESH_ONLY ? (enum mio_plan_mode)mode : MIO_PLAN_NORMAL;
+    p->mode =
+        mode >= 0 && mode <= MIO_PLAN_REFRESH_ONLY ? (enum mio_plan_mode)mode : MIO_PLAN_NORMAL;
     k->tool_version = mio_get_str(h, "tool_version");
     k->template_digest = mio_get_str(h, "template_digest");
     k->variables_digest = mio_get_str(h, "variables_digest");
@@ -288,11 +308,13 @@ static void read_header(struct mio_arena *a, struct mio_value h, struct mio_plan
     p->replaces = list_of(a, h, "replaces", &p->nreplaces);
     p->refreshed = mio_get_bool(h, "refreshed", false);
     p->errored = mio_get_bool(h, "errored", false);
-    p->counts = (struct mio_plan_counts){
-        .add = (size_t)mio_get_i64(c, "add", 0), .change = (size_t)mio_get_i64(c, "change", 0),
-        .destroy = (size_t)mio_get_i64(c, "destroy", 0), .import = (size_t)mio_get_i64(c, "import", 0),
-        .forget = (size_t)mio_get_i64(c, "forget", 0), .move = (size_t)mio_get_i64(c, "move", 0),
-        .read = (size_t)mio_get_i64(c, "read", 0)};
+    p->counts = (struct mio_plan_counts){.add = (size_t)mio_get_i64(c, "add", 0),
+                                         .change = (size_t)mio_get_i64(c, "change", 0),
+                                         .destroy = (size_t)mio_get_i64(c, "destroy", 0),
+                                         .import = (size_t)mio_get_i64(c, "import", 0),
+                                         .forget = (size_t)mio_get_i64(c, "forget", 0),
+                                         .move = (size_t)mio_get_i64(c, "move", 0),
+                                         .read = (size_t)mio_get_i64(c, "read", 0)};
 }
 
 struct caps {
@@ -311,14 +333,18 @@ static void read_line(struct mio_arena *a, struct mio_value m, struct mio_plan *
     } else if ((v = mio_get_z(m, "output")) != NULL) {
         int64_t action = mio_get_i64(*v, "action", 0);
         MIO_PUSH(a, p->outputs, p->noutputs, cap->output) = (struct mio_output_change){
-            .name = mio_get_str(*v, "name"), .before = get(*v, "before"), .after = get(*v, "after"),
+            .name = mio_get_str(*v, "name"),
+            .before = get(*v, "before"),
+            .after = get(*v, "after"),
             .action = action >= 0 && action <= MIO_FORGET ? (enum mio_action)action : MIO_NOOP,
             .sensitive = mio_get_bool(*v, "sensitive", false)};
     } else if ((v = mio_get_z(m, "check")) != NULL) {
-        MIO_PUSH(a, p->checks, p->nchecks, cap->check) = (struct mio_check_result){
-            .name = mio_get_str(*v, "name"), .message = mio_get_str(*v, "message"),
-            .passed = mio_get_bool(*v, "passed", false), .unknown = mio_get_bool(*v, "unknown", false),
-            .blocks = mio_get_bool(*v, "blocks", false)};
+        MIO_PUSH(a, p->checks, p->nchecks, cap->check) =
+            (struct mio_check_result){.name = mio_get_str(*v, "name"),
+                                      .message = mio_get_str(*v, "message"),
+                                      .passed = mio_get_bool(*v, "passed", false),
+                                      .unknown = mio_get_bool(*v, "unknown", false),
+                                      .blocks = mio_get_bool(*v, "blocks", false)};
     } else {
         p->unchecked = list_of(a, m, "unchecked", &p->nunchecked);
     }
@@ -341,7 +367,8 @@ enum mio_code mio_planfile_read(struct mio_arena *a, struct mio_str text, struct
     mio_sha256_of(rest.p, rest.n, sum);
     mio_hex(sum, sizeof sum, hex);
     if (!mio_str_is(mio_get_str(h, "body_sha256"), hex))
-        return refuse(err, "its content was altered or cut off since it was made (digest mismatch)");
+        return refuse(err,
+                      "its content was altered or cut off since it was made (digest mismatch)");
     MIO_AUTO_BUF head = {0};
     put_header(&head, a, mio_map_without(a, h, MIO_STR("header_sha256")));
     if (!mio_str_starts(text, mio_arena_z(a, mio_buf_view(&head))) || text.p[head.n] != '\n')

@@ -40,8 +40,8 @@ static enum mio_code visit(struct mio_planner *p, struct mio_inst *inst, struct 
     }
     inst->visit = MIO_VISIT_BUSY;
     MIO_PUSH(p->arena, p->busy, p->nbusy, p->busy_cap) = inst;
-    enum mio_code rc = inst->res->block->is_data ? mio_decide_data(p, inst, err)
-                                                 : mio_decide(p, inst, err);
+    enum mio_code rc =
+        inst->res->block->is_data ? mio_decide_data(p, inst, err) : mio_decide(p, inst, err);
     p->nbusy--;
     inst->visit = rc ? MIO_VISIT_FAILED : MIO_VISIT_DONE;
     if (rc) {
@@ -82,18 +82,21 @@ static enum mio_reason why_gone(struct mio_planner *p, struct mio_str address)
     bool module_there = ad.module.n == 0;
     for (size_t i = 0; i < p->st->nres; i++) {
         const struct mio_res *r = p->st->res[i];
-        bool same_module = r->mod->prefix.n ? r->mod->prefix.n == ad.module.n + 1 &&
-                                                  memcmp(r->mod->prefix.p, ad.module.p, ad.module.n) == 0
-                                            : ad.module.n == 0;
+        bool same_module = r->mod->prefix.n
+                               ? r->mod->prefix.n == ad.module.n + 1 &&
+                                     memcmp(r->mod->prefix.p, ad.module.p, ad.module.n) == 0
+                               : ad.module.n == 0;
         module_there |= same_module;
-        if (!same_module || !mio_str_eq(r->block->kind, ad.kind) || !mio_str_eq(r->block->name, ad.name))
+        if (!same_module || !mio_str_eq(r->block->kind, ad.kind) ||
+            !mio_str_eq(r->block->name, ad.name))
             continue;
         if (r->repetition == MIO_DISABLED)
             return MIO_WHY_DISABLED;
         bool by_count = ad.key.type == MIO_NUMBER, by_each = ad.key.type == MIO_STRING;
         if (by_count && r->repetition == MIO_COUNT)
             return MIO_WHY_COUNT_INDEX;
-        return by_each && r->repetition == MIO_FOR_EACH ? MIO_WHY_EACH_KEY : MIO_WHY_WRONG_REPETITION;
+        return by_each && r->repetition == MIO_FOR_EACH ? MIO_WHY_EACH_KEY
+                                                        : MIO_WHY_WRONG_REPETITION;
     }
     return module_there ? MIO_WHY_NO_RESOURCE_CONFIG : MIO_WHY_NO_MODULE;
 }
@@ -123,7 +126,8 @@ static void go(struct mio_planner *p, struct mio_row *row, enum mio_reason why)
     bool forget = forgotten(p, row->address) || (s->record->forget && p->mode == MIO_PLAN_NORMAL);
     s->action = forget ? MIO_FORGET : MIO_DELETE;
     struct mio_prov *prov = mio_provs_find(p->provs, row->provider);
-    const struct mio_kind *kind = prov && prov->schema ? mio_schema_kind(prov->schema, row->kind) : NULL;
+    const struct mio_kind *kind =
+        prov && prov->schema ? mio_schema_kind(prov->schema, row->kind) : NULL;
     s->observed = s->record->attributes;
     if (p->refresh->seen[i] == MIO_SEEN_HERE && kind) {
         s->observed = mio_observed(p, kind, s->record, p->refresh->here[i]->attributes);
@@ -140,7 +144,8 @@ static void orphans(struct mio_planner *p)
         struct mio_row *row = &p->state->rows[i];
         if (row->deposed.n)
             go(p, row, MIO_WHY_DEPOSED);
-        else if (!p->claimed[i] || p->mode == MIO_PLAN_DESTROY) /* a for_each may have looked at it */
+        else if (!p->claimed[i] ||
+                 p->mode == MIO_PLAN_DESTROY) /* a for_each may have looked at it */
             go(p, row, p->mode == MIO_PLAN_DESTROY ? MIO_WHY_NONE : why_gone(p, row->address));
     }
 }
@@ -208,7 +213,8 @@ static void move_row(struct mio_planner *p, struct mio_row *row, struct mio_str 
     p->plan->counts.move++;
 }
 
-/* A moved block speaks of instances, whole resources and modules: the address that it covers is rewritten. */
+/* A moved block speaks of instances, whole resources and modules: the address that it covers is
+ * rewritten. */
 void mio_planner_moved(struct mio_planner *p)
 {
     const struct mio_template *t = p->st->root->tpl;
@@ -218,8 +224,9 @@ void mio_planner_moved(struct mio_planner *p)
             struct mio_row *row = &p->state->rows[i];
             if (!mio_address_covers(from, row->address))
                 continue;
-            struct mio_str target = mio_arena_printf(p->arena, "%.*s%.*s", MIO_FMT(to),
-                                                     MIO_FMT(mio_str_sub(row->address, from.n, SIZE_MAX)));
+            struct mio_str target =
+                mio_arena_printf(p->arena, "%.*s%.*s", MIO_FMT(to),
+                                 MIO_FMT(mio_str_sub(row->address, from.n, SIZE_MAX)));
             if (!mio_state_find(p->state, target, row->deposed)) {
                 move_row(p, row, target);
                 i = (size_t)-1; /* rows moved under us */
@@ -230,8 +237,9 @@ void mio_planner_moved(struct mio_planner *p)
 
 /* ---- putting the plan together ---- */
 
-/* Before the first write the state's salt is another one in each run, while a saved plan must come out the same when it
- * is made again: what is planned has masks without salt then, as the rest of the plan file has. */
+/* Before the first write the state's salt is another one in each run, while a saved plan must come
+ * out the same when it is made again: what is planned has masks without salt then, as the rest of
+ * the plan file has. */
 static struct mio_str plan_salt(const struct mio_planner *p)
 {
     static const char zeros[] = "0000000000000000000000000000000000000000000000000000000000000000";
@@ -352,7 +360,8 @@ static void drift(struct mio_planner *p)
         if (seen != MIO_SEEN_HERE && seen != MIO_SEEN_GONE)
             continue;
         struct mio_prov *prov = mio_provs_find(p->provs, row->provider);
-        const struct mio_kind *kind = prov && prov->schema ? mio_schema_kind(prov->schema, row->kind) : NULL;
+        const struct mio_kind *kind =
+            prov && prov->schema ? mio_schema_kind(prov->schema, row->kind) : NULL;
         struct mio_record rec;
         struct mio_err err = {0};
         struct mio_diff_out diff = {0};
@@ -366,10 +375,16 @@ static void drift(struct mio_planner *p)
             continue;
         }
         struct mio_change *c = &MIO_PUSH(p->arena, plan->drift, plan->ndrift, cap);
-        *c = (struct mio_change){.address = row->address, .kind = row->kind, .provider = row->provider,
-                                 .deposed = row->deposed, .id = row->id, .schema = kind,
+        *c = (struct mio_change){.address = row->address,
+                                 .kind = row->kind,
+                                 .provider = row->provider,
+                                 .deposed = row->deposed,
+                                 .id = row->id,
+                                 .schema = kind,
                                  .action = seen == MIO_SEEN_HERE ? MIO_UPDATE : MIO_DELETE,
-                                 .before = rec.attributes, .after = now, .attrs = diff.attrs,
+                                 .before = rec.attributes,
+                                 .after = now,
+                                 .attrs = diff.attrs,
                                  .nattrs = diff.n};
         struct mio_address ad = {0};
         if (mio_address_parse(p->arena, row->address, &ad, &err) == MIO_OK) {
@@ -382,7 +397,8 @@ static void drift(struct mio_planner *p)
     plan->nunchecked = p->refresh->nunchecked;
 }
 
-static const struct mio_state_output *recorded_output(const struct mio_state *s, struct mio_str name)
+static const struct mio_state_output *recorded_output(const struct mio_state *s,
+                                                      struct mio_str name)
 {
     for (size_t i = 0; i < s->noutputs; i++)
         if (mio_str_eq(s->outputs[i].name, name))
@@ -390,7 +406,8 @@ static const struct mio_state_output *recorded_output(const struct mio_state *s,
     return NULL;
 }
 
-static bool output_differs(struct mio_planner *p, const struct mio_state_output *was, struct mio_value v)
+static bool output_differs(struct mio_planner *p, const struct mio_state_output *was,
+                           struct mio_value v)
 {
     if (mio_is_masked(was->value) && !mio_has_unknown(v))
         v = mio_mask(p->arena, p->state->salt, mio_sensitive(v));
@@ -401,7 +418,8 @@ static void outputs(struct mio_planner *p)
 {
     const struct mio_template *t = p->st->root->tpl;
     bool gone = p->mode == MIO_PLAN_DESTROY;
-    p->plan->outputs = MIO_NEW_N(p->arena, struct mio_output_change, t->outputs.n + p->state->noutputs + 1);
+    p->plan->outputs =
+        MIO_NEW_N(p->arena, struct mio_output_change, t->outputs.n + p->state->noutputs + 1);
     for (size_t i = 0; !gone && i < t->outputs.n; i++) {
         const struct mio_output *o = &t->outputs.items[i];
         struct mio_output_change *c = &p->plan->outputs[p->plan->noutputs];
@@ -416,8 +434,9 @@ static void outputs(struct mio_planner *p)
         *c = (struct mio_output_change){.name = o->name, .after = v, .sensitive = o->sensitive};
         if (was)
             c->before = was->sensitive ? mio_sensitive(was->value) : was->value;
-        c->action = !was ? (mio_is_null(v) ? MIO_NOOP : MIO_CREATE)
-                         : output_differs(p, was, v) ? MIO_UPDATE : MIO_NOOP;
+        c->action = !was                        ? (mio_is_null(v) ? MIO_NOOP : MIO_CREATE)
+                    : output_differs(p, was, v) ? MIO_UPDATE
+                                                : MIO_NOOP;
         p->plan->noutputs++;
     }
     for (size_t i = 0; i < p->state->noutputs; i++) {
@@ -426,9 +445,12 @@ static void outputs(struct mio_planner *p)
         for (size_t k = 0; !gone && k < t->outputs.n; k++)
             there |= mio_str_eq(t->outputs.items[k].name, was->name);
         if (!there)
-            p->plan->outputs[p->plan->noutputs++] = (struct mio_output_change){
-                .name = was->name, .action = MIO_DELETE, .before = was->value, .after = mio_null(),
-                .sensitive = was->sensitive};
+            p->plan->outputs[p->plan->noutputs++] =
+                (struct mio_output_change){.name = was->name,
+                                           .action = MIO_DELETE,
+                                           .before = was->value,
+                                           .after = mio_null(),
+                                           .sensitive = was->sensitive};
     }
 }
 
@@ -437,7 +459,8 @@ static void visit_all(struct mio_planner *p)
     for (size_t i = 0; i < p->st->ninsts; i++) {
         struct mio_err err = {0};
         if (p->cancel && __atomic_load_n(p->cancel, __ATOMIC_RELAXED)) {
-            mio_diags_error(p->diags, MIO_CANCELLED, (struct mio_pos){0}, NULL, "the plan was interrupted");
+            mio_diags_error(p->diags, MIO_CANCELLED, (struct mio_pos){0}, NULL,
+                            "the plan was interrupted");
             return;
         }
         visit(p, p->st->insts[i], &err);
@@ -462,7 +485,8 @@ static struct mio_value told_change(struct mio_planner *p, const struct mio_step
     struct mio_pair *pairs = MIO_NEW_N(p->arena, struct mio_pair, 5);
     pairs[0] = (struct mio_pair){MIO_STR("address"), mio_string(s->change->address)};
     pairs[1] = (struct mio_pair){MIO_STR("kind"), mio_string(s->change->kind)};
-    pairs[2] = (struct mio_pair){MIO_STR("action"), mio_string_z(mio_action_name(s->change->action))};
+    pairs[2] =
+        (struct mio_pair){MIO_STR("action"), mio_string_z(mio_action_name(s->change->action))};
     pairs[3] = (struct mio_pair){MIO_STR("inputs"), s->inputs};
     pairs[4] = (struct mio_pair){MIO_STR("prior"), s->row && !s->gone ? s->observed : mio_null()};
     return mio_map(pairs, 5);
@@ -479,11 +503,14 @@ static void answer_to_diags(struct mio_planner *p, struct mio_value answer)
         const struct mio_change *c = mio_plan_find(p->plan, mio_get_str(a, "address"));
         if (c)
             mio_err_at(&one, c->pos);
-        mio_diags_add(p->diags, mio_str_is(mio_get_str(a, "severity"), "warning") ? MIO_WARNING : MIO_ERROR, &one);
+        mio_diags_add(p->diags,
+                      mio_str_is(mio_get_str(a, "severity"), "warning") ? MIO_WARNING : MIO_ERROR,
+                      &one);
     }
 }
 
-/* Every change of one provider, told to its plugin before the first write; a very large plan comes in parts. */
+/* Every change of one provider, told to its plugin before the first write; a very large plan comes
+ * in parts. */
 static void preflight_one(struct mio_planner *p, struct mio_prov *prov)
 {
     struct mio_value *items = MIO_NEW_N(p->arena, struct mio_value, PREFLIGHT_PART);
@@ -498,7 +525,8 @@ static void preflight_one(struct mio_planner *p, struct mio_prov *prov)
         struct mio_value answer = mio_null();
         struct mio_err err = {0};
         bool supported;
-        if (mio_provider_preflight(prov->plugin, p->arena, mio_list(items, n), &supported, &answer, &err)) {
+        if (mio_provider_preflight(prov->plugin, p->arena, mio_list(items, n), &supported, &answer,
+                                   &err)) {
             mio_diags_add(p->diags, MIO_ERROR, &err);
             return;
         }

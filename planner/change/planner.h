@@ -1,7 +1,8 @@
 /* planner/change/planner.h: deciding what happens to each instance.
  *
- * In: an unfolded template, the recorded state, what the refresh saw. Out: struct mio_plan and, for the executor,
- * one mio_step an instance and one a row that goes. Reads through providers (data, plan calls); never writes. */
+ * In: an unfolded template, the recorded state, what the refresh saw. Out: struct mio_plan and, for
+ * the executor, one mio_step an instance and one a row that goes. Reads through providers (data,
+ * plan calls); never writes. */
 #pragma once
 #include "planner/change/diff.h"
 #include "planner/change/refresh.h"
@@ -23,7 +24,7 @@ struct mio_step {
     struct mio_deps late_deps; /* what the late part refers to */
     struct mio_diff_attr *attrs;
     size_t nattrs;
-    struct mio_str fingerprint; /* as last read */
+    struct mio_str fingerprint;      /* as last read */
     char digest[MIO_SHA256_HEX + 1]; /* of what is wanted; "" while unknown */
     uint8_t action, reason;          /* enum mio_action, enum mio_reason */
     bool lazy;        /* nothing changes and `after` has not been read from the row yet */
@@ -51,13 +52,14 @@ struct mio_planner {
     const char *const *targets, *const *excludes, *const *replaces;
     size_t ntargets, nexcludes, nreplaces;
     const bool *cancel;
-    bool validating; /* no state, no configuration: computed values, lookups and missing variables are unknown */
+    bool validating; /* no state, no configuration: computed values, lookups and missing variables
+                        are unknown */
 
     struct mio_plan *plan;
     struct mio_step **steps; /* of instances, by inst->number; then of rows that go */
     size_t nsteps, steps_cap;
-    uint8_t *claimed;        /* beside state->rows: an instance has it */
-    struct mio_inst **busy;  /* the chain of instances being planned */
+    uint8_t *claimed;       /* beside state->rows: an instance has it */
+    struct mio_inst **busy; /* the chain of instances being planned */
     size_t nbusy, busy_cap;
     struct mio_moved_row *moved; /* addresses that moved blocks rewrote in this run */
     size_t nmoved, moved_cap;
@@ -75,8 +77,8 @@ void mio_planner_moved(struct mio_planner *p);
 void mio_planner_check_selection(struct mio_planner *p);
 /* True when -target and -exclude leave this address in. */
 bool mio_planner_selected(const struct mio_planner *p, struct mio_str address);
-/* Excludes the steps that -target and -exclude leave out: by what the template says, or, when everything is to be
- * destroyed, by what was recorded. */
+/* Excludes the steps that -target and -exclude leave out: by what the template says, or, when
+ * everything is to be destroyed, by what was recorded. */
 void mio_planner_narrow(struct mio_planner *p);
 void mio_planner_narrow_destroy(struct mio_planner *p);
 
@@ -88,8 +90,8 @@ static inline struct mio_step *mio_step_of(const struct mio_inst *inst)
     return inst->user;
 }
 /* What the platform told of a row, marked where the schema or the record says so, and masked. */
-struct mio_value mio_observed(struct mio_planner *p, const struct mio_kind *kind, const struct mio_record *rec,
-                              struct mio_value told);
+struct mio_value mio_observed(struct mio_planner *p, const struct mio_kind *kind,
+                              const struct mio_record *rec, struct mio_value told);
 /* The row of a step in full, read once. */
 enum mio_code mio_step_record(struct mio_planner *p, struct mio_step *s, struct mio_err *err);
 
@@ -99,14 +101,16 @@ enum mio_code mio_decide_late(struct mio_planner *p, struct mio_step *s, struct 
 enum mio_code mio_decide_data(struct mio_planner *p, struct mio_inst *inst, struct mio_err *err);
 
 /* planner/change/wanted.c: digests of what is wanted */
-/* Digests of the local paths that content fields name; relative ones are below the block's folder. */
+/* Digests of the local paths that content fields name; relative ones are below the block's folder.
+ */
 enum mio_code mio_wanted_content(struct mio_planner *p, const struct mio_inst *inst,
                                  struct mio_value inputs, struct mio_value *out,
                                  struct mio_err *err);
 /* SHA-256 over inputs, content, provider, dependencies and life-cycle facts that the row holds. */
 void mio_wanted_digest(struct mio_planner *p, const struct mio_inst *inst, struct mio_value inputs,
                        struct mio_value content, char out[MIO_SHA256_HEX + 1]);
-/* Direct managed dependencies of an instance as addresses, sorted; lookups stand for what they depend on. */
+/* Direct managed dependencies of an instance as addresses, sorted; lookups stand for what they
+ * depend on. */
 struct mio_value mio_wanted_dependencies(struct mio_arena *a, const struct mio_inst *inst);
 
 /* planner/change/cause.c: position, source text and references behind each changed attribute */

@@ -12,7 +12,8 @@ static struct mio_prov *add(struct mio_provs *p, struct mio_str name, struct mio
 void mio_provs_init(struct mio_provs *p, const struct mio_template *tpl)
 {
     for (size_t i = 0; i < tpl->providers.n; i++)
-        add(p, tpl->providers.items[i].name, tpl->providers.items[i].type, &tpl->providers.items[i]);
+        add(p, tpl->providers.items[i].name, tpl->providers.items[i].type,
+            &tpl->providers.items[i]);
     if (p->n == 0)
         add(p, MIO_STR("local"), MIO_STR("local"), NULL);
 }
@@ -39,12 +40,14 @@ enum mio_code mio_prov_open(struct mio_provs *p, struct mio_prov *it, struct mio
         return MIO_OK;
     const struct mio_lock_entry *entry = p->have_lock ? locked(p, it->type) : NULL;
     if (p->have_lock && !entry) {
-        mio_fail(err, MIO_PROVIDER, "the provider plugin \"%.*s\" is not in the lock file", MIO_FMT(it->type));
+        mio_fail(err, MIO_PROVIDER, "the provider plugin \"%.*s\" is not in the lock file",
+                 MIO_FMT(it->type));
         mio_err_hint(err, "Run `mlops-iac init`; it finds the plugin and records its digest.");
         return it->block ? mio_err_at(err, it->block->pos) : err->code;
     }
     struct mio_str path = entry ? entry->path : MIO_STR("");
-    if (path.n == 0 && mio_plugin_find(p->arena, it->type, p->plugin_dirs, p->program_dir, &path, err))
+    if (path.n == 0 &&
+        mio_plugin_find(p->arena, it->type, p->plugin_dirs, p->program_dir, &path, err))
         return it->block ? mio_err_at(err, it->block->pos) : err->code;
     struct mio_provider_opts o = {
         .instance = it->name,
@@ -76,13 +79,17 @@ enum mio_code mio_prov_configure(struct mio_provs *p, struct mio_prov *it, struc
     struct mio_pos pos = it->block ? it->block->pos : (struct mio_pos){0};
     struct mio_deps deps = {0}, *outer = st->collect;
     st->collect = &deps;
-    enum mio_code rc = mio_object_eval(st, st->root, map, &it->schema->config, pos, "the provider", &config, err);
+    enum mio_code rc =
+        mio_object_eval(st, st->root, map, &it->schema->config, pos, "the provider", &config, err);
     st->collect = outer;
     err->reported = rc != MIO_OK; /* each fault was, where it stands */
     if (rc == MIO_OK && (deps.n || mio_has_unknown(config))) {
-        mio_fail(err, MIO_TEMPLATE, "the settings of provider \"%.*s\" depend on resources", MIO_FMT(it->name));
-        mio_err_hint(err, "Use variables, locals and the stage in provider settings: they are needed before any "
-                          "resource can be read.");
+        mio_fail(err, MIO_TEMPLATE, "the settings of provider \"%.*s\" depend on resources",
+                 MIO_FMT(it->name));
+        mio_err_hint(
+            err,
+            "Use variables, locals and the stage in provider settings: they are needed before any "
+            "resource can be read.");
         rc = mio_err_at(err, pos);
     }
     if (rc == MIO_OK)
@@ -134,7 +141,8 @@ static void no_kind(struct mio_provs *p, struct mio_res *r, const struct mio_pro
         char list[200] = "";
         size_t at = 0;
         for (size_t i = 0; i < n && at < sizeof list - 40; i++)
-            at += (size_t)snprintf(list + at, sizeof list - at, "%s%.*s", i ? ", " : "", MIO_FMT(names[i]));
+            at += (size_t)snprintf(list + at, sizeof list - at, "%s%.*s", i ? ", " : "",
+                                   MIO_FMT(names[i]));
         mio_err_hint(err, "Known kinds: %s.", list);
     }
     mio_err_at(err, r->block->pos);
@@ -160,7 +168,8 @@ enum mio_code mio_provs_bind(struct mio_provs *p, struct mio_stack *st)
             if (!r->kind)
                 no_kind(p, r, it, &err);
             else if (r->block->is_data && !(r->kind->flags & MLOPS_KIND_DATA)) {
-                mio_fail(&err, MIO_TEMPLATE, "%.*s cannot be looked up with data:", MIO_FMT(r->block->kind));
+                mio_fail(&err, MIO_TEMPLATE,
+                         "%.*s cannot be looked up with data:", MIO_FMT(r->block->kind));
                 mio_err_at(&err, r->block->pos);
             }
         }

@@ -33,6 +33,7 @@ enum mio_code mio_prov_open(struct mio_provs *p, struct mio_prov *it, struct mio
 /* Opens it, evaluates its settings and sends them; done once. */
 enum mio_code mio_prov_configure(struct mio_provs *p, struct mio_prov *it, struct mio_stack *st,
                                  struct mio_str lineage, struct mio_err *err);
-/* Opens all; gives every resource of the stack its provider and kind, reporting to diags what has none. */
+/* Opens all; gives every resource of the stack its provider and kind, reporting to diags what has
+ * none. */
 enum mio_code mio_provs_bind(struct mio_provs *p, struct mio_stack *st);
 void mio_provs_close(struct mio_provs *p);

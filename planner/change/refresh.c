@@ -37,8 +37,8 @@ void mio_refresh_none(struct mio_refresh *r)
 static void fill_item(struct mio_refresh *r, const struct mio_row *row, bool full,
                       struct mio_read_item *item)
 {
-    *item = (struct mio_read_item){.kind = row->kind, .id = row->id, .fingerprint = row->fingerprint,
-                                   .full = full};
+    *item = (struct mio_read_item){
+        .kind = row->kind, .id = row->id, .fingerprint = row->fingerprint, .full = full};
     if (row->fingerprint.n)
         return;
     struct mio_record rec;
@@ -69,7 +69,8 @@ void mio_refresh_start(struct mio_refresh *r, bool full, const bool *cancel)
         if (last_owner == UINT32_MAX - 1)
             mio_refresh_unchecked(r, row, "its provider is not configured in the template");
         else if (!mio_schema_kind(r->provs->items[last_owner].schema, row->kind))
-            owner[i] = UINT32_MAX - 1, mio_refresh_unchecked(r, row, "its provider no longer has this kind");
+            owner[i] = UINT32_MAX - 1,
+            mio_refresh_unchecked(r, row, "its provider no longer has this kind");
         else
             counts[last_owner]++;
     }
@@ -133,7 +134,8 @@ enum mio_code mio_refresh_collect(struct mio_refresh *r, struct mio_err *err)
     for (size_t i = 0; i < r->njobs; i++) {
         struct mio_err one = {0};
         if (mio_provider_read_collect(r->jobs[i].job, answered, &r->jobs[i], &one)) {
-            mio_err_wrap(&one, "cannot read what provider \"%.*s\" has", MIO_FMT(r->jobs[i].prov->name));
+            mio_err_wrap(&one, "cannot read what provider \"%.*s\" has",
+                         MIO_FMT(r->jobs[i].prov->name));
             if (!err->code)
                 *err = one;
         }

@@ -1,4 +1,5 @@
-/* planner/change/refresh.h: what the platform has now, for every row of the recorded state. Reads only. */
+/* planner/change/refresh.h: what the platform has now, for every row of the recorded state. Reads
+ * only. */
 #pragma once
 #include "planner/change/providers.h"
 #include "state/model.h"
@@ -29,9 +30,11 @@ struct mio_refresh {
     void (*on_row)(void *arg, const struct mio_row *row, bool done); /* may be NULL */
     void *arg;
 };
-/* Sends the reads of every configured provider; returns at once. `full`: do not trust fingerprints. */
+/* Sends the reads of every configured provider; returns at once. `full`: do not trust fingerprints.
+ */
 void mio_refresh_start(struct mio_refresh *r, bool full, const bool *cancel);
-/* Waits for the answers. Errors: the first provider that failed as a whole; single rows that failed are in `here`. */
+/* Waits for the answers. Errors: the first provider that failed as a whole; single rows that failed
+ * are in `here`. */
 enum mio_code mio_refresh_collect(struct mio_refresh *r, struct mio_err *err);
 /* Tells that this row is not looked at, and why. */
 void mio_refresh_unchecked(struct mio_refresh *r, const struct mio_row *row, const char *why);

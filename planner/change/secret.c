@@ -56,7 +56,8 @@ static bool tells(const struct texts *t, struct mio_str s)
 {
     for (size_t i = 0; i < t->n; i++)
         if (mio_str_eq(t->items[i], s) ||
-            (t->items[i].n >= SHORTEST_INSIDE && s.n > t->items[i].n && memmem(s.p, s.n, t->items[i].p, t->items[i].n)))
+            (t->items[i].n >= SHORTEST_INSIDE && s.n > t->items[i].n &&
+             memmem(s.p, s.n, t->items[i].p, t->items[i].n)))
             return true;
     return false;
 }

@@ -1,14 +1,16 @@
-/* planner/change/secret.h: where sensitive marks go when a value has been to a platform and back. Pure.
+/* planner/change/secret.h: where sensitive marks go when a value has been to a platform and back.
+ * Pure.
  *
- * A plugin answers in plain values: what was sensitive on the way out is so on the way in, at the same path, and wherever
- * else the same text turns up. */
+ * A plugin answers in plain values: what was sensitive on the way out is so on the way in, at the
+ * same path, and wherever else the same text turns up. */
 #pragma once
 #include "providers/sdk/schema.h"
 #include "providers/sdk/value.h"
 
 /* v with every leaf marked that is sensitive (or masked) at the same path of `like`. */
 struct mio_value mio_carry_marks(struct mio_arena *a, struct mio_value like, struct mio_value v);
-/* v with every string marked that is, or (from 6 bytes on) holds, a sensitive string of `secrets`. */
+/* v with every string marked that is, or (from 6 bytes on) holds, a sensitive string of `secrets`.
+ */
 struct mio_value mio_carry_texts(struct mio_arena *a, struct mio_value secrets, struct mio_value v);
 /* A mask is inside: the state told that there was a secret, not which. */
 bool mio_holds_mask(struct mio_value v);

@@ -24,7 +24,8 @@ static void include(struct mio_inst *inst, uint8_t *in, struct mio_inst **stack,
 }
 
 /* A target or an exclusion that covers nothing is most likely a slip of the pen. */
-static void warn_unmatched(struct mio_planner *p, const char *const *list, size_t n, const char *flag)
+static void warn_unmatched(struct mio_planner *p, const char *const *list, size_t n,
+                           const char *flag)
 {
     for (size_t k = 0; k < n; k++) {
         bool found = false;
@@ -33,7 +34,8 @@ static void warn_unmatched(struct mio_planner *p, const char *const *list, size_
         for (size_t i = 0; i < p->state->nrows && !found; i++)
             found = covered(&list[k], 1, p->state->rows[i].address);
         if (!found)
-            mio_diags_warn(p->diags, (struct mio_pos){0}, "`mlops-iac state list` and `graph` show the addresses.",
+            mio_diags_warn(p->diags, (struct mio_pos){0},
+                           "`mlops-iac state list` and `graph` show the addresses.",
                            "%s=%s matches no resource of the template or the state", flag, list[k]);
     }
 }
@@ -45,7 +47,8 @@ void mio_planner_check_selection(struct mio_planner *p)
     warn_unmatched(p, p->replaces, p->nreplaces, "-replace");
 }
 
-/* Targets bring along what they depend on; what is to be destroyed brings along what depends on it. */
+/* Targets bring along what they depend on; what is to be destroyed brings along what depends on it.
+ */
 void mio_planner_narrow(struct mio_planner *p)
 {
     size_t ninsts = p->st->ninsts, n = 0;
@@ -65,7 +68,8 @@ void mio_planner_narrow(struct mio_planner *p)
     for (size_t i = 0; i < ninsts; i++)
         if (covered(p->excludes, p->nexcludes, p->st->insts[i]->address))
             in[i] = 0;
-    for (bool again = p->nexcludes > 0; again;) { /* whatever needs an excluded one is excluded too */
+    for (bool again = p->nexcludes > 0;
+         again;) { /* whatever needs an excluded one is excluded too */
         again = false;
         for (size_t i = 0; i < ninsts; i++)
             for (size_t k = 0; in[i] && k < p->st->insts[i]->deps.n; k++)
@@ -84,7 +88,8 @@ void mio_planner_narrow(struct mio_planner *p)
 /* Steps of recorded rows, linked by what was recorded as their dependencies. */
 struct links {
     struct mio_step **of_row; /* beside state->rows; NULL: no step */
-    uint32_t *first, *dependants; /* those of row i: dependants[first[i]] up to dependants[first[i + 1]] */
+    uint32_t *first,
+        *dependants; /* those of row i: dependants[first[i]] up to dependants[first[i + 1]] */
 };
 
 static ptrdiff_t row_number(const struct mio_planner *p, struct mio_str address)
@@ -106,8 +111,11 @@ static void link_rows(const struct mio_planner *p, struct links *l)
     /* Counted, summed up, then filled from the back: first[i] ends as the start of row i. */
     for (int fill = 0; fill < 2; fill++) {
         for (size_t i = 0; i < n; i++)
-            for (uint32_t k = 0; l->of_row[i] && l->of_row[i]->record && k < l->of_row[i]->record->dependencies.n; k++) {
-                ptrdiff_t on = row_number(p, mio_value_str(l->of_row[i]->record->dependencies.items[k]));
+            for (uint32_t k = 0;
+                 l->of_row[i] && l->of_row[i]->record && k < l->of_row[i]->record->dependencies.n;
+                 k++) {
+                ptrdiff_t on =
+                    row_number(p, mio_value_str(l->of_row[i]->record->dependencies.items[k]));
                 if (on >= 0 && fill)
                     l->dependants[--l->first[on]] = (uint32_t)i;
                 else if (on >= 0)
@@ -118,7 +126,8 @@ static void link_rows(const struct mio_planner *p, struct links *l)
     }
 }
 
-/* Destroying a target destroys what was built on it; what an excluded one was built on stays with it. */
+/* Destroying a target destroys what was built on it; what an excluded one was built on stays with
+ * it. */
 void mio_planner_narrow_destroy(struct mio_planner *p)
 {
     struct links l;

@@ -1,5 +1,5 @@
-/* planner/change/wanted.c: what is wanted, as digests: an unchanged resource then costs no comparison.
- * See planner.h. */
+/* planner/change/wanted.c: what is wanted, as digests: an unchanged resource then costs no
+ * comparison. See planner.h. */
 #include "planner/change/planner.h"
 #include "providers/sdk/fs.h"
 #include "providers/sdk/json.h"
@@ -35,7 +35,8 @@ static bool digest_one(struct content *c, struct mio_str path, struct mio_value 
         struct mio_str full = mio_path_join(c->p->arena, c->inst->res->block->base_dir, text);
         if (mio_digest_path(c->p->arena, full.p, &digest, c->err)) {
             mio_err_wrap(c->err, "%.*s", MIO_FMT(path));
-            mio_err_hint(c->err, "Relative paths start at the folder of the file that holds the block.");
+            mio_err_hint(c->err,
+                         "Relative paths start at the folder of the file that holds the block.");
             const struct mio_node *n = mio_node_get(c->inst->res->block->body, path.p);
             mio_err_at(c->err, n ? n->pos : c->inst->res->block->pos);
             return false;
@@ -59,7 +60,9 @@ static bool digest_inputs(struct content *c, struct mio_str prefix, struct mio_v
             mio_path_join(c->p->arena, c->inst->res->block->base_dir, mio_value_str(*path));
         if (path->type == MIO_STRING && !mio_fs_exists(full.p))
             continue; /* the id of an asset, or the plugin says what is wrong with it */
-        if (!digest_one(c, mio_arena_printf(c->p->arena, "%.*s.%.*s.path", MIO_FMT(prefix), MIO_FMT(map.pairs[i].key)),
+        if (!digest_one(c,
+                        mio_arena_printf(c->p->arena, "%.*s.%.*s.path", MIO_FMT(prefix),
+                                         MIO_FMT(map.pairs[i].key)),
                         *path))
             return false;
     }
@@ -74,8 +77,9 @@ static bool walk(struct content *c, const struct mio_field *object, struct mio_s
         const struct mio_value *x = mio_get(v, f->name);
         if (!x)
             continue;
-        struct mio_str path = prefix.n ? mio_arena_printf(c->p->arena, "%.*s.%.*s", MIO_FMT(prefix), MIO_FMT(f->name))
-                                       : f->name;
+        struct mio_str path =
+            prefix.n ? mio_arena_printf(c->p->arena, "%.*s.%.*s", MIO_FMT(prefix), MIO_FMT(f->name))
+                     : f->name;
         if ((f->flags & MLOPS_CONTENT) &&
             !(x->type == MIO_MAP ? digest_inputs(c, path, *x) : digest_one(c, path, *x)))
             return false;

@@ -23,8 +23,8 @@ static const char *foreign_end(const char *at, const char *end)
     if (end - at < 3 || at[0] != '$' || at[1] != at[2] || (at[1] != '{' && at[1] != '['))
         return NULL;
     size_t room = (size_t)(end - at) - 3;
-    const char *close =
-        memmem(at + 3, room < LONGEST_FOREIGN ? room : LONGEST_FOREIGN, at[1] == '{' ? "}}" : "]]", 2);
+    const char *close = memmem(at + 3, room < LONGEST_FOREIGN ? room : LONGEST_FOREIGN,
+                               at[1] == '{' ? "}}" : "]]", 2);
     return close ? close + 2 : at + 3;
 }
 

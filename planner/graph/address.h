@@ -1,4 +1,5 @@
-/* planner/graph/address.h: kind.name["key"], module.m["k"].data.kind.name[0]: text to parts and back. */
+/* planner/graph/address.h: kind.name["key"], module.m["k"].data.kind.name[0]: text to parts and
+ * back. */
 #pragma once
 #include "providers/sdk/err.h"
 #include "providers/sdk/value.h"

@@ -1,14 +1,15 @@
-/* planner/graph/body.c: the attributes of a block, evaluated and checked against the fields of its kind.
+/* planner/graph/body.c: the attributes of a block, evaluated and checked against the fields of its
+ * kind.
  *
- * In: nodes with positions, field tables. Out: one map of typed values. All faults of a body are reported, each
- * where it stands. See stack.h. */
+ * In: nodes with positions, field tables. Out: one map of typed values. All faults of a body are
+ * reported, each where it stands. See stack.h. */
 #include <regex.h>
 #include "planner/graph/stack.h"
 #include "providers/sdk/buf.h"
 #include "providers/sdk/clock.h"
 
-static const char *const meta_keys[] = {"count",     "for_each",  "enabled",  "depends_on",
-                                        "provider",  "lifecycle", "timeouts", "provider_options"};
+static const char *const meta_keys[] = {"count",    "for_each",  "enabled",  "depends_on",
+                                        "provider", "lifecycle", "timeouts", "provider_options"};
 
 bool mio_is_meta_key(struct mio_str key)
 {
@@ -23,7 +24,7 @@ struct body {
     const struct mio_scope *scope;
     struct mio_str address; /* "" for settings */
     enum mio_body_part part;
-    bool top;         /* meta keys are allowed here */
+    bool top; /* meta keys are allowed here */
     bool failed;
 };
 
@@ -71,7 +72,8 @@ static bool convert_scalar(struct mio_stack *st, const struct mio_field *f, stru
     struct mio_value out = *v;
     switch (f->type) {
     case MLOPS_STRING:
-        return v->type == MIO_STRING || (mio_to_string(st->arena, *v, &out, &err) == MIO_OK && (*v = out, true));
+        return v->type == MIO_STRING ||
+               (mio_to_string(st->arena, *v, &out, &err) == MIO_OK && (*v = out, true));
     case MLOPS_NUMBER:
         return mio_to_number(st->arena, *v, &out, &err) == MIO_OK && (*v = out, true);
     case MLOPS_INTEGER: {
@@ -93,7 +95,8 @@ static bool convert_scalar(struct mio_stack *st, const struct mio_field *f, stru
 static bool is_allowed(const struct mio_field *f, struct mio_str text)
 {
     for (size_t i = 0; i < f->nallowed; i++)
-        if (f->flags & MLOPS_FOLD_CASE ? mio_str_ieq(f->allowed[i], text) : mio_str_eq(f->allowed[i], text))
+        if (f->flags & MLOPS_FOLD_CASE ? mio_str_ieq(f->allowed[i], text)
+                                       : mio_str_eq(f->allowed[i], text))
             return true;
     return f->nallowed == 0;
 }
@@ -120,8 +123,9 @@ static void check_range(struct body *b, const struct mio_field *f, struct mio_va
     bool low = f->minimum.n && mio_number_cmp(n, f->minimum) < 0;
     bool high = f->maximum.n && mio_number_cmp(n, f->maximum) > 0;
     if (low || high)
-        fault(b, pos, NULL, "%.*s must be %s %.*s%s%.*s", MIO_FMT(f->name), low ? "at least" : "at most",
-              MIO_FMT(low ? f->minimum : f->maximum), f->unit.n ? " " : "", MIO_FMT(f->unit));
+        fault(b, pos, NULL, "%.*s must be %s %.*s%s%.*s", MIO_FMT(f->name),
+              low ? "at least" : "at most", MIO_FMT(low ? f->minimum : f->maximum),
+              f->unit.n ? " " : "", MIO_FMT(f->unit));
 }
 
 static void check_pattern(struct body *b, const struct mio_field *f, struct mio_value v,
@@ -153,9 +157,10 @@ static void check_scalar(struct body *b, const struct mio_field *f, struct mio_v
         check_range(b, f, v, pos);
     if (v.type == MIO_STRING && f->pattern.n)
         check_pattern(b, f, v, pos);
-    if ((f->flags & MLOPS_DURATION) && v.type == MIO_STRING && !mio_duration_s(mio_value_str(v), &seconds))
-        fault(b, pos, "Durations look like 90, 90s, 5m, 1h30m or PT5M.", "%.*s \"%.*s\" is no duration",
-              MIO_FMT(f->name), MIO_FMT(mio_value_str(v)));
+    if ((f->flags & MLOPS_DURATION) && v.type == MIO_STRING &&
+        !mio_duration_s(mio_value_str(v), &seconds))
+        fault(b, pos, "Durations look like 90, 90s, 5m, 1h30m or PT5M.",
+              "%.*s \"%.*s\" is no duration", MIO_FMT(f->name), MIO_FMT(mio_value_str(v)));
 }
 
 static bool fit(struct body *b, const struct mio_field *f, struct mio_value v, struct mio_pos pos,
@@ -193,18 +198,20 @@ static bool fit(struct body *b, const struct mio_field *f, struct mio_value v, s
                 struct mio_value *out)
 {
     *out = v;
-    /* What stands in the state for a secret has the shape of a map and means whatever the field wants. */
+    /* What stands in the state for a secret has the shape of a map and means whatever the field
+     * wants. */
     bool mask = mio_is_sensitive(v) && mio_str_is(mio_get_str(v, "$mio"), "digest");
     if (v.type == MIO_UNKNOWN || v.type == MIO_NULL || mask || f->type == MLOPS_ANY)
         return true;
     if (f->type == MLOPS_OBJECT && v.type == MIO_MAP)
         return fit_object(b, f, v, pos, out);
-    if ((f->type == MLOPS_LIST && v.type == MIO_LIST) || (f->type == MLOPS_MAP && v.type == MIO_MAP))
+    if ((f->type == MLOPS_LIST && v.type == MIO_LIST) ||
+        (f->type == MLOPS_MAP && v.type == MIO_MAP))
         return fit_children(b, f, v, pos, out);
     bool scalar = v.type != MIO_LIST && v.type != MIO_MAP;
     if (!scalar || !convert_scalar(b->st, f, out)) {
-        fault(b, pos, NULL, "%.*s must be %s, not %s %s%.*s%s", MIO_FMT(f->name), type_name(f->type),
-              mio_type_name((enum mio_type)v.type), scalar ? "\"" : "",
+        fault(b, pos, NULL, "%.*s must be %s, not %s %s%.*s%s", MIO_FMT(f->name),
+              type_name(f->type), mio_type_name((enum mio_type)v.type), scalar ? "\"" : "",
               MIO_FMT(mio_is_sensitive(v) ? MIO_STR("(sensitive value)") : mio_value_str(v)),
               scalar ? "\"" : "");
         return false;
@@ -322,7 +329,8 @@ static bool node_object(struct body *b, const struct mio_field *f, const struct 
         }
         if (top && ((child->flags & MLOPS_LATE) != 0) != (b->part == MIO_BODY_LATE))
             continue;
-        struct mio_value v = mio_unknown(MIO_UNKNOWN); /* stands in for what is wrong: it is not missing too */
+        struct mio_value v =
+            mio_unknown(MIO_UNKNOWN); /* stands in for what is wrong: it is not missing too */
         ok &= node_field(b, child, e->value, &v);
         if (v.type != MIO_NULL)
             pairs[count++] = (struct mio_pair){child->name, v};
@@ -357,8 +365,8 @@ static bool node_map(struct body *b, const struct mio_field *f, const struct mio
 }
 
 /* Defaults and required fields of a nested object written out in the template. */
-static bool complete(struct body *b, const struct mio_field *f, struct mio_value *v, struct mio_pos pos,
-                     struct mio_str fallback_name)
+static bool complete(struct body *b, const struct mio_field *f, struct mio_value *v,
+                     struct mio_pos pos, struct mio_str fallback_name)
 {
     struct mio_pair *more = mio_arena_alloc(b->st->arena, (f->nfields + 1) * sizeof *more);
     size_t n = 0;
@@ -376,8 +384,8 @@ static bool complete(struct body *b, const struct mio_field *f, struct mio_value
                 continue;
             }
             MIO_AUTO_BUF hint = {0};
-            mio_buf_printf(&hint, "Add `%.*s:`, %s%s%.*s", MIO_FMT(child->name), type_name(child->type),
-                           child->doc.n ? ": " : ".", MIO_FMT(child->doc));
+            mio_buf_printf(&hint, "Add `%.*s:`, %s%s%.*s", MIO_FMT(child->name),
+                           type_name(child->type), child->doc.n ? ": " : ".", MIO_FMT(child->doc));
             fault(b, pos, hint.p, "the key \"%.*s\" is missing", MIO_FMT(child->name));
             ok = false;
         }
@@ -420,7 +428,8 @@ static struct mio_str default_name(struct mio_stack *st, const struct mio_inst *
     struct mio_str name = inst->res->block->name;
     if (mio_is_null(inst->key))
         return name;
-    return mio_arena_printf(st->arena, "%.*s-%.*s", MIO_FMT(name), MIO_FMT(mio_value_str(inst->key)));
+    return mio_arena_printf(st->arena, "%.*s-%.*s", MIO_FMT(name),
+                            MIO_FMT(mio_value_str(inst->key)));
 }
 
 enum mio_code mio_body_eval(struct mio_stack *st, struct mio_inst *inst, enum mio_body_part part,
@@ -430,7 +439,8 @@ enum mio_code mio_body_eval(struct mio_stack *st, struct mio_inst *inst, enum mi
     struct mio_scope scope = mio_stack_scope(&arg);
     const struct mio_kind *kind = inst->res->kind;
     const struct mio_node *body = inst->res->block->body;
-    struct body b = {.st = st, .scope = &scope, .address = inst->address, .part = part, .top = true};
+    struct body b = {
+        .st = st, .scope = &scope, .address = inst->address, .part = part, .top = true};
     struct mio_inst *outer = st->self;
     st->self = inst;
     bool ok = body->type != MIO_NODE_MAP ? (*out = mio_map(NULL, 0), true)

@@ -1,8 +1,8 @@
 /* planner/graph/scope.c: what a name in an expression stands for. See stack.h. */
 #include "planner/graph/stack.h"
 
-static const char *const fixed_roots[] = {"var", "local", "stage", "path", "each",
-                                          "count", "self", "module", "data"};
+static const char *const fixed_roots[] = {"var",   "local", "stage",  "path", "each",
+                                          "count", "self",  "module", "data"};
 
 static struct mio_str step_name(const struct mio_ref *ref, size_t i)
 {
@@ -36,13 +36,12 @@ struct item {
     size_t i;
 };
 
-/* Evaluates a memo once, noting what it depended on, and hands that on to whoever asks. What was unknown while
- * planning is looked at again once things are being made. */
-static enum mio_code remember(struct mio_stack *st, struct mio_memo *memo, const char *what,
-                              struct mio_str name,
-                              enum mio_code (*make)(struct mio_stack *, void *, struct mio_value *,
-                                                    struct mio_err *),
-                              struct item *arg, struct mio_err *err)
+/* Evaluates a memo once, noting what it depended on, and hands that on to whoever asks. What was
+ * unknown while planning is looked at again once things are being made. */
+static enum mio_code
+remember(struct mio_stack *st, struct mio_memo *memo, const char *what, struct mio_str name,
+         enum mio_code (*make)(struct mio_stack *, void *, struct mio_value *, struct mio_err *),
+         struct item *arg, struct mio_err *err)
 {
     if (memo->visit == MIO_VISIT_BUSY)
         return mio_fail(err, MIO_TEMPLATE, "%s.%.*s refers to itself", what, MIO_FMT(name));
@@ -62,8 +61,8 @@ static enum mio_code remember(struct mio_stack *st, struct mio_memo *memo, const
         st->self = self;
         memo->visit = rc ? MIO_VISIT_FAILED : MIO_VISIT_DONE;
         if (rc) {
-            mio_err_address(err, mio_arena_printf(st->arena, "%.*s%s.%.*s", MIO_FMT(arg->m->prefix), what,
-                                                  MIO_FMT(name)));
+            mio_err_address(err, mio_arena_printf(st->arena, "%.*s%s.%.*s", MIO_FMT(arg->m->prefix),
+                                                  what, MIO_FMT(name)));
             struct mio_err *copy = MIO_NEW(st->arena, struct mio_err);
             *copy = *err;
             memo->err = copy;
@@ -84,9 +83,9 @@ static enum mio_code node_in(struct mio_stack *st, struct mio_modinst *m, const 
 }
 
 /* {condition, error} rules of a variable or an output; what cannot be said yet holds. */
-static enum mio_code holds(struct mio_stack *st, struct mio_modinst *m, const struct mio_node *rules,
-                           enum mio_code code, const char *what, struct mio_str name,
-                           struct mio_err *err)
+static enum mio_code holds(struct mio_stack *st, struct mio_modinst *m,
+                           const struct mio_node *rules, enum mio_code code, const char *what,
+                           struct mio_str name, struct mio_err *err)
 {
     for (size_t k = 0; rules && k < rules->n; k++) {
         const struct mio_node *condition = mio_node_get(rules->items[k], "condition");
@@ -119,14 +118,16 @@ static enum mio_code make_output(struct mio_stack *st, void *arg, struct mio_val
     struct item *it = arg;
     const struct mio_output *o = &it->m->tpl->outputs.items[it->i];
     if (mio_stack_named(st, it->m, o->depends_on, st->collect, err) ||
-        holds(st, it->m, o->precondition, MIO_TEMPLATE, "precondition failed for output", o->name, err) ||
+        holds(st, it->m, o->precondition, MIO_TEMPLATE, "precondition failed for output", o->name,
+              err) ||
         node_in(st, it->m, o->value, out, err))
         return err->code;
     if (o->sensitive) {
         *out = mio_sensitive(*out);
     } else if (it->m == st->root && mio_has_sensitive(*out)) {
         mio_fail(err, MIO_TEMPLATE, "output \"%.*s\" holds a sensitive value", MIO_FMT(o->name));
-        mio_err_hint(err, "Add `sensitive: true` to the output, or wrap the value in nonsensitive().");
+        mio_err_hint(err,
+                     "Add `sensitive: true` to the output, or wrap the value in nonsensitive().");
         return mio_err_at(err, o->pos);
     }
     return MIO_OK;
@@ -153,7 +154,8 @@ static enum mio_code from_text(struct mio_stack *st, const struct mio_variable *
     if (!e) {
         mio_fail(err, MIO_USAGE, "%s: the value of %.*s is not a valid %.*s: %s", in->origin,
                  MIO_FMT(v->name), MIO_FMT(type), diags.n ? diags.items[0].err.message : "");
-        return mio_err_hint(err, "Write it as in a template, for example -var 'names=[\"a\", \"b\"]'.");
+        return mio_err_hint(err,
+                            "Write it as in a template, for example -var 'names=[\"a\", \"b\"]'.");
     }
     return mio_expr_eval(e, &none, out, err);
 }
@@ -192,8 +194,9 @@ static enum mio_code raw_variable(struct mio_stack *st, struct item *it, struct 
     }
     if (!node) {
         mio_fail(err, MIO_USAGE, "the variable \"%.*s\" has no value", MIO_FMT(v->name));
-        mio_err_hint(err, it->m->parent ? "Give it under `inputs:` of the module call."
-                                        : "Give it with -var '%.*s=...', -var-file, or a default.",
+        mio_err_hint(err,
+                     it->m->parent ? "Give it under `inputs:` of the module call."
+                                   : "Give it with -var '%.*s=...', -var-file, or a default.",
                      MIO_FMT(v->name));
         return mio_err_at(err, it->m->parent ? it->m->call->pos : v->pos);
     }
@@ -214,8 +217,7 @@ static enum mio_code make_variable(struct mio_stack *st, void *arg, struct mio_v
         return err->code;
     if (mio_is_null(raw) && v->not_nullable && v->dflt && node_in(st, it->m, v->dflt, &raw, err))
         return err->code;
-    if (v->type && !mio_is_null(raw) &&
-        mio_typespec_convert(st->arena, v->type, raw, &raw, err)) {
+    if (v->type && !mio_is_null(raw) && mio_typespec_convert(st->arena, v->type, raw, &raw, err)) {
         mio_err_wrap(err, "variable \"%.*s\"", MIO_FMT(v->name));
         return mio_err_at(err, v->pos);
     }
@@ -230,7 +232,8 @@ enum mio_code mio_stack_variable(struct mio_stack *st, struct mio_modinst *m, si
                                  struct mio_value *out, struct mio_err *err)
 {
     struct item it = {m, i};
-    if (remember(st, &m->variables[i], "var", m->tpl->variables.items[i].name, make_variable, &it, err))
+    if (remember(st, &m->variables[i], "var", m->tpl->variables.items[i].name, make_variable, &it,
+                 err))
         return err->code;
     *out = m->variables[i].value;
     return MIO_OK;
@@ -240,14 +243,15 @@ enum mio_code mio_stack_output(struct mio_stack *st, struct mio_modinst *m, size
                                struct mio_value *out, struct mio_err *err)
 {
     struct item it = {m, i};
-    if (remember(st, &m->outputs[i], "output", m->tpl->outputs.items[i].name, make_output, &it, err))
+    if (remember(st, &m->outputs[i], "output", m->tpl->outputs.items[i].name, make_output, &it,
+                 err))
         return err->code;
     *out = m->outputs[i].value;
     return MIO_OK;
 }
 
-static enum mio_code named(struct mio_scope_arg *s, const struct mio_ref *ref, struct mio_value *out,
-                           struct mio_err *err)
+static enum mio_code named(struct mio_scope_arg *s, const struct mio_ref *ref,
+                           struct mio_value *out, struct mio_err *err)
 {
     bool local = mio_str_is(ref->root, "local");
     const char *prefix = local ? "local." : "var.";
@@ -324,11 +328,13 @@ static enum mio_code resource(struct mio_scope_arg *s, const struct mio_ref *ref
     struct mio_inst *inst = by_key(r, key);
     if (!inst) {
         mio_fail(err, MIO_TEMPLATE, "%.*s.%.*s has no instance with the key %s%.*s%s",
-                 MIO_FMT(r->block->kind), MIO_FMT(r->block->name), key.type == MIO_STRING ? "\"" : "",
-                 MIO_FMT(mio_value_str(key)), key.type == MIO_STRING ? "\"" : "");
-        return mio_err_hint(err, r->repetition == MIO_COUNT
-                                     ? "It uses count: the keys are numbers from 0 to %zu."
-                                     : "It uses for_each with %zu keys; use one of those.",
+                 MIO_FMT(r->block->kind), MIO_FMT(r->block->name),
+                 key.type == MIO_STRING ? "\"" : "", MIO_FMT(mio_value_str(key)),
+                 key.type == MIO_STRING ? "\"" : "");
+        return mio_err_hint(err,
+                            r->repetition == MIO_COUNT
+                                ? "It uses count: the keys are numbers from 0 to %zu."
+                                : "It uses for_each with %zu keys; use one of those.",
                             r->repetition == MIO_COUNT ? r->n - (r->n > 0) : r->n);
     }
     *used = step + 1;
@@ -349,9 +355,11 @@ static enum mio_code module_outputs(struct mio_stack *st, struct mio_modinst *m,
     return MIO_OK;
 }
 
-/* One module instance: an output that is named is asked for alone, because the others may depend on whoever asks. */
-static enum mio_code module_value(struct mio_stack *st, struct mio_modinst *m, const struct mio_ref *ref,
-                                  size_t step, struct mio_value *out, size_t *used, struct mio_err *err)
+/* One module instance: an output that is named is asked for alone, because the others may depend on
+ * whoever asks. */
+static enum mio_code module_value(struct mio_stack *st, struct mio_modinst *m,
+                                  const struct mio_ref *ref, size_t step, struct mio_value *out,
+                                  size_t *used, struct mio_err *err)
 {
     uintptr_t o;
     *used = step;
@@ -374,14 +382,15 @@ static struct mio_modinst *module_at(const struct mio_modcall *c, struct mio_val
     return NULL;
 }
 
-static enum mio_code no_module_key(const struct mio_modcall *c, struct mio_str name, struct mio_value key,
-                                   struct mio_err *err)
+static enum mio_code no_module_key(const struct mio_modcall *c, struct mio_str name,
+                                   struct mio_value key, struct mio_err *err)
 {
     const char *quote = key.type == MIO_STRING ? "\"" : "";
-    mio_fail(err, MIO_TEMPLATE, "module.%.*s has no instance with the key %s%.*s%s", MIO_FMT(name), quote,
-             MIO_FMT(mio_value_str(key)), quote);
+    mio_fail(err, MIO_TEMPLATE, "module.%.*s has no instance with the key %s%.*s%s", MIO_FMT(name),
+             quote, MIO_FMT(mio_value_str(key)), quote);
     if (c->repetition == MIO_COUNT)
-        return mio_err_hint(err, "It uses count: the keys are numbers from 0 to %zu.", c->n - (c->n > 0));
+        return mio_err_hint(err, "It uses count: the keys are numbers from 0 to %zu.",
+                            c->n - (c->n > 0));
     return mio_err_hint(err, "It uses for_each with %zu keys; use one of those.", c->n);
 }
 
@@ -396,7 +405,8 @@ static enum mio_code module_ref(struct mio_scope_arg *s, const struct mio_ref *r
     struct mio_modcall *c = (struct mio_modcall *)at;
     if (c->visit == MIO_VISIT_BUSY) {
         mio_fail(err, MIO_TEMPLATE, "module.%.*s refers to itself", MIO_FMT(name));
-        return mio_err_hint(err, "Its count or for_each needs what only the module itself can say.");
+        return mio_err_hint(err,
+                            "Its count or for_each needs what only the module itself can say.");
     }
     if (mio_stack_unfold_module(s->st, c)) {
         err->reported = true;
@@ -457,7 +467,8 @@ static enum mio_code context(struct mio_scope_arg *s, const struct mio_ref *ref,
             return MIO_OK;
         }
         if (!module && !root && !mio_str_is(name, "cwd"))
-            return mio_fail(err, MIO_TEMPLATE, "path has module, root and cwd, not \"%.*s\"", MIO_FMT(name));
+            return mio_fail(err, MIO_TEMPLATE, "path has module, root and cwd, not \"%.*s\"",
+                            MIO_FMT(name));
         *out = module ? mio_string(s->mod->tpl->dir)
                : root ? mio_string(st->root->tpl->dir)
                       : mio_string_z(st->chdir);
@@ -469,9 +480,10 @@ static enum mio_code context(struct mio_scope_arg *s, const struct mio_ref *ref,
         return MIO_OK;
     }
     mio_fail(err, MIO_TEMPLATE, "%.*s means nothing here", MIO_FMT(ref->root));
-    return mio_err_hint(err, mio_str_is(ref->root, "each")    ? "each is there in blocks with for_each."
-                             : mio_str_is(ref->root, "count") ? "count is there in blocks with count."
-                                                              : "self is there in postconditions.");
+    return mio_err_hint(err,
+                        mio_str_is(ref->root, "each")    ? "each is there in blocks with for_each."
+                        : mio_str_is(ref->root, "count") ? "count is there in blocks with count."
+                                                         : "self is there in postconditions.");
 }
 
 static bool is_fixed_root(struct mio_str root)
@@ -482,8 +494,8 @@ static bool is_fixed_root(struct mio_str root)
     return false;
 }
 
-static enum mio_code no_such_resource(struct mio_scope_arg *s, struct mio_str kind,
-                                      struct mio_str name, bool data, struct mio_err *err)
+enum mio_code mio_scope_no_resource(struct mio_scope_arg *s, struct mio_str kind,
+                                    struct mio_str name, bool data, struct mio_err *err)
 {
     struct mio_str word = mio_arena_printf(s->st->arena, "%s%.*s.%.*s", data ? "data." : "",
                                            MIO_FMT(kind), MIO_FMT(name));
@@ -525,7 +537,8 @@ static enum mio_code lookup(void *varg, const struct mio_ref *ref, struct mio_va
     } else if (data || !is_fixed_root(ref->root)) {
         struct mio_str kind = data ? step_name(ref, 0) : ref->root, name = step_name(ref, data);
         char key[256];
-        int n = snprintf(key, sizeof key, "%s%.*s.%.*s", data ? "data." : "", MIO_FMT(kind), MIO_FMT(name));
+        int n = snprintf(key, sizeof key, "%s%.*s.%.*s", data ? "data." : "", MIO_FMT(kind),
+                         MIO_FMT(name));
         uintptr_t r;
         /* data is a kind of asset too: data.trips is a resource, data.KIND.NAME a lookup. */
         if (n > 0 && (size_t)n < sizeof key &&
@@ -536,7 +549,7 @@ static enum mio_code lookup(void *varg, const struct mio_ref *ref, struct mio_va
                  mio_index_get(&s->mod->index, (struct mio_str){key, (size_t)n}, &r))
             rc = resource(s, ref, (struct mio_res *)r, 1, out, used, err);
         else
-            rc = no_such_resource(s, kind, name, data, err);
+            rc = mio_scope_no_resource(s, kind, name, data, err);
     } else {
         rc = context(s, ref, out, used, err);
     }
@@ -591,97 +604,4 @@ enum mio_code mio_node_eval(const struct mio_node *n, const struct mio_scope *sc
         return MIO_OK;
     }
     return mio_expr_eval(n->expr, scope, out, err) ? mio_err_at(err, n->pos) : MIO_OK;
-}
-
-/* ---- depends_on ---- */
-
-static enum mio_code wait_for(struct mio_scope_arg *s, struct mio_res *r, struct mio_value key,
-                              struct mio_deps *deps, struct mio_err *err)
-{
-    if (mio_stack_expand_res(s->st, r, err))
-        return err->code;
-    for (size_t i = 0; i < r->n; i++) {
-        struct mio_value ignored;
-        if (!mio_is_null(key) && !mio_equal(key, r->insts[i].key))
-            continue;
-        mio_deps_add(s->st, deps, &r->insts[i]);
-        if (s->st->value(s->st->arg, &r->insts[i], &ignored, err))
-            return err->code;
-    }
-    return MIO_OK;
-}
-
-/* Every resource of a module and of the modules in it. */
-static enum mio_code wait_for_module(struct mio_scope_arg *s, struct mio_str prefix,
-                                     struct mio_deps *deps, struct mio_err *err)
-{
-    for (size_t i = 0; i < s->st->nres; i++) {
-        struct mio_str p = s->st->res[i]->mod->prefix;
-        if (p.n > prefix.n && memcmp(p.p, prefix.p, prefix.n) == 0 &&
-            (p.p[prefix.n] == '.' || p.p[prefix.n] == '[') &&
-            wait_for(s, s->st->res[i], mio_null(), deps, err))
-            return err->code;
-    }
-    return MIO_OK;
-}
-
-struct named_ref {
-    struct mio_str text;
-    bool found;
-};
-
-static bool first_ref(void *arg, const struct mio_ref *ref)
-{
-    struct named_ref *r = arg;
-    (void)ref;
-    r->found = true;
-    return false;
-}
-
-/* One item: plain text "compute.cpu", or the same in ${...}. */
-static enum mio_code depend_item(struct mio_scope_arg *s, const struct mio_node *n,
-                                 struct mio_deps *deps, struct mio_err *err)
-{
-    struct mio_str text = mio_str_trim(n->text);
-    struct named_ref seen = {text, false};
-    if (n->expr)
-        mio_expr_refs(n->expr, first_ref, &seen);
-    if (seen.found && mio_str_starts(text, "${") && mio_str_ends(text, "}"))
-        text = mio_str_trim(mio_str_sub(text, 2, text.n - 3));
-    struct mio_address ad;
-    uintptr_t r;
-    if (n->type != MIO_NODE_SCALAR || mio_address_parse(s->st->arena, text, &ad, err))
-        return mio_err_at(err, n->pos);
-    if (ad.module.n && ad.kind.n == 0)
-        return wait_for_module(s, mio_arena_printf(s->st->arena, "%.*s%.*s", MIO_FMT(s->mod->prefix),
-                                                   MIO_FMT(ad.module)), deps, err);
-    struct mio_str key = mio_arena_printf(s->st->arena, "%s%.*s.%.*s", ad.is_data ? "data." : "",
-                                          MIO_FMT(ad.kind), MIO_FMT(ad.name));
-    if (!mio_index_get(&s->mod->index, key, &r)) {
-        no_such_resource(s, ad.kind, ad.name, ad.is_data, err);
-        return mio_err_at(err, n->pos);
-    }
-    return wait_for(s, (struct mio_res *)r, ad.key, deps, err);
-}
-
-enum mio_code mio_stack_named(struct mio_stack *st, struct mio_modinst *mod,
-                              const struct mio_node *list, struct mio_deps *out,
-                              struct mio_err *err)
-{
-    struct mio_scope_arg s = {.st = st, .mod = mod};
-    for (size_t i = 0; list && i < list->n; i++)
-        if (depend_item(&s, list->items[i], out, err))
-            return err->code;
-    return MIO_OK;
-}
-
-enum mio_code mio_stack_depends(struct mio_stack *st, struct mio_inst *inst, struct mio_err *err)
-{
-    mio_deps_merge(st, &inst->deps, &inst->res->deps);
-    if (mio_stack_named(st, inst->res->mod, inst->res->block->depends_on, &inst->deps, err))
-        return err->code;
-    for (struct mio_modinst *m = inst->res->mod; m->parent; m = m->parent)
-        if (mio_stack_named(st, m->parent, m->call->depends_on, &inst->deps, err))
-            return err->code;
-    return MIO_OK;
 }

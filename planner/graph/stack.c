@@ -81,8 +81,8 @@ static enum mio_code unfold_count(struct mio_stack *st, const struct mio_node *n
         return mio_err_at(err, node->pos);
     }
     if ((uint64_t)n > st->budget) {
-        mio_fail(err, MIO_TEMPLATE, "count of %lld is above the budget of %zu instances", (long long)n,
-                 st->budget);
+        mio_fail(err, MIO_TEMPLATE, "count of %lld is above the budget of %zu instances",
+                 (long long)n, st->budget);
         mio_err_hint(err, "Raise MLOPS_IAC_MAX_INSTANCES if that many are really wanted.");
         return mio_err_at(err, node->pos);
     }
@@ -97,9 +97,9 @@ static enum mio_code unfold_each(const struct mio_node *node, struct mio_value v
     for (uint32_t i = 0; strings && i < v.n; i++)
         strings = v.items[i].type == MIO_STRING;
     if (mio_is_sensitive(v) || (v.type != MIO_MAP && !strings)) {
-        mio_fail(err, MIO_TEMPLATE, mio_is_sensitive(v)
-                                        ? "for_each cannot be sensitive: its keys become addresses"
-                                        : "for_each must be a map, or a set of strings");
+        mio_fail(err, MIO_TEMPLATE,
+                 mio_is_sensitive(v) ? "for_each cannot be sensitive: its keys become addresses"
+                                     : "for_each must be a map, or a set of strings");
         mio_err_hint(err, "Use toset([...]) for a list of names.");
         return mio_err_at(err, node->pos);
     }
@@ -124,9 +124,11 @@ static enum mio_code unfold(struct mio_stack *st, const struct mio_scope *scope,
         if (v.type == MIO_UNKNOWN && st->validating)
             continue; /* one instance stands for however many there will be */
         if (v.type == MIO_UNKNOWN || (k == 1 && mio_has_unknown(v) && v.type == MIO_LIST)) {
-            mio_fail(err, MIO_TEMPLATE, "%s depends on values that are known only after apply", names[k]);
-            mio_err_hint(err, "Make it depend on variables or names from the template, or apply in two "
-                              "steps with -target.");
+            mio_fail(err, MIO_TEMPLATE, "%s depends on values that are known only after apply",
+                     names[k]);
+            mio_err_hint(err,
+                         "Make it depend on variables or names from the template, or apply in two "
+                         "steps with -target.");
             return mio_err_at(err, nodes[k]->pos);
         }
         if (k == 0 && unfold_count(st, nodes[k], v, out, err))
@@ -196,7 +198,8 @@ static enum mio_code unfold_call(struct mio_stack *st, struct mio_modcall *c, st
         m->prefix = mio_arena_str(st->arena, mio_buf_view(&b));
         c->items[c->n++] = m;
         if (build(st, m, c->depth + 1))
-            return mio_fail(err, MIO_TEMPLATE, "module %.*s could not be unfolded", MIO_FMT(m->prefix));
+            return mio_fail(err, MIO_TEMPLATE, "module %.*s could not be unfolded",
+                            MIO_FMT(m->prefix));
     }
     return MIO_OK;
 }
@@ -302,8 +305,8 @@ enum mio_code mio_stack_expand_res(struct mio_stack *st, struct mio_res *r, stru
     }
     if (r->visit == MIO_VISIT_FAILED) {
         err->reported = true;
-        return mio_fail(err, MIO_TEMPLATE, "%.*s.%.*s could not be unfolded", MIO_FMT(r->block->kind),
-                        MIO_FMT(r->block->name));
+        return mio_fail(err, MIO_TEMPLATE, "%.*s.%.*s could not be unfolded",
+                        MIO_FMT(r->block->kind), MIO_FMT(r->block->name));
     }
     struct mio_deps *outer = st->collect;
     r->visit = MIO_VISIT_BUSY;

@@ -1,9 +1,11 @@
-/* planner/graph/stack.h: a template unfolded: module instances, resources, their instances, who needs whom.
+/* planner/graph/stack.h: a template unfolded: module instances, resources, their instances, who
+ * needs whom.
  *
- * In: typed blocks (template.h), input variables. Out: one mio_inst an instance, in template order, and the
- * direct dependencies that evaluation met. Evaluation is by demand: the value of a referenced instance is
- * asked from the `value` hook, which plans (or has applied) it first; a circle shows itself there.
- * Owns: everything in its arena. Never: I/O but file functions of expressions. */
+ * In: typed blocks (template.h), input variables. Out: one mio_inst an instance, in template order,
+ * and the direct dependencies that evaluation met. Evaluation is by demand: the value of a
+ * referenced instance is asked from the `value` hook, which plans (or has applied) it first; a
+ * circle shows itself there. Owns: everything in its arena. Never: I/O but file functions of
+ * expressions. */
 #pragma once
 #include "planner/graph/address.h"
 #include "planner/template/template.h"
@@ -34,10 +36,10 @@ struct mio_modinst {
     struct mio_modinst *parent;
     struct mio_str prefix; /* "" or "module.a[0]." */
     struct mio_value key, each;
-    struct mio_deps deps;  /* of the call's count and for_each, and of the callers */
+    struct mio_deps deps; /* of the call's count and for_each, and of the callers */
     struct mio_memo *variables, *locals, *outputs; /* beside tpl's arrays */
-    struct mio_index index; /* "var.x" "local.x" "output.x" to position; "kind.name", "data.kind.name" to mio_res;
-                               "module.x" to mio_modcall */
+    struct mio_index index; /* "var.x" "local.x" "output.x" to position; "kind.name",
+                               "data.kind.name" to mio_res; "module.x" to mio_modcall */
 };
 struct mio_modcall { /* the instances of one module call */
     const struct mio_module_call *call;
@@ -93,14 +95,14 @@ struct mio_stack {
     size_t budget; /* most instances */
     const struct mio_var_input *vars;
     size_t nvars;
-    const char *chdir;      /* what path.cwd says */
-    const char *temp_dir;   /* what path.temp says; NULL: there is none */
+    const char *chdir;    /* what path.cwd says */
+    const char *temp_dir; /* what path.temp says; NULL: there is none */
     bool planning;
-    bool validating;        /* variables without a value, and counts that depend on them, are unknown */
+    bool validating; /* variables without a value, and counts that depend on them, are unknown */
     int64_t now;
     size_t kept; /* grows whenever an evaluation leaves something in the arena that must stay */
-    struct mio_deps *collect; /* where references are noted just now; NULL: nowhere */
-    struct mio_inst *self;    /* what `self`, `each` and `count` speak of */
+    struct mio_deps *collect;           /* where references are noted just now; NULL: nowhere */
+    struct mio_inst *self;              /* what `self`, `each` and `count` speak of */
     const struct mio_value *self_value; /* postconditions: what `self` is */
     /* The attributes of an instance, planned or real. Errors are final: they were reported. */
     enum mio_code (*value)(void *arg, struct mio_inst *inst, struct mio_value *out,
@@ -110,8 +112,8 @@ struct mio_stack {
 
 /* Fills st->root and st->res from a template; module calls are unfolded on the way. */
 enum mio_code mio_stack_build(struct mio_stack *st, const struct mio_template *tpl);
-/* Instances of one module call (by demand: its count or for_each may refer to another module). Errors are in diags
- * already. */
+/* Instances of one module call (by demand: its count or for_each may refer to another module).
+ * Errors are in diags already. */
 enum mio_code mio_stack_unfold_module(struct mio_stack *st, struct mio_modcall *call);
 /* Instances of every resource. Errors in diags. */
 enum mio_code mio_stack_expand(struct mio_stack *st);
@@ -122,8 +124,8 @@ enum mio_code mio_stack_variable(struct mio_stack *st, struct mio_modinst *m, si
                                  struct mio_value *out, struct mio_err *err);
 enum mio_code mio_stack_output(struct mio_stack *st, struct mio_modinst *m, size_t i,
                                struct mio_value *out, struct mio_err *err);
-/* Adds what depends_on (of the block and of the module calls around it) names to inst->deps, asking the value hook
- * for each so that a circle is found. */
+/* Adds what depends_on (of the block and of the module calls around it) names to inst->deps, asking
+ * the value hook for each so that a circle is found. */
 enum mio_code mio_stack_depends(struct mio_stack *st, struct mio_inst *inst, struct mio_err *err);
 void mio_deps_add(struct mio_stack *st, struct mio_deps *d, struct mio_inst *inst);
 void mio_deps_merge(struct mio_stack *st, struct mio_deps *d, const struct mio_deps *from);
@@ -138,18 +140,23 @@ struct mio_inst *mio_stack_find(const struct mio_stack *st, struct mio_str addre
 struct mio_scope_arg {
     struct mio_stack *st;
     struct mio_modinst *mod;
-    const struct mio_value *extra; /* further roots by name (`plan` in policies, `output` in tests), or NULL */
+    const struct mio_value
+        *extra; /* further roots by name (`plan` in policies, `output` in tests), or NULL */
 };
 /* A scope for expressions of that module; arg must outlive it. */
 struct mio_scope mio_stack_scope(struct mio_scope_arg *arg);
+/* "There is no resource KIND.NAME", with the nearest name as a hint. Returns the code. */
+enum mio_code mio_scope_no_resource(struct mio_scope_arg *s, struct mio_str kind,
+                                    struct mio_str name, bool data, struct mio_err *err);
 /* Any node (scalars, lists, maps) to a value, without a schema. */
 enum mio_code mio_node_eval(const struct mio_node *n, const struct mio_scope *scope,
                             struct mio_value *out, struct mio_err *err);
 
 /* planner/graph/body.c: a block's body against the fields of its kind */
 enum mio_body_part { MIO_BODY_MAIN, MIO_BODY_LATE };
-/* Evaluates the attributes of one instance: types converted, defaults filled in, every fault reported to diags
- * with its position. MIO_BODY_LATE gives only the fields that are set after the dependants. */
+/* Evaluates the attributes of one instance: types converted, defaults filled in, every fault
+ * reported to diags with its position. MIO_BODY_LATE gives only the fields that are set after the
+ * dependants. */
 enum mio_code mio_body_eval(struct mio_stack *st, struct mio_inst *inst, enum mio_body_part part,
                             struct mio_value *out, struct mio_err *err);
 /* The same for a map without an instance: settings of a provider. */

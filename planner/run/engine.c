@@ -23,7 +23,8 @@ void mio_engine_event(struct mio_engine *e, const struct mio_event *ev)
 static void on_log(void *arg, int level, struct mio_str instance, struct mio_str message)
 {
     struct mio_engine *e = arg;
-    struct mio_event ev = {.type = MIO_EV_LOG, .level = level, .message = message, .address = instance};
+    struct mio_event ev = {
+        .type = MIO_EV_LOG, .level = level, .message = message, .address = instance};
     mio_engine_event(e, &ev);
 }
 
@@ -37,8 +38,12 @@ enum mio_code mio_engine_open(const struct mio_engine_opts *o, struct mio_engine
     *out = e;
     *diags = &e->diags;
     *sources = &e->sources;
-    struct mio_template_opts t = {.dir = o->dir, .stage = o->stage ? o->stage : "", .sources = &e->sources,
-                                   .overlay = o->overlay, .module = mio_engine_module, .module_arg = e};
+    struct mio_template_opts t = {.dir = o->dir,
+                                  .stage = o->stage ? o->stage : "",
+                                  .sources = &e->sources,
+                                  .overlay = o->overlay,
+                                  .module = mio_engine_module,
+                                  .module_arg = e};
     if (mio_template_load(&e->arena, &t, &e->tpl, &e->diags))
         return e->diags.errors ? e->diags.items[e->diags.n - 1].err.code : MIO_TEMPLATE;
     if (mio_engine_modules_done(e))
@@ -50,11 +55,18 @@ enum mio_code mio_engine_open(const struct mio_engine_opts *o, struct mio_engine
                                 : mio_arena_printf(&e->arena, "%s/.state/%s", o->dir,
                                                    o->stage && *o->stage ? o->stage : "default");
     e->provs = (struct mio_provs){
-        .arena = &e->arena, .plugin_dirs = o->plugin_dirs, .program_dir = o->program_dir,
-        .base_dir = e->tpl->dir, .stage = e->tpl->stage, .parallelism = o->parallelism ? o->parallelism : 10,
-        .on_log = on_log, .arg = e,
-        .host_program = mio_arena_printf(&e->arena, "%s/../libexec/mlops-iac/mlops-iac-provider-host",
-                                         o->program_dir).p};
+        .arena = &e->arena,
+        .plugin_dirs = o->plugin_dirs,
+        .program_dir = o->program_dir,
+        .base_dir = e->tpl->dir,
+        .stage = e->tpl->stage,
+        .parallelism = o->parallelism ? o->parallelism : 10,
+        .on_log = on_log,
+        .arg = e,
+        .host_program =
+            mio_arena_printf(&e->arena, "%s/../libexec/mlops-iac/mlops-iac-provider-host",
+                             o->program_dir)
+                .p};
     mio_provs_init(&e->provs, e->tpl);
     return mio_engine_variables(e);
 }
@@ -97,7 +109,8 @@ static size_t instance_budget(void)
     return text && mio_str_u64(mio_str_z(text), &n) && n > 0 ? (size_t)n : DEFAULT_BUDGET;
 }
 
-static enum mio_code unplanned(void *arg, struct mio_inst *inst, struct mio_value *out, struct mio_err *err)
+static enum mio_code unplanned(void *arg, struct mio_inst *inst, struct mio_value *out,
+                               struct mio_err *err)
 {
     (void)arg;
     (void)inst;
@@ -112,16 +125,26 @@ enum mio_code mio_engine_stack(struct mio_engine *e, bool planning, bool validat
     char *cwd = mio_arena_alloc(&e->arena, 4096);
     if (!getcwd(cwd, 4096))
         cwd[0] = '\0';
-    e->stack = (struct mio_stack){
-        .arena = &e->arena, .diags = &e->diags, .budget = instance_budget(), .vars = e->vars, .nvars = e->nvars,
-        .chdir = cwd, .temp_dir = e->opts.temp_dir, .planning = planning, .validating = validating, .now = mio_wall_s(), .value = unplanned};
+    e->stack = (struct mio_stack){.arena = &e->arena,
+                                  .diags = &e->diags,
+                                  .budget = instance_budget(),
+                                  .vars = e->vars,
+                                  .nvars = e->nvars,
+                                  .chdir = cwd,
+                                  .temp_dir = e->opts.temp_dir,
+                                  .planning = planning,
+                                  .validating = validating,
+                                  .now = mio_wall_s(),
+                                  .value = unplanned};
     enum mio_code rc = mio_stack_build(&e->stack, e->tpl);
     if (rc)
         return rc;
     bool found = false;
-    if (!e->provs.have_lock && mio_lockfile_read(&e->arena, e->opts.dir, &e->provs.lock, &found, &err))
+    if (!e->provs.have_lock &&
+        mio_lockfile_read(&e->arena, e->opts.dir, &e->provs.lock, &found, &err))
         return mio_engine_fail(e, &err);
-    if (!e->provs.have_lock && !found && e->opts.temp_dir && mio_engine_find_plugins(e, &e->provs.lock))
+    if (!e->provs.have_lock && !found && e->opts.temp_dir &&
+        mio_engine_find_plugins(e, &e->provs.lock))
         return MIO_PROVIDER;
     e->provs.have_lock = true;
     return mio_provs_bind(&e->provs, &e->stack);
@@ -165,8 +188,10 @@ enum mio_code mio_engine_load(struct mio_engine *e, const char *operation)
     mio_engine_store_warn(e);
     e->loaded = true;
     if (found && (e->opts.read_only || !e->locked)) {
-        mio_diags_warn(&e->diags, (struct mio_pos){0}, "If none is running, `mlops-iac plan` settles the interrupted one.",
-                       "an apply is running, or was interrupted: %zu operations of its journal are not in the state yet",
+        mio_diags_warn(&e->diags, (struct mio_pos){0},
+                       "If none is running, `mlops-iac plan` settles the interrupted one.",
+                       "an apply is running, or was interrupted: %zu operations of its journal are "
+                       "not in the state yet",
                        replay.n);
     } else if (found) {
         if (!e->stack.root && (rc = mio_engine_stack(e, true, false)) != MIO_OK)
@@ -198,7 +223,8 @@ enum mio_code mio_engine_configure(struct mio_engine *e)
     return e->diags.errors ? e->diags.items[e->diags.n - 1].err.code : MIO_OK;
 }
 
-/* A row that an earlier run could not confirm blocks everything until a person has said what is true. */
+/* A row that an earlier run could not confirm blocks everything until a person has said what is
+ * true. */
 static enum mio_code refuse_unconfirmed(struct mio_engine *e)
 {
     for (size_t i = 0; i < e->state.nrows; i++) {
@@ -208,7 +234,8 @@ static enum mio_code refuse_unconfirmed(struct mio_engine *e)
         struct mio_err err = {0};
         mio_fail(&err, MIO_STATE, "nobody can say whether %.*s exists: its create was interrupted",
                  MIO_FMT(row->address));
-        mio_err_hint(&err, "If it exists: mlops-iac import '%.*s' ID. If not: mlops-iac state rm '%.*s'.",
+        mio_err_hint(&err,
+                     "If it exists: mlops-iac import '%.*s' ID. If not: mlops-iac state rm '%.*s'.",
                      MIO_FMT(row->address), MIO_FMT(row->address));
         mio_err_address(&err, row->address);
         mio_engine_fail(e, &err);
@@ -263,8 +290,8 @@ static void bind(struct mio_engine *e)
     struct mio_str *plugins = MIO_NEW_N(&e->arena, struct mio_str, e->provs.lock.n + 1);
     for (size_t i = 0; i < e->provs.lock.n; i++) {
         const struct mio_lock_entry *l = &e->provs.lock.items[i];
-        plugins[i] = mio_arena_printf(&e->arena, "%.*s %.*s %.*s", MIO_FMT(l->type), MIO_FMT(l->version),
-                                      MIO_FMT(l->sha256));
+        plugins[i] = mio_arena_printf(&e->arena, "%.*s %.*s %.*s", MIO_FMT(l->type),
+                                      MIO_FMT(l->version), MIO_FMT(l->sha256));
     }
     if (e->provs.lock.n > 1)
         qsort(plugins, e->provs.lock.n, sizeof *plugins, by_text);
@@ -284,11 +311,14 @@ static void refresh_event(void *arg, const struct mio_row *row, bool done)
 {
     struct mio_engine *e = arg;
     struct mio_event ev = {.type = done ? MIO_EV_REFRESH_DONE : MIO_EV_REFRESH_START,
-                           .address = row->address, .id = row->id, .action = MIO_READ};
+                           .address = row->address,
+                           .id = row->id,
+                           .action = MIO_READ};
     mio_engine_event(e, &ev);
 }
 
-static enum mio_code check_targets(struct mio_engine *e, const char *const *list, size_t n, const char *flag)
+static enum mio_code check_targets(struct mio_engine *e, const char *const *list, size_t n,
+                                   const char *flag)
 {
     for (size_t i = 0; i < n; i++) {
         struct mio_address ad;
@@ -311,7 +341,8 @@ static void mark_imported(struct mio_engine *e)
             }
 }
 
-enum mio_code mio_engine_plan(struct mio_engine *e, const struct mio_plan_opts *o, const struct mio_plan **out)
+enum mio_code mio_engine_plan(struct mio_engine *e, const struct mio_plan_opts *o,
+                              const struct mio_plan **out)
 {
     enum mio_code rc;
     if ((rc = mio_engine_stack(e, true, false)) == MIO_TEMPLATE)
@@ -319,19 +350,35 @@ enum mio_code mio_engine_plan(struct mio_engine *e, const struct mio_plan_opts *
     if (rc || (rc = check_targets(e, o->targets, o->ntargets, "-target")) ||
         (rc = check_targets(e, o->excludes, o->nexcludes, "-exclude")) ||
         (rc = check_targets(e, o->replaces, o->nreplaces, "-replace")) ||
-        (rc = mio_engine_load(e, o->mode == MIO_PLAN_DESTROY ? "destroy" : e->opts.durable_folder ? "apply" : "plan")) ||
+        (rc = mio_engine_load(e, o->mode == MIO_PLAN_DESTROY ? "destroy"
+                                 : e->opts.durable_folder    ? "apply"
+                                                             : "plan")) ||
         (rc = refuse_unconfirmed(e)) || (rc = mio_engine_configure(e)))
         return rc;
-    e->plan = (struct mio_plan){
-        .mode = o->mode, .refreshed = o->refresh,
-        .targets = names(&e->arena, o->targets, o->ntargets), .ntargets = o->ntargets,
-        .excludes = names(&e->arena, o->excludes, o->nexcludes), .nexcludes = o->nexcludes,
-        .replaces = names(&e->arena, o->replaces, o->nreplaces), .nreplaces = o->nreplaces};
-    e->planner = (struct mio_planner){
-        .arena = &e->arena, .st = &e->stack, .provs = &e->provs, .state = &e->state, .refresh = &e->refresh,
-        .diags = &e->diags, .sources = &e->sources, .mode = o->mode, .targets = o->targets,
-        .ntargets = o->ntargets, .excludes = o->excludes, .nexcludes = o->nexcludes, .replaces = o->replaces,
-        .nreplaces = o->nreplaces, .cancel = e->opts.interrupt, .plan = &e->plan};
+    e->plan = (struct mio_plan){.mode = o->mode,
+                                .refreshed = o->refresh,
+                                .targets = names(&e->arena, o->targets, o->ntargets),
+                                .ntargets = o->ntargets,
+                                .excludes = names(&e->arena, o->excludes, o->nexcludes),
+                                .nexcludes = o->nexcludes,
+                                .replaces = names(&e->arena, o->replaces, o->nreplaces),
+                                .nreplaces = o->nreplaces};
+    e->planner = (struct mio_planner){.arena = &e->arena,
+                                      .st = &e->stack,
+                                      .provs = &e->provs,
+                                      .state = &e->state,
+                                      .refresh = &e->refresh,
+                                      .diags = &e->diags,
+                                      .sources = &e->sources,
+                                      .mode = o->mode,
+                                      .targets = o->targets,
+                                      .ntargets = o->ntargets,
+                                      .excludes = o->excludes,
+                                      .nexcludes = o->nexcludes,
+                                      .replaces = o->replaces,
+                                      .nreplaces = o->nreplaces,
+                                      .cancel = e->opts.interrupt,
+                                      .plan = &e->plan};
     bind(e);
     if (o->mode == MIO_PLAN_NORMAL)
         mio_planner_moved(&e->planner);
@@ -340,7 +387,10 @@ enum mio_code mio_engine_plan(struct mio_engine *e, const struct mio_plan_opts *
         mio_engine_import_blocks(e);
     if (o->generated)
         mio_engine_write_generated(e, o->generated);
-    e->refresh = (struct mio_refresh){.arena = &e->arena, .state = &e->state, .provs = &e->provs, .arg = e,
+    e->refresh = (struct mio_refresh){.arena = &e->arena,
+                                      .state = &e->state,
+                                      .provs = &e->provs,
+                                      .arg = e,
                                       .on_row = e->opts.refresh_events ? refresh_event : NULL};
     if (o->refresh)
         mio_refresh_start(&e->refresh, o->mode == MIO_PLAN_REFRESH_ONLY, e->opts.abort);

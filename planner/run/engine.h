@@ -1,5 +1,5 @@
-/* planner/run/engine.h: the line of rooms behind one call each: open, plan, apply. cli/ calls nothing below it
- * but the renderers' data (plan.h, template.h, state/model.h).
+/* planner/run/engine.h: the line of rooms behind one call each: open, plan, apply. cli/ calls
+ * nothing below it but the renderers' data (plan.h, template.h, state/model.h).
  *
  * Owns: arena, sources, template, state, providers, plan of one run. */
 #pragma once
@@ -9,14 +9,18 @@
 #include "state/store.h"
 
 enum mio_event_type {
-    MIO_EV_REFRESH_START, MIO_EV_REFRESH_DONE, /* one resource; only when asked for (JSON UI, few resources) */
-    MIO_EV_START, MIO_EV_PROGRESS, MIO_EV_DONE, MIO_EV_ERROR, /* one operation of an apply */
+    MIO_EV_REFRESH_START,
+    MIO_EV_REFRESH_DONE, /* one resource; only when asked for (JSON UI, few resources) */
+    MIO_EV_START,
+    MIO_EV_PROGRESS,
+    MIO_EV_DONE,
+    MIO_EV_ERROR,     /* one operation of an apply */
     MIO_EV_RECOVERED, /* an operation of a killed apply was settled */
     MIO_EV_LOG,       /* a plugin says something; message, level */
     MIO_EV_WAITING,   /* for the state lock */
     MIO_EV_DRAINING,  /* first interrupt */
-    MIO_EV_TICK,      /* nothing happened: every 100 ms or so while operations run, so that the view can redraw and
-                       * say "Still creating..."; only done and total are set */
+    MIO_EV_TICK, /* nothing happened: every 100 ms or so while operations run, so that the view can
+                  * redraw and say "Still creating..."; only done and total are set */
 };
 struct mio_event {
     enum mio_event_type type;
@@ -25,8 +29,8 @@ struct mio_event {
     enum mio_action action; /* CREATE UPDATE DELETE READ: the half of a replace that runs */
     bool late;              /* the late update of a resource */
     struct mio_str id, message;
-    int percent;            /* -1: unknown */
-    int level;              /* enum mlops_level */
+    int percent; /* -1: unknown */
+    int level;   /* enum mlops_level */
     double elapsed_s;
     const struct mio_err *err; /* MIO_EV_ERROR */
     size_t done, total;        /* operations */
@@ -40,30 +44,35 @@ struct mio_engine_opts {
     const char *plugin_dirs; /* colon-separated, or NULL */
     unsigned parallelism;    /* 0: 10 */
     int64_t lock_timeout_ms;
-    bool lock;               /* take the state lock (plan, apply: true unless -lock=false) */
-    bool durable_folder;     /* make the state folder when missing */
-    bool read_only;          /* drift, show, output, state list: writes nothing at all (no lock, no folder, no
-                              * recovery: an open journal is a warning) */
-    bool refresh_events;     /* send MIO_EV_REFRESH_START and _DONE */
-    const char *const *vars;      /* "name=value" in command-line order, environment first */
-    const bool *var_from_env;     /* vars[i] came from MLOPS_IAC_VAR_name: unknown names are ignored */
+    bool lock;           /* take the state lock (plan, apply: true unless -lock=false) */
+    bool durable_folder; /* make the state folder when missing */
+    bool read_only; /* drift, show, output, state list: writes nothing at all (no lock, no folder,
+                     * no recovery: an open journal is a warning) */
+    bool refresh_events;      /* send MIO_EV_REFRESH_START and _DONE */
+    const char *const *vars;  /* "name=value" in command-line order, environment first */
+    const bool *var_from_env; /* vars[i] came from MLOPS_IAC_VAR_name: unknown names are ignored */
     size_t nvars;
     const char *const *var_files; /* paths, in order */
     size_t nvar_files;
-    struct mio_value values;      /* map of further variables, strongest of all; null when none (tests) */
-    bool fetch_modules;           /* `init`: modules of git sources are fetched and locked */
-    bool upgrade_modules;         /* and locked anew when they are not what the lock file names */
-    bool keep_module_lock;        /* an error instead of a changed lock file */
-    const char *overlay;          /* see mio_template_opts, or NULL */
-    bool accept_rollback;         /* an older state than the last seen one is meant */
-    bool accept_clear;            /* sealing is enforced, and what is still in clear may be read */
-    const char *seen_dir;         /* absolute folder of the notes on states that this user has seen, or NULL */
-    const char *(*env)(void *arg, const char *name); /* settings of backend and sealing; NULL: getenv */
+    struct mio_value
+        values;            /* map of further variables, strongest of all; null when none (tests) */
+    bool fetch_modules;    /* `init`: modules of git sources are fetched and locked */
+    bool upgrade_modules;  /* and locked anew when they are not what the lock file names */
+    bool keep_module_lock; /* an error instead of a changed lock file */
+    const char *overlay;   /* see mio_template_opts, or NULL */
+    bool accept_rollback;  /* an older state than the last seen one is meant */
+    bool accept_clear;     /* sealing is enforced, and what is still in clear may be read */
+    const char
+        *seen_dir; /* absolute folder of the notes on states that this user has seen, or NULL */
+    const char *(*env)(void *arg,
+                       const char *name); /* settings of backend and sealing; NULL: getenv */
     void *arg_env;
-    const char *temp_dir;         /* what path.temp says; with it, plugins need no lock file (tests); or NULL */
+    const char
+        *temp_dir; /* what path.temp says; with it, plugins need no lock file (tests); or NULL */
     const bool *interrupt; /* true after the first Ctrl-C */
     const bool *abort;     /* true after the second */
-    void (*on_event)(void *arg, const struct mio_event *ev); /* on the main thread; MIO_EV_LOG on any */
+    void (*on_event)(void *arg,
+                     const struct mio_event *ev); /* on the main thread; MIO_EV_LOG on any */
     void *arg;
 };
 struct mio_engine; /* handle */
@@ -76,12 +85,13 @@ struct mio_diags *mio_engine_diags(struct mio_engine *e);
 struct mio_arena *mio_engine_arena(struct mio_engine *e);
 const struct mio_template *mio_engine_template(const struct mio_engine *e);
 
-/* `init`: finds every plugin the template and the state need, writes the lock file. upgrade: accept digests that
- * differ from the recorded ones. *summary lists "TYPE VERSION" lines. */
+/* `init`: finds every plugin the template and the state need, writes the lock file. upgrade: accept
+ * digests that differ from the recorded ones. *summary lists "TYPE VERSION" lines. */
 enum mio_code mio_engine_init(struct mio_engine *e, bool upgrade, bool readonly,
                               struct mio_lockfile *out);
-/* The backend's half of `init`: proves that it works, moves the state to a new one if told to, and leaves the note
- * that later runs go by. Errors: MIO_USAGE when the backend has changed and neither flag says what to do. */
+/* The backend's half of `init`: proves that it works, moves the state to a new one if told to, and
+ * leaves the note that later runs go by. Errors: MIO_USAGE when the backend has changed and neither
+ * flag says what to do. */
 struct mio_backend_init {
     const char *const *config; /* KEY=VALUE over the template's `backend` */
     size_t nconfig;
@@ -93,7 +103,8 @@ struct mio_backend_done {
 };
 enum mio_code mio_engine_init_backend(struct mio_engine *e, const struct mio_backend_init *o,
                                       struct mio_backend_done *done);
-/* `validate`: schemas, references, types; needs plugins but no state, no configuration, no network. */
+/* `validate`: schemas, references, types; needs plugins but no state, no configuration, no network.
+ */
 enum mio_code mio_engine_validate(struct mio_engine *e);
 
 struct mio_plan_opts {
@@ -101,14 +112,16 @@ struct mio_plan_opts {
     bool refresh;
     const char *const *targets, *const *excludes, *const *replaces;
     size_t ntargets, nexcludes, nreplaces;
-    struct mio_buf *generated; /* blocks for imports that have none are written here (NULL: such an import is an
-                                * error); the imports wait for a plan with those blocks */
+    struct mio_buf
+        *generated; /* blocks for imports that have none are written here (NULL: such an import is
+                     * an error); the imports wait for a plan with those blocks */
 };
-/* Lock, load, recover what a killed apply left, refresh, diff. The plan lives in the engine's arena. Errors of
- * the template are all in diags; the code returned is the first error's. */
+/* Lock, load, recover what a killed apply left, refresh, diff. The plan lives in the engine's
+ * arena. Errors of the template are all in diags; the code returned is the first error's. */
 enum mio_code mio_engine_plan(struct mio_engine *e, const struct mio_plan_opts *o,
                               const struct mio_plan **out);
-/* Plans again with what the file holds and refuses (MIO_STATE) anything stale, foreign, changed, expired or used. */
+/* Plans again with what the file holds and refuses (MIO_STATE) anything stale, foreign, changed,
+ * expired or used. */
 enum mio_code mio_engine_plan_from_file(struct mio_engine *e, const char *path,
                                         const struct mio_plan **out);
 /* Writes the plan made by mio_engine_plan. Errors: MIO_IO. */
@@ -121,14 +134,15 @@ struct mio_apply_result {
     struct mio_state_output *outputs;
     size_t noutputs;
 };
-/* Executes the plan made before. Partial failure: the rest is applied, the state is truthful, the code is the
- * first error's, all errors are in diags. */
+/* Executes the plan made before. Partial failure: the rest is applied, the state is truthful, the
+ * code is the first error's, all errors are in diags. */
 enum mio_code mio_engine_apply(struct mio_engine *e, struct mio_apply_result *out);
 
 /* State commands. load takes the lock when `lock`; commit writes. */
 enum mio_code mio_engine_state(struct mio_engine *e, struct mio_state **out);
 enum mio_code mio_engine_state_commit(struct mio_engine *e);
-/* Opens the store and nothing more (a damaged state can be looked at); mio_engine_store gives it. */
+/* Opens the store and nothing more (a damaged state can be looked at); mio_engine_store gives it.
+ */
 enum mio_code mio_engine_store_open(struct mio_engine *e);
 struct mio_store *mio_engine_store(struct mio_engine *e);
 /* Is what is written sealed? Known once the store is open. */
@@ -142,16 +156,22 @@ enum mio_code mio_engine_force_unlock(struct mio_engine *e, struct mio_str id);
 /* `graph`: nodes and edges of the plan's graph as DOT. */
 struct mio_buf;
 enum mio_code mio_engine_graph(struct mio_engine *e, struct mio_buf *dot);
-/* The same as {"nodes": [{address, kind, action}], "edges": [{from, to}]}: `from` depends on `to`. */
+/* The same as {"nodes": [{address, kind, action}], "edges": [{from, to}]}: `from` depends on `to`.
+ */
 enum mio_code mio_engine_graph_json(struct mio_engine *e, struct mio_buf *json);
-/* `schema`: what the plugins of the template say of their kinds. No lock file is needed: nothing is configured. */
-enum mio_code mio_engine_schemas(struct mio_engine *e, const struct mio_schema *const **out, size_t *n);
+/* `schema`: what the plugins of the template say of their kinds. No lock file is needed: nothing is
+ * configured. */
+enum mio_code mio_engine_schemas(struct mio_engine *e, const struct mio_schema *const **out,
+                                 size_t *n);
 /* Evaluates one expression against state and variables (console). */
 enum mio_code mio_engine_eval(struct mio_engine *e, struct mio_str text, struct mio_value *out,
                               struct mio_err *err);
-/* A node in the root module's scope, after a plan or an apply; `extra`: map of further roots, or null. */
+/* A node in the root module's scope, after a plan or an apply; `extra`: map of further roots, or
+ * null. */
 struct mio_node;
-enum mio_code mio_engine_eval_node(struct mio_engine *e, const struct mio_node *n, struct mio_value extra,
-                                   struct mio_value *out, struct mio_err *err);
-/* The root module's outputs as a map: real after an apply, planned after a plan; those that fail are left out. */
+enum mio_code mio_engine_eval_node(struct mio_engine *e, const struct mio_node *n,
+                                   struct mio_value extra, struct mio_value *out,
+                                   struct mio_err *err);
+/* The root module's outputs as a map: real after an apply, planned after a plan; those that fail
+ * are left out. */
 struct mio_value mio_engine_outputs(struct mio_engine *e);

@@ -1,38 +1,22 @@
-/* planner/run/exec.c: walking the operations: the main thread gives them out, workers carry them out.
+/* planner/run/exec.c: walking the operations: the main thread gives them out, workers carry them
+ * out.
  *
- * Owns: the order, the state in memory, events. A failed operation skips what waits for it and nothing else. */
-#include "planner/run/internal.h"
+ * Owns: the order, the state in memory, events. A failed operation skips what waits for it and
+ * nothing else. */
+#include "planner/run/exec.h"
 #include <unistd.h>
 #include "providers/sdk/alloc.h"
 #include "providers/sdk/clock.h"
 
 enum { TICK_MS = 100, ABORT_GRACE_MS = 5000 };
 
-struct exec {
-    struct mio_engine *e;
-    struct mio_work **working; /* those on worker threads, for their progress */
-    size_t nworking;
-    struct mio_ops ops;
-    struct mio_pool *pool;
-    struct mio_jrn *journal;
-    struct mio_apply_result *out;
-    struct mio_op **ready; /* a queue: first in, first out */
-    size_t head, tail;
-    size_t running, finished;
-    uint64_t number;
-    bool draining, aborting;
-    int64_t aborted_ms;
-    enum mio_code first;
-    bool open; /* an outcome that nobody knows is left in the journal */
-    uint64_t base_serial;
-};
-
 static bool flag(const bool *b)
 {
     return b && __atomic_load_n(b, __ATOMIC_RELAXED);
 }
 
-static void emit(struct exec *x, enum mio_event_type type, struct mio_op *op, struct mio_event *ev)
+static void emit(struct mio_exec *x, enum mio_event_type type, struct mio_op *op,
+                 struct mio_event *ev)
 {
     ev->type = type;
     ev->done = x->finished;
@@ -46,7 +30,7 @@ static void emit(struct exec *x, enum mio_event_type type, struct mio_op *op, st
     mio_engine_event(x->e, ev);
 }
 
-static void end(struct exec *x, struct mio_op *op, enum mio_op_status status)
+static void end(struct mio_exec *x, struct mio_op *op, enum mio_op_status status)
 {
     op->status = status;
     if (!op->idle && status == MIO_OP_SKIPPED)
@@ -58,7 +42,7 @@ static void end(struct exec *x, struct mio_op *op, enum mio_op_status status)
     }
 }
 
-static void fail(struct exec *x, struct mio_op *op, const struct mio_err *err, double elapsed)
+static void fail(struct mio_exec *x, struct mio_op *op, const struct mio_err *err, double elapsed)
 {
     struct mio_event ev = {.err = err, .elapsed_s = elapsed};
     x->first = x->first ? x->first : err->code;
@@ -72,274 +56,18 @@ static void fail(struct exec *x, struct mio_op *op, const struct mio_err *err, d
     end(x, op, MIO_OP_BAD);
 }
 
-/* ---- preparing an operation ---- */
-
-static int64_t timeout_s(const struct mio_step *s, const struct mio_kind *k, enum mio_action action)
-{
-    static const char *const names[] = {[MIO_CREATE] = "create", [MIO_UPDATE] = "update",
-                                        [MIO_DELETE] = "delete", [MIO_READ] = "read"};
-    int64_t seconds = 1200;
-    if (k)
-        seconds = action == MIO_CREATE   ? k->create_timeout_s
-                  : action == MIO_UPDATE ? k->update_timeout_s
-                  : action == MIO_DELETE ? k->delete_timeout_s
-                                         : k->read_timeout_s;
-    const struct mio_node *t = s->inst ? s->inst->res->block->timeouts : NULL;
-    const struct mio_node *own = t && names[action] ? mio_node_get(t, names[action]) : NULL;
-    int64_t given;
-    if (own && !own->expr && mio_duration_s(own->text, &given))
-        seconds = given;
-    return seconds > 0 ? seconds : 1200;
-}
-
-static void base_record(struct exec *x, struct mio_op *op, struct mio_work *w)
-{
-    struct mio_step *s = op->step;
-    struct mio_record *t = &w->intent.target;
-    *t = s->record ? *s->record : (struct mio_record){.content = mio_map(NULL, 0)};
-    t->deposed = op->type == MIO_OP_DESTROY && s->record ? s->record->deposed : MIO_STR("");
-    t->address = s->change->address;
-    t->kind = s->change->kind;
-    t->provider = s->change->provider;
-    if (op->type == MIO_OP_DESTROY || !s->inst)
-        return;
-    const struct mio_kind *k = s->inst->res->kind;
-    t->schema_version = k->schema_version;
-    t->create_before_destroy = s->cbd;
-    t->forget = s->inst->res->block->lifecycle.on_removed_forget;
-    t->dependencies = mio_wanted_dependencies(&w->arena, s->inst);
-    t->attributes = mio_map(NULL, 0);
-    (void)x;
-}
-
-/* Inputs as they really are now; they must agree with what was planned. */
-static enum mio_code real_inputs(struct exec *x, struct mio_op *op, enum mio_body_part part,
-                                 struct mio_value planned, struct mio_value *out, struct mio_err *err)
-{
-    struct mio_step *s = op->step;
-    size_t errors = x->e->diags.errors;
-    if (mio_holds_mask(planned)) {
-        mio_fail(err, MIO_STATE, "%.*s needs a secret that the state does not hold", MIO_FMT(s->inst->address));
-        return mio_err_hint(err, "An attribute it refers to is sensitive, and only its digest is recorded. Pass the secret "
-                                 "by a variable, or apply with -replace on the resource that makes it.");
-    }
-    if (!mio_has_unknown(planned)) {
-        *out = planned;
-        return MIO_OK;
-    }
-    struct mio_deps ignored = {0}, *outer = x->e->stack.collect;
-    x->e->stack.collect = &ignored;
-    enum mio_code rc = mio_body_eval(&x->e->stack, s->inst, part, out, err);
-    x->e->stack.collect = outer;
-    if (rc) {
-        err->reported = x->e->diags.errors > errors;
-        return rc;
-    }
-    *out = mio_mark(&x->e->arena, &s->inst->res->kind->root, *out);
-    if (s->row && !s->gone)
-        *out = mio_keep_ignored(&x->e->arena, s->inst->res->kind, &s->inst->res->block->lifecycle,
-                                part == MIO_BODY_LATE, *out, s->observed, s->record->inputs);
-    for (uint32_t i = 0; i < planned.n; i++) {
-        const struct mio_value *now = mio_get(*out, planned.pairs[i].key);
-        const struct mio_field *f = mio_field_get(&s->inst->res->kind->root, planned.pairs[i].key);
-        if (!mio_has_unknown(planned.pairs[i].value) && (!now || !mio_same(f, planned.pairs[i].value, *now)))
-            return mio_fail(err, MIO_BUG, "%.*s of %.*s is no longer what was planned", MIO_FMT(planned.pairs[i].key),
-                            MIO_FMT(s->inst->address));
-    }
-    if (mio_has_unknown(*out))
-        return mio_fail(err, MIO_BUG, "%.*s still has unknown values while it is applied",
-                        MIO_FMT(s->inst->address));
-    return MIO_OK;
-}
-
-static enum mio_code prepare_main(struct exec *x, struct mio_op *op, struct mio_work *w, struct mio_err *err)
-{
-    struct mio_step *s = op->step;
-    struct mio_value inputs, content = s->content;
-    if (real_inputs(x, op, MIO_BODY_MAIN, s->inputs, &inputs, err))
-        return err->code;
-    if ((mio_has_unknown(content) || content.type != MIO_MAP) &&
-        mio_wanted_content(&x->e->planner, s->inst, inputs, &content, err))
-        return err->code;
-    s->inputs = inputs;
-    s->content = content;
-    w->wanted = inputs;
-    w->call.inputs = mio_unmark(&w->arena, inputs);
-    w->call.content = content;
-    /* The late part keeps what it had until its own turn. */
-    struct mio_value sent = inputs;
-    if (s->inst->res->kind->has_late && s->action == MIO_UPDATE && s->record)
-        for (uint32_t i = 0; i < s->record->inputs.n; i++) {
-            const struct mio_field *f = mio_field_get(&s->inst->res->kind->root, s->record->inputs.pairs[i].key);
-            if (f && (f->flags & MLOPS_LATE))
-                sent = mio_map_with(&w->arena, sent, f->name, s->record->inputs.pairs[i].value);
-        }
-    struct mio_record *t = &w->intent.target;
-    t->inputs = mio_mask(&w->arena, x->e->state.salt, sent);
-    t->content = content;
-    char digest[MIO_SHA256_HEX + 1];
-    mio_wanted_digest(&x->e->planner, s->inst, sent, content, digest);
-    t->digest = mio_arena_str(&w->arena, mio_str_z(digest));
-    w->planned = s->after;
-    return MIO_OK;
-}
-
-static enum mio_code prepare_late(struct exec *x, struct mio_op *op, struct mio_work *w, struct mio_err *err)
-{
-    struct mio_step *s = op->step;
-    struct mio_value late;
-    if (real_inputs(x, op, MIO_BODY_LATE, s->late, &late, err))
-        return err->code;
-    struct mio_value inputs = mio_map_merge(&w->arena, s->inputs, late);
-    struct mio_value *paths = MIO_NEW_N(&w->arena, struct mio_value, late.n + 1u);
-    for (uint32_t i = 0; i < late.n; i++)
-        paths[i] = mio_string(late.pairs[i].key);
-    w->wanted = inputs;
-    w->call.inputs = mio_unmark(&w->arena, inputs);
-    w->call.changed = mio_list(paths, late.n);
-    w->call.content = s->content;
-    struct mio_record *t = &w->intent.target;
-    t->inputs = mio_mask(&w->arena, x->e->state.salt, inputs);
-    t->content = s->content.type == MIO_MAP ? s->content : mio_map(NULL, 0);
-    char digest[MIO_SHA256_HEX + 1];
-    mio_wanted_digest(&x->e->planner, s->inst, inputs, s->content, digest);
-    t->digest = mio_arena_str(&w->arena, mio_str_z(digest));
-    return MIO_OK;
-}
-
-/* The current row as it is now (an earlier operation of this apply may have written it). */
-static enum mio_code current(struct exec *x, struct mio_op *op, struct mio_work *w, struct mio_str deposed,
-                             struct mio_record *out, bool *found, struct mio_err *err)
-{
-    const struct mio_row *row = mio_state_find(&x->e->state, op->step->change->address, deposed);
-    *found = row != NULL;
-    return row ? mio_row_read(&w->arena, row, out, err) : MIO_OK;
-}
-
-static enum mio_jrn_verb verb_of(const struct mio_op *op)
-{
-    switch (mio_op_action(op)) {
-    case MIO_CREATE:
-        return MIO_JRN_CREATE;
-    case MIO_DELETE:
-        return MIO_JRN_DELETE;
-    case MIO_FORGET:
-        return MIO_JRN_FORGET;
-    case MIO_NOOP:
-    case MIO_READ:
-    case MIO_UPDATE:
-    case MIO_REPLACE:
-    case MIO_REPLACE_CREATE:
-        break;
-    }
-    return MIO_JRN_UPDATE;
-}
-
-static void set_deposed(struct exec *x, struct mio_op *op, struct mio_work *w)
-{
-    struct mio_step *s = op->step;
-    if (op->type == MIO_OP_APPLY && s->action == MIO_REPLACE_CREATE && s->record && !s->gone) {
-        uint8_t noise[4];
-        char hex[9];
-        mio_random(noise, sizeof noise);
-        mio_hex(noise, sizeof noise, hex);
-        w->intent.depose = true;
-        w->intent.depose_key = mio_arena_str(&x->e->arena, mio_str_z(hex));
-        s->record->deposed = w->intent.depose_key; /* what the destroy that follows will look for */
-    }
-}
-
-static enum mio_code prepare(struct exec *x, struct mio_op *op, struct mio_work *w, struct mio_err *err)
-{
-    struct mio_step *s = op->step;
-    struct mio_engine *e = x->e;
-    struct mio_prov *prov = mio_provs_find(&e->provs, s->change->provider);
-    enum mio_jrn_verb verb = verb_of(op);
-    bool found = false;
-    struct mio_record now = {0};
-    if (!prov || !prov->configured)
-        return mio_fail(err, MIO_TEMPLATE, "the provider \"%.*s\" is not configured in the template",
-                        MIO_FMT(s->change->provider));
-    struct mio_str deposed = op->type == MIO_OP_DESTROY && s->record ? s->record->deposed : MIO_STR("");
-    if (verb != MIO_JRN_CREATE && current(x, op, w, deposed, &now, &found, err))
-        return err->code;
-    w->plugin = prov->plugin;
-    w->plugin_name = prov->type;
-    w->kind = mio_schema_kind(prov->schema, s->change->kind);
-    w->journal = x->journal;
-    w->salt = e->state.salt;
-    base_record(x, op, w);
-    struct mio_record *t = &w->intent.target;
-    if (found && verb != MIO_JRN_UPDATE)
-        *t = now;
-    w->intent.op = op->number = ++x->number;
-    w->intent.verb = verb;
-    w->intent.address = t->address;
-    w->intent.deposed = deposed;
-    w->intent.kind = t->kind;
-    w->intent.provider = t->provider;
-    w->intent.create_class = w->kind ? (uint32_t)w->kind->create_class : MLOPS_CREATE_D;
-    t->generation = (s->record ? s->record->generation : 0) + (verb == MIO_JRN_CREATE);
-    w->call = (struct mio_prov_change){.kind = t->kind, .address = t->address, .fingerprint = s->fingerprint,
-                                       .inputs = mio_null(), .prior = mio_null(),
-                                       .changed = s->changed.type == MIO_LIST ? s->changed : mio_list(NULL, 0),
-                                       .content = mio_map(NULL, 0),
-                                       .base_dir = s->inst ? s->inst->res->block->base_dir : e->tpl->dir};
-    if (verb != MIO_JRN_CREATE) {
-        w->intent.id = w->call.id = found ? now.id : s->record ? s->record->id : MIO_STR("");
-        w->call.prior = found && (op->type == MIO_OP_LATE || s->observed.type != MIO_MAP) ? now.attributes : s->observed;
-        t->id = w->intent.id;
-        if (op->type == MIO_OP_LATE && found)
-            w->call.fingerprint = now.fingerprint;
-    }
-    set_deposed(x, op, w);
-    char key[27];
-    mio_jrn_key(e->state.salt, e->state.lineage, x->base_serial, t->address,
-                verb, t->generation + (op->type == MIO_OP_LATE ? 1u << 30 : 0), key);
-    w->intent.key = mio_arena_str(&w->arena, mio_str_z(key));
-    w->timeout_ms = 1000 * timeout_s(s, w->kind, mio_op_action(op));
-    w->opts = (struct mio_call_opts){.key = w->intent.key, .attempt = 1, .cancel = e->opts.abort,
-                                     .deadline_ms = mio_now_ms() + w->timeout_ms};
-    if (op->type == MIO_OP_DESTROY)
-        return MIO_OK;
-    return op->type == MIO_OP_LATE ? prepare_late(x, op, w, err) : prepare_main(x, op, w, err);
-}
-
-static enum mio_code prepare_read(struct exec *x, struct mio_op *op, struct mio_work *w, struct mio_err *err)
-{
-    struct mio_step *s = op->step;
-    struct mio_prov *prov = mio_provs_find(&x->e->provs, s->change->provider);
-    struct mio_scope_arg arg = {.st = &x->e->stack, .mod = s->inst->res->mod};
-    struct mio_scope scope = mio_stack_scope(&arg);
-    const struct mio_node *body = s->inst->res->block->body;
-    struct mio_pair *pairs = MIO_NEW_N(&x->e->arena, struct mio_pair, body->n + 1);
-    size_t n = 0;
-    x->e->stack.self = s->inst;
-    for (size_t i = 0; !err->code && i < body->n; i++) {
-        pairs[n].key = body->entries[i].key;
-        if (!mio_is_meta_key(pairs[n].key))
-            mio_node_eval(body->entries[i].value, &scope, &pairs[n++].value, err);
-    }
-    x->e->stack.self = NULL;
-    w->is_read = true;
-    w->plugin = prov->plugin;
-    w->kind = s->inst->res->kind;
-    w->intent.address = s->inst->address;
-    w->call.inputs = mio_unmark(&x->e->arena, mio_map(pairs, n));
-    w->opts.deadline_ms = mio_now_ms() + 60000;
-    return err->code;
-}
-
 /* ---- ending one ---- */
 
-void mio_engine_record(struct mio_engine *e, const struct mio_jrn_intent *i, const struct mio_record *result)
+void mio_engine_record(struct mio_engine *e, const struct mio_jrn_intent *i,
+                       const struct mio_record *result)
 {
     struct mio_err err = {0};
     if (i->verb == MIO_JRN_DELETE || i->verb == MIO_JRN_FORGET) {
         mio_state_remove(&e->state, i->address, i->deposed);
         return;
     }
-    const struct mio_row *row = i->depose ? mio_state_find(&e->state, i->address, MIO_STR("")) : NULL;
+    const struct mio_row *row =
+        i->depose ? mio_state_find(&e->state, i->address, MIO_STR("")) : NULL;
     struct mio_record old;
     if (row && mio_row_read(&e->arena, row, &old, &err) == MIO_OK) {
         old.deposed = i->depose_key;
@@ -350,14 +78,15 @@ void mio_engine_record(struct mio_engine *e, const struct mio_jrn_intent *i, con
         mio_diags_add(&e->diags, MIO_ERROR, &err);
 }
 
-static void tally(struct exec *x, const struct mio_op *op)
+static void tally(struct mio_exec *x, const struct mio_op *op)
 {
     switch (mio_op_action(op)) {
     case MIO_CREATE:
         x->out->done.add++;
         break;
     case MIO_UPDATE:
-        /* A late update belongs to the create or update of the same resource, unless it is all there is. */
+        /* A late update belongs to the create or update of the same resource, unless it is all
+         * there is. */
         if (op->type == MIO_OP_APPLY || !op->step->main_change)
             x->out->done.change++;
         break;
@@ -375,16 +104,16 @@ static void tally(struct exec *x, const struct mio_op *op)
     }
 }
 
-static void postcondition(struct exec *x, struct mio_op *op, struct mio_err *err)
+static void postcondition(struct mio_exec *x, struct mio_op *op, struct mio_err *err)
 {
     const struct mio_inst *inst = op->step->inst;
     if (!inst || op->type == MIO_OP_DESTROY || !inst->res->block->lifecycle.postcondition)
         return;
-    mio_conditions(&x->e->stack, op->step->inst, inst->res->block->lifecycle.postcondition, &op->step->after,
-                   "postcondition", err);
+    mio_conditions(&x->e->stack, op->step->inst, inst->res->block->lifecycle.postcondition,
+                   &op->step->after, "postcondition", err);
 }
 
-static void finish(struct exec *x, struct mio_work *w)
+static void finish(struct mio_exec *x, struct mio_work *w)
 {
     struct mio_op *op = w->owner;
     double elapsed = (double)(w->ended_ms - w->started_ms) / 1000.0;
@@ -404,7 +133,9 @@ static void finish(struct exec *x, struct mio_work *w)
         if (w->done)
             tally(x, op);
         if (w->open)
-            mio_err_hint(&w->err, "The journal remembers it; the next plan or apply finds out what became of it.");
+            mio_err_hint(
+                &w->err,
+                "The journal remembers it; the next plan or apply finds out what became of it.");
         fail(x, op, &w->err, elapsed);
     } else {
         struct mio_event ev = {.elapsed_s = elapsed, .id = w->result.id, .percent = 100};
@@ -417,7 +148,7 @@ static void finish(struct exec *x, struct mio_work *w)
     free(w);
 }
 
-static void start(struct exec *x, struct mio_op *op)
+static void start(struct mio_exec *x, struct mio_op *op)
 {
     struct mio_work *w = mio_zalloc(1, sizeof *w);
     struct mio_err err = {0};
@@ -425,7 +156,8 @@ static void start(struct exec *x, struct mio_op *op)
     pthread_mutex_init(&w->lock, NULL);
     w->owner = op;
     w->job.run = mio_work_run;
-    enum mio_code rc = op->step->action == MIO_READ ? prepare_read(x, op, w, &err) : prepare(x, op, w, &err);
+    enum mio_code rc = op->step->action == MIO_READ ? mio_exec_prepare_read(x, op, w, &err)
+                                                    : mio_exec_prepare(x, op, w, &err);
     if (rc) {
         x->finished++;
         fail(x, op, &err, 0);
@@ -443,7 +175,7 @@ static void start(struct exec *x, struct mio_op *op)
 }
 
 /* What plugins said of their operations since the last look. */
-static void progress(struct exec *x)
+static void progress(struct mio_exec *x)
 {
     for (size_t i = 0; i < x->nworking; i++) {
         char text[sizeof x->working[i]->progress];
@@ -457,7 +189,7 @@ static void progress(struct exec *x)
 
 /* ---- the walk ---- */
 
-static void interrupts(struct exec *x)
+static void interrupts(struct mio_exec *x)
 {
     struct mio_event ev = {0};
     if (!x->draining && flag(x->e->opts.interrupt)) {
@@ -481,7 +213,7 @@ static void interrupts(struct exec *x)
         x->draining = true; /* nothing new is started once it cannot be written down */
 }
 
-static void give_out(struct exec *x)
+static void give_out(struct mio_exec *x)
 {
     unsigned most = x->e->opts.parallelism ? x->e->opts.parallelism : 10;
     while (x->head < x->tail) {
@@ -502,10 +234,11 @@ static void give_out(struct exec *x)
     }
 }
 
-static void walk(struct exec *x)
+static void walk(struct mio_exec *x)
 {
     x->ready = MIO_NEW_N(&x->e->arena, struct mio_op *, x->ops.n + 1);
-    x->working = MIO_NEW_N(&x->e->arena, struct mio_work *, (x->e->opts.parallelism ? x->e->opts.parallelism : 10) + 1u);
+    x->working = MIO_NEW_N(&x->e->arena, struct mio_work *,
+                           (x->e->opts.parallelism ? x->e->opts.parallelism : 10) + 1u);
     for (size_t i = 0; i < x->ops.n; i++)
         if (x->ops.items[i].waits == 0)
             x->ready[x->tail++] = &x->ops.items[i];
@@ -541,15 +274,19 @@ static void record_drift(struct mio_engine *e)
             mio_state_remove(&e->state, d->address, d->deposed);
             continue;
         }
-        /* A repair compares with what was recorded, so ensured attributes stay until the repair is done. */
+        /* A repair compares with what was recorded, so ensured attributes stay until the repair is
+         * done. */
         struct mio_value seen = d->after;
-        for (size_t k = 0; d->schema && e->plan.mode == MIO_PLAN_NORMAL && k < d->schema->root.nfields; k++) {
+        for (size_t k = 0;
+             d->schema && e->plan.mode == MIO_PLAN_NORMAL && k < d->schema->root.nfields; k++) {
             const struct mio_field *f = &d->schema->root.fields[k];
-            const struct mio_value *was = f->flags & MLOPS_ENSURED ? mio_get(rec.attributes, f->name) : NULL;
+            const struct mio_value *was =
+                f->flags & MLOPS_ENSURED ? mio_get(rec.attributes, f->name) : NULL;
             if (was)
                 seen = mio_map_with(&e->arena, seen, f->name, *was);
         }
-        rec.attributes = mio_mask(&e->arena, e->state.salt, mio_map_merge(&e->arena, rec.attributes, seen));
+        rec.attributes =
+            mio_mask(&e->arena, e->state.salt, mio_map_merge(&e->arena, rec.attributes, seen));
         mio_state_put(&e->state, &rec, &err);
     }
 }
@@ -563,7 +300,8 @@ static void rewrite_rows(struct mio_engine *e)
             continue;
         struct mio_record rec = *s->record;
         rec.digest = mio_str_z(s->digest);
-        struct mio_value inputs = s->late.type == MIO_MAP ? mio_map_merge(&e->arena, s->inputs, s->late) : s->inputs;
+        struct mio_value inputs =
+            s->late.type == MIO_MAP ? mio_map_merge(&e->arena, s->inputs, s->late) : s->inputs;
         rec.inputs = mio_mask(&e->arena, e->state.salt, inputs);
         rec.content = s->content;
         rec.dependencies = mio_wanted_dependencies(&e->arena, s->inst);
@@ -573,13 +311,14 @@ static void rewrite_rows(struct mio_engine *e)
     }
 }
 
-static void record_outputs(struct exec *x)
+static void record_outputs(struct mio_exec *x)
 {
     struct mio_engine *e = x->e;
     const struct mio_template *t = e->tpl;
     size_t n = 0;
     struct mio_state_output *list = MIO_NEW_N(&e->arena, struct mio_state_output, t->outputs.n + 1);
-    struct mio_state_output *shown = MIO_NEW_N(&e->arena, struct mio_state_output, t->outputs.n + 1);
+    struct mio_state_output *shown =
+        MIO_NEW_N(&e->arena, struct mio_state_output, t->outputs.n + 1);
     if (e->plan.mode == MIO_PLAN_NORMAL) {
         struct mio_modinst *root = e->stack.root;
         memset(root->outputs, 0, (t->outputs.n + 1) * sizeof *root->outputs);
@@ -588,9 +327,11 @@ static void record_outputs(struct exec *x)
         for (size_t i = 0; i < t->outputs.n; i++) {
             struct mio_err err = {0};
             struct mio_value v;
-            if (mio_stack_output(&e->stack, root, i, &v, &err) || mio_has_unknown(v) || mio_is_null(v))
+            if (mio_stack_output(&e->stack, root, i, &v, &err) || mio_has_unknown(v) ||
+                mio_is_null(v))
                 continue; /* what it needs was not applied */
-            shown[n] = (struct mio_state_output){t->outputs.items[i].name, v, t->outputs.items[i].sensitive};
+            shown[n] = (struct mio_state_output){t->outputs.items[i].name, v,
+                                                 t->outputs.items[i].sensitive};
             list[n] = shown[n];
             list[n].value = mio_mask(&e->arena, e->state.salt, v);
             n++;
@@ -603,7 +344,7 @@ static void record_outputs(struct exec *x)
     x->out->noutputs = n;
 }
 
-static void history(struct exec *x)
+static void history(struct mio_exec *x)
 {
     char digest[65], who[64], host[64];
     struct mio_err err = {0};
@@ -614,18 +355,25 @@ static void history(struct exec *x)
         snprintf(host, sizeof host, "unknown");
     host[sizeof host - 1] = '\0';
     struct mio_history h = {
-        .when = mio_wall_s(), .who = mio_str_z(who), .host = mio_str_z(host),
+        .when = mio_wall_s(),
+        .who = mio_str_z(who),
+        .host = mio_str_z(host),
         .operation = x->e->plan.mode == MIO_PLAN_DESTROY ? MIO_STR("destroy") : MIO_STR("apply"),
-        .plan_digest = mio_str_z(digest), .stage = x->e->tpl->stage, .serial = x->e->state.serial,
-        .added = (unsigned)x->out->done.add, .changed = (unsigned)x->out->done.change,
-        .destroyed = (unsigned)x->out->done.destroy, .imported = (unsigned)x->out->done.import,
-        .forgotten = (unsigned)x->out->done.forget, .complete = x->first == MIO_OK && !x->draining,
+        .plan_digest = mio_str_z(digest),
+        .stage = x->e->tpl->stage,
+        .serial = x->e->state.serial,
+        .added = (unsigned)x->out->done.add,
+        .changed = (unsigned)x->out->done.change,
+        .destroyed = (unsigned)x->out->done.destroy,
+        .imported = (unsigned)x->out->done.import,
+        .forgotten = (unsigned)x->out->done.forget,
+        .complete = x->first == MIO_OK && !x->draining,
     };
     if (mio_store_history_add(x->e->store, &h, &err))
         mio_diags_warn(&x->e->diags, (struct mio_pos){0}, err.cause, "%s", err.message);
 }
 
-static enum mio_code begin(struct exec *x, struct mio_err *err)
+static enum mio_code begin(struct mio_exec *x, struct mio_err *err)
 {
     struct mio_engine *e = x->e;
     char digest[65];
@@ -638,16 +386,18 @@ static enum mio_code begin(struct exec *x, struct mio_err *err)
     mio_plan_digest(&e->plan, e->plan_salt, digest);
     mio_random(noise, sizeof noise);
     mio_hex(noise, sizeof noise, id);
-    struct mio_jrn_begin b = {.apply_id = mio_arena_str(&e->arena, mio_str_z(id)), .lineage = e->state.lineage,
+    struct mio_jrn_begin b = {.apply_id = mio_arena_str(&e->arena, mio_str_z(id)),
+                              .lineage = e->state.lineage,
                               .plan_digest = mio_arena_str(&e->arena, mio_str_z(digest)),
-                              .tool_version = MIO_STR(MIO_VERSION), .base_serial = e->state.serial,
+                              .tool_version = MIO_STR(MIO_VERSION),
+                              .base_serial = e->state.serial,
                               .epoch = e->state.epoch};
     return mio_store_begin(e->store, &e->state, &b, &x->journal, err);
 }
 
 enum mio_code mio_engine_execute(struct mio_engine *e, struct mio_apply_result *out)
 {
-    struct exec x = {.e = e, .out = out};
+    struct mio_exec x = {.e = e, .out = out};
     struct mio_err err = {0};
     *out = (struct mio_apply_result){0};
     if (mio_ops_build(&e->arena, &e->planner, &x.ops, &err) || (x.ops.work && begin(&x, &err)))
@@ -664,7 +414,8 @@ enum mio_code mio_engine_execute(struct mio_engine *e, struct mio_apply_result *
     out->done.import = e->plan.counts.import;
     bool poisoned = x.journal && mio_jrn_poisoned(x.journal);
     mio_jrn_close(x.journal);
-    if (x.open) /* the journal is the only one that knows: it stays, and recovery writes the state */
+    if (x.open) /* the journal is the only one that knows: it stays, and recovery writes the state
+                 */
         return x.first ? x.first : MIO_STATE;
     if (e->state.dirty || e->plan.counts.move || e->plan.counts.import) {
         if (mio_store_commit(e->store, &e->state, &err))

@@ -1,20 +1,23 @@
 /* planner/run/from_file.c: applying exactly what was reviewed. See engine.h.
  *
- * The plan file binds everything it was made from. Here all of that is compared, the plan is made again from the same
- * facts (without asking the platform: what the refresh saw is in the file), and must come out with the same bytes. */
+ * The plan file binds everything it was made from. Here all of that is compared, the plan is made
+ * again from the same facts (without asking the platform: what the refresh saw is in the file), and
+ * must come out with the same bytes. */
 #include "planner/run/internal.h"
 #include "providers/sdk/clock.h"
 #include "providers/sdk/fs.h"
 
 enum { LARGEST = 1 << 30 };
 
-static enum mio_code stale(struct mio_engine *e, const char *what, struct mio_str then, struct mio_str now)
+static enum mio_code stale(struct mio_engine *e, const char *what, struct mio_str then,
+                           struct mio_str now)
 {
     struct mio_err err = {0};
     mio_fail(&err, MIO_STATE, "the saved plan is stale: %s", what);
     if (then.n || now.n)
         mio_err_cause(&err, "planned with \"%.*s\", now \"%.*s\"", MIO_FMT(then), MIO_FMT(now));
-    mio_err_hint(&err, "Make a new plan with `mlops-iac plan -out=FILE` and have it reviewed again.");
+    mio_err_hint(&err,
+                 "Make a new plan with `mlops-iac plan -out=FILE` and have it reviewed again.");
     return mio_engine_fail(e, &err);
 }
 
@@ -60,7 +63,8 @@ static enum mio_code compare(struct mio_engine *e, const struct mio_plan *p, str
     return MIO_OK;
 }
 
-/* The plan's values stand in for -var and files; sensitive ones are not in the file and must be given again. */
+/* The plan's values stand in for -var and files; sensitive ones are not in the file and must be
+ * given again. */
 static void take_variables(struct mio_engine *e, const struct mio_plan *p)
 {
     for (uint32_t i = 0; p->variables.type == MIO_MAP && i < p->variables.n; i++) {
@@ -69,8 +73,8 @@ static void take_variables(struct mio_engine *e, const struct mio_plan *p)
         struct mio_node *n = MIO_NEW(&e->arena, struct mio_node);
         n->type = MIO_NODE_SCALAR;
         n->literal = p->variables.pairs[i].value;
-        MIO_PUSH(&e->arena, e->vars, e->nvars, e->vars_cap) =
-            (struct mio_var_input){.name = p->variables.pairs[i].key, .node = n, .origin = "plan file"};
+        MIO_PUSH(&e->arena, e->vars, e->nvars, e->vars_cap) = (struct mio_var_input){
+            .name = p->variables.pairs[i].key, .node = n, .origin = "plan file"};
     }
 }
 
@@ -80,7 +84,8 @@ static enum mio_code check_plugins(struct mio_engine *e, const struct mio_plan *
         return stale(e, "the plugin lock file has changed since", MIO_STR(""), MIO_STR(""));
     for (size_t i = 0; i < p->binding.nplugins; i++)
         if (!mio_str_eq(p->binding.plugins[i], e->plan.binding.plugins[i]))
-            return stale(e, "a plugin has changed since", p->binding.plugins[i], e->plan.binding.plugins[i]);
+            return stale(e, "a plugin has changed since", p->binding.plugins[i],
+                         e->plan.binding.plugins[i]);
     return MIO_OK;
 }
 
@@ -92,7 +97,8 @@ static const char **texts(struct mio_engine *e, const struct mio_str *list, size
     return out;
 }
 
-enum mio_code mio_engine_plan_from_file(struct mio_engine *e, const char *path, const struct mio_plan **out)
+enum mio_code mio_engine_plan_from_file(struct mio_engine *e, const char *path,
+                                        const struct mio_plan **out)
 {
     struct mio_str text, digest;
     struct mio_plan *p = MIO_NEW(&e->arena, struct mio_plan);
@@ -111,11 +117,14 @@ enum mio_code mio_engine_plan_from_file(struct mio_engine *e, const char *path, 
         return rc;
     e->planfile = digest;
     e->seen = p;
-    struct mio_plan_opts o = {
-        .mode = p->mode, .refresh = false,
-        .targets = texts(e, p->targets, p->ntargets), .ntargets = p->ntargets,
-        .excludes = texts(e, p->excludes, p->nexcludes), .nexcludes = p->nexcludes,
-        .replaces = texts(e, p->replaces, p->nreplaces), .nreplaces = p->nreplaces};
+    struct mio_plan_opts o = {.mode = p->mode,
+                              .refresh = false,
+                              .targets = texts(e, p->targets, p->ntargets),
+                              .ntargets = p->ntargets,
+                              .excludes = texts(e, p->excludes, p->nexcludes),
+                              .nexcludes = p->nexcludes,
+                              .replaces = texts(e, p->replaces, p->nreplaces),
+                              .nreplaces = p->nreplaces};
     if ((rc = mio_engine_plan(e, &o, out)) || (rc = check_plugins(e, p)))
         return rc;
     char again[65];
@@ -124,7 +133,9 @@ enum mio_code mio_engine_plan_from_file(struct mio_engine *e, const char *path, 
         e->planned = false;
         if (!mio_str_eq(p->binding.variables_digest, e->plan.binding.variables_digest))
             return stale(e, "a sensitive variable has another value", MIO_STR(""), MIO_STR(""));
-        return stale(e, "making it again gives other changes (files that it refers to, or lookups, have changed)",
+        return stale(e,
+                     "making it again gives other changes (files that it refers to, or lookups, "
+                     "have changed)",
                      MIO_STR(""), MIO_STR(""));
     }
     return MIO_OK;

@@ -1,25 +1,27 @@
-/* planner/run/import.c: taking existing objects under management: `import`, import blocks, and the blocks that are
- * written for those that have none. See engine.h. */
+/* planner/run/import.c: taking existing objects under management: `import`, import blocks, and the
+ * blocks that are written for those that have none. See engine.h. */
 #include "planner/run/internal.h"
 #include "providers/sdk/clock.h"
 
 /* Asks the platform for the object. */
-static enum mio_code fetch(struct mio_engine *e, const struct mio_prov *prov, const struct mio_kind *kind,
-                           struct mio_str id, struct mio_object *o, struct mio_err *err)
+static enum mio_code fetch(struct mio_engine *e, const struct mio_prov *prov,
+                           const struct mio_kind *kind, struct mio_str id, struct mio_object *o,
+                           struct mio_err *err)
 {
     struct mio_call_opts opts = {.deadline_ms = mio_now_ms() + 60000, .cancel = e->opts.abort};
     if (mio_provider_import(prov->plugin, &e->arena, kind->name, id, &opts, o, err))
         return err->code;
     if (o->status == MLOPS_NOT_FOUND) {
-        mio_fail(err, MIO_REALITY, "provider \"%.*s\" has no %.*s with the id \"%.*s\"", MIO_FMT(prov->name),
-                 MIO_FMT(kind->name), MIO_FMT(id));
+        mio_fail(err, MIO_REALITY, "provider \"%.*s\" has no %.*s with the id \"%.*s\"",
+                 MIO_FMT(prov->name), MIO_FMT(kind->name), MIO_FMT(id));
         return mio_err_hint(err, "Check the id and the settings of the provider.");
     }
     return MIO_OK;
 }
 
 /* The attributes that a template can say. */
-static struct mio_value inputs_of(struct mio_arena *a, const struct mio_kind *kind, struct mio_value attributes)
+static struct mio_value inputs_of(struct mio_arena *a, const struct mio_kind *kind,
+                                  struct mio_value attributes)
 {
     struct mio_pair *pairs = MIO_NEW_N(a, struct mio_pair, attributes.n + 1u);
     size_t n = 0;
@@ -32,8 +34,8 @@ static struct mio_value inputs_of(struct mio_arena *a, const struct mio_kind *ki
 }
 
 /* Reads an object of the platform and records it under an address of the template, in memory. */
-static enum mio_code import_row(struct mio_engine *e, const struct mio_res *res, struct mio_str address,
-                                struct mio_str id, struct mio_err *err)
+static enum mio_code import_row(struct mio_engine *e, const struct mio_res *res,
+                                struct mio_str address, struct mio_str id, struct mio_err *err)
 {
     struct mio_prov *prov = mio_provs_find(&e->provs, res->provider);
     struct mio_object o = {0};
@@ -43,11 +45,18 @@ static enum mio_code import_row(struct mio_engine *e, const struct mio_res *res,
     struct mio_value attributes = mio_mark(&e->arena, &kind->root, o.attributes);
     static const char zeros[] = "0000000000000000000000000000000000000000000000000000000000000000";
     struct mio_record rec = {
-        .digest = MIO_STR(zeros), .address = address, .kind = kind->name, .provider = prov->name,
-        .id = o.id.n ? o.id : id, .fingerprint = o.fingerprint, .schema_version = kind->schema_version,
+        .digest = MIO_STR(zeros),
+        .address = address,
+        .kind = kind->name,
+        .provider = prov->name,
+        .id = o.id.n ? o.id : id,
+        .fingerprint = o.fingerprint,
+        .schema_version = kind->schema_version,
         .inputs = mio_mask(&e->arena, e->state.salt, inputs_of(&e->arena, kind, attributes)),
-        .attributes = mio_mask(&e->arena, e->state.salt, attributes), .content = mio_map(NULL, 0),
-        .dependencies = mio_list(NULL, 0), .generation = 1};
+        .attributes = mio_mask(&e->arena, e->state.salt, attributes),
+        .content = mio_map(NULL, 0),
+        .dependencies = mio_list(NULL, 0),
+        .generation = 1};
     return mio_state_put(&e->state, &rec, err);
 }
 
@@ -68,8 +77,10 @@ enum mio_code mio_engine_import(struct mio_engine *e, struct mio_str address, st
         mio_err_hint(&err, "Write its block first; import then fills the state.");
     } else if (row && row->status != MIO_ROW_UNCONFIRMED) {
         mio_fail(&err, MIO_USAGE, "%.*s is in the state already", MIO_FMT(address));
-        mio_err_hint(&err, "To record another object under that address, run `mlops-iac state rm '%.*s'` first.",
-                     MIO_FMT(address));
+        mio_err_hint(
+            &err,
+            "To record another object under that address, run `mlops-iac state rm '%.*s'` first.",
+            MIO_FMT(address));
     } else if (import_row(e, inst->res, inst->address, id, &err) == MIO_OK) {
         mio_store_commit(e->store, &e->state, &err);
     }
@@ -81,10 +92,12 @@ static const struct mio_res *res_of(struct mio_engine *e, const struct mio_addre
 {
     for (size_t i = 0; i < e->stack.nres; i++) {
         const struct mio_res *r = e->stack.res[i];
-        bool same_module = r->mod->prefix.n ? r->mod->prefix.n == ad->module.n + 1 &&
-                                                  memcmp(r->mod->prefix.p, ad->module.p, ad->module.n) == 0
-                                            : ad->module.n == 0;
-        if (same_module && mio_str_eq(r->block->kind, ad->kind) && mio_str_eq(r->block->name, ad->name))
+        bool same_module = r->mod->prefix.n
+                               ? r->mod->prefix.n == ad->module.n + 1 &&
+                                     memcmp(r->mod->prefix.p, ad->module.p, ad->module.n) == 0
+                               : ad->module.n == 0;
+        if (same_module && mio_str_eq(r->block->kind, ad->kind) &&
+            mio_str_eq(r->block->name, ad->name))
             return r;
     }
     return NULL;
@@ -105,13 +118,17 @@ static enum mio_code generate(struct mio_engine *e, const struct mio_address *ad
     struct mio_prov *prov = provider_of(e, ad->kind);
     struct mio_object o = {0};
     if (!prov)
-        return mio_fail(err, MIO_TEMPLATE, "no provider of the template has the kind \"%.*s\"", MIO_FMT(ad->kind));
+        return mio_fail(err, MIO_TEMPLATE, "no provider of the template has the kind \"%.*s\"",
+                        MIO_FMT(ad->kind));
     const struct mio_kind *kind = mio_schema_kind(prov->schema, ad->kind);
-    if (mio_prov_configure(&e->provs, prov, &e->stack, e->state.lineage, err) || fetch(e, prov, kind, id, &o, err))
+    if (mio_prov_configure(&e->provs, prov, &e->stack, e->state.lineage, err) ||
+        fetch(e, prov, kind, id, &o, err))
         return err->code;
     MIO_PUSH(&e->arena, e->generated, e->ngenerated, e->generated_cap) = (struct mio_generated){
-        .kind = mio_arena_str(&e->arena, ad->kind), .name = mio_arena_str(&e->arena, ad->name),
-        .provider = prov->name, .schema = kind,
+        .kind = mio_arena_str(&e->arena, ad->kind),
+        .name = mio_arena_str(&e->arena, ad->name),
+        .provider = prov->name,
+        .schema = kind,
         .inputs = inputs_of(&e->arena, kind, mio_mark(&e->arena, &kind->root, o.attributes))};
     return MIO_OK;
 }
@@ -137,7 +154,8 @@ static void put_generated(struct mio_buf *out, const struct mio_generated *g)
         if (mio_is_null(p->value) || (f && f->has_default && mio_equal(p->value, f->dflt)))
             continue;
         if (mio_has_sensitive(p->value)) {
-            mio_buf_printf(out, "      # %.*s is sensitive: give it by a variable\n", MIO_FMT(p->key));
+            mio_buf_printf(out, "      # %.*s is sensitive: give it by a variable\n",
+                           MIO_FMT(p->key));
             continue;
         }
         mio_buf_printf(out, "      %.*s: ", MIO_FMT(p->key));
@@ -150,7 +168,8 @@ void mio_engine_write_generated(struct mio_engine *e, struct mio_buf *out)
 {
     if (!e->ngenerated)
         return;
-    mio_buf_z(out, "# Written for import blocks from what the platform says. Review it: required secrets are missing, and\n"
+    mio_buf_z(out, "# Written for import blocks from what the platform says. Review it: required "
+                   "secrets are missing, and\n"
                    "# names and ids may better be references.\nresources:\n");
     for (size_t i = 0; i < e->ngenerated; i++) {
         bool first = true;
@@ -165,8 +184,8 @@ void mio_engine_write_generated(struct mio_engine *e, struct mio_buf *out)
     }
 }
 
-static enum mio_code import_one(struct mio_engine *e, const struct mio_import_block *b, struct mio_str to,
-                                struct mio_str id, struct mio_err *err)
+static enum mio_code import_one(struct mio_engine *e, const struct mio_import_block *b,
+                                struct mio_str to, struct mio_str id, struct mio_err *err)
 {
     struct mio_address ad;
     if (mio_address_parse(&e->arena, to, &ad, err))
@@ -178,7 +197,9 @@ static enum mio_code import_one(struct mio_engine *e, const struct mio_import_bl
         return generate(e, &ad, id, err) ? mio_err_at(err, b->pos) : MIO_OK;
     if (!res || !res->kind) {
         mio_fail(err, MIO_TEMPLATE, "there is no resource %.*s to import into", MIO_FMT(to));
-        mio_err_hint(err, "Declare it under `resources:`, or write it with `plan -generate-config-out=FILE`.");
+        mio_err_hint(
+            err,
+            "Declare it under `resources:`, or write it with `plan -generate-config-out=FILE`.");
         return mio_err_at(err, b->pos);
     }
     if (import_row(e, res, mio_arena_str(&e->arena, to), id, err))
@@ -189,7 +210,8 @@ static enum mio_code import_one(struct mio_engine *e, const struct mio_import_bl
 }
 
 /* One import block; with for_each, one object a key. */
-static enum mio_code import_block(struct mio_engine *e, const struct mio_import_block *b, struct mio_err *err)
+static enum mio_code import_block(struct mio_engine *e, const struct mio_import_block *b,
+                                  struct mio_err *err)
 {
     struct mio_scope_arg arg = {.st = &e->stack, .mod = e->stack.root};
     struct mio_scope scope = mio_stack_scope(&arg);

@@ -9,8 +9,9 @@ static const struct mio_lock_entry *entry_of(const struct mio_lockfile *l, struc
     return NULL;
 }
 
-static enum mio_code lock_one(struct mio_engine *e, const struct mio_prov *it, const struct mio_lockfile *old,
-                              bool upgrade, struct mio_lock_entry *out, struct mio_err *err)
+static enum mio_code lock_one(struct mio_engine *e, const struct mio_prov *it,
+                              const struct mio_lockfile *old, bool upgrade,
+                              struct mio_lock_entry *out, struct mio_err *err)
 {
     struct mio_arena *a = &e->arena;
     const struct mio_lock_entry *was = entry_of(old, it->type);
@@ -19,10 +20,12 @@ static enum mio_code lock_one(struct mio_engine *e, const struct mio_prov *it, c
         mio_plugin_digest(a, out->path.p, &out->sha256, err))
         return it->block ? mio_err_at(err, it->block->pos) : err->code;
     if (was && !upgrade && !mio_str_eq(was->sha256, out->sha256)) {
-        mio_fail(err, MIO_PROVIDER, "the plugin \"%.*s\" is not the one that the lock file names", MIO_FMT(it->type));
-        mio_err_cause(err, "%.*s has SHA-256 %.*s, recorded is %.*s", MIO_FMT(out->path), MIO_FMT(out->sha256),
-                      MIO_FMT(was->sha256));
-        return mio_err_hint(err, "If the change is meant (a new version), run `mlops-iac init -upgrade`.");
+        mio_fail(err, MIO_PROVIDER, "the plugin \"%.*s\" is not the one that the lock file names",
+                 MIO_FMT(it->type));
+        mio_err_cause(err, "%.*s has SHA-256 %.*s, recorded is %.*s", MIO_FMT(out->path),
+                      MIO_FMT(out->sha256), MIO_FMT(was->sha256));
+        return mio_err_hint(
+            err, "If the change is meant (a new version), run `mlops-iac init -upgrade`.");
     }
     struct mio_prov probe = {.name = it->name, .type = it->type, .block = it->block};
     struct mio_lockfile only = {.items = out, .n = 1};
@@ -36,8 +39,8 @@ static enum mio_code lock_one(struct mio_engine *e, const struct mio_prov *it, c
 }
 
 /* The plugin of every provider of the template, once a type. */
-static enum mio_code find_plugins(struct mio_engine *e, const struct mio_lockfile *old, bool upgrade,
-                                  struct mio_lockfile *out)
+static enum mio_code find_plugins(struct mio_engine *e, const struct mio_lockfile *old,
+                                  bool upgrade, struct mio_lockfile *out)
 {
     *out = (struct mio_lockfile){0};
     for (size_t i = 0; i < e->provs.n; i++) {
@@ -59,7 +62,8 @@ enum mio_code mio_engine_find_plugins(struct mio_engine *e, struct mio_lockfile 
     return find_plugins(e, &none, false, out);
 }
 
-enum mio_code mio_engine_init(struct mio_engine *e, bool upgrade, bool readonly, struct mio_lockfile *out)
+enum mio_code mio_engine_init(struct mio_engine *e, bool upgrade, bool readonly,
+                              struct mio_lockfile *out)
 {
     struct mio_lockfile old = {0};
     struct mio_err err = {0};
@@ -72,13 +76,15 @@ enum mio_code mio_engine_init(struct mio_engine *e, bool upgrade, bool readonly,
     bool same = found && old.n == out->n;
     for (size_t i = 0; same && i < out->n; i++) {
         const struct mio_lock_entry *was = entry_of(&old, out->items[i].type);
-        same = was && mio_str_eq(was->sha256, out->items[i].sha256) && mio_str_eq(was->path, out->items[i].path) &&
+        same = was && mio_str_eq(was->sha256, out->items[i].sha256) &&
+               mio_str_eq(was->path, out->items[i].path) &&
                mio_str_eq(was->version, out->items[i].version);
     }
     if (same)
         return MIO_OK;
     if (readonly) {
-        mio_fail(&err, MIO_PROVIDER, "the lock file would change, and -lockfile=readonly forbids that");
+        mio_fail(&err, MIO_PROVIDER,
+                 "the lock file would change, and -lockfile=readonly forbids that");
         mio_err_hint(&err, "Run `mlops-iac init` without it and commit .mlops-iac.lock.json.");
         return mio_engine_fail(e, &err);
     }
@@ -88,9 +94,13 @@ enum mio_code mio_engine_init(struct mio_engine *e, bool upgrade, bool readonly,
 static enum mio_code ask(struct mio_engine *e, struct mio_step *s)
 {
     struct mio_prov *prov = mio_provs_find(&e->provs, s->inst->res->provider);
-    struct mio_prov_change c = {.kind = s->inst->res->kind->name, .address = s->inst->address,
-                                .inputs = s->inputs, .prior = mio_null(), .changed = mio_list(NULL, 0),
-                                .content = mio_map(NULL, 0), .base_dir = s->inst->res->block->base_dir};
+    struct mio_prov_change c = {.kind = s->inst->res->kind->name,
+                                .address = s->inst->address,
+                                .inputs = s->inputs,
+                                .prior = mio_null(),
+                                .changed = mio_list(NULL, 0),
+                                .content = mio_map(NULL, 0),
+                                .base_dir = s->inst->res->block->base_dir};
     struct mio_value answer;
     struct mio_err err = {0};
     bool supported;
@@ -101,7 +111,8 @@ static enum mio_code ask(struct mio_engine *e, struct mio_step *s)
     for (uint32_t i = 0; supported && answer.type == MIO_LIST && i < answer.n; i++) {
         struct mio_err one = {.code = MIO_TEMPLATE};
         struct mio_str path = mio_get_str(answer.items[i], "path");
-        snprintf(one.message, sizeof one.message, "%.*s", MIO_FMT(mio_get_str(answer.items[i], "message")));
+        snprintf(one.message, sizeof one.message, "%.*s",
+                 MIO_FMT(mio_get_str(answer.items[i], "message")));
         snprintf(one.hint, sizeof one.hint, "%.*s", MIO_FMT(mio_get_str(answer.items[i], "hint")));
         const struct mio_entry *at = mio_node_entry(s->inst->res->block->body, path);
         mio_err_at(&one, at ? at->key_pos : s->inst->res->block->pos);
@@ -111,7 +122,8 @@ static enum mio_code ask(struct mio_engine *e, struct mio_step *s)
     return MIO_OK;
 }
 
-/* The settings of every provider against its table; values that are not known here are not missed. */
+/* The settings of every provider against its table; values that are not known here are not missed.
+ */
 static void check_settings(struct mio_engine *e)
 {
     for (size_t i = 0; i < e->provs.n; i++) {
@@ -119,8 +131,8 @@ static void check_settings(struct mio_engine *e)
         struct mio_err err = {0};
         struct mio_value config;
         if (it->schema && it->block)
-            mio_object_eval(&e->stack, e->stack.root, it->block->config, &it->schema->config, it->block->pos,
-                            "the provider", &config, &err);
+            mio_object_eval(&e->stack, e->stack.root, it->block->config, &it->schema->config,
+                            it->block->pos, "the provider", &config, &err);
     }
 }
 
@@ -132,15 +144,23 @@ static enum mio_code look_through(struct mio_engine *e)
     e->plan = (struct mio_plan){.mode = MIO_PLAN_NORMAL};
     e->refresh = (struct mio_refresh){.arena = &e->arena, .state = &e->state, .provs = &e->provs};
     mio_refresh_none(&e->refresh);
-    e->planner = (struct mio_planner){.arena = &e->arena, .st = &e->stack, .provs = &e->provs, .state = &e->state,
-                                      .refresh = &e->refresh, .diags = &e->diags, .sources = &e->sources,
-                                      .mode = MIO_PLAN_NORMAL, .validating = true, .plan = &e->plan};
+    e->planner = (struct mio_planner){.arena = &e->arena,
+                                      .st = &e->stack,
+                                      .provs = &e->provs,
+                                      .state = &e->state,
+                                      .refresh = &e->refresh,
+                                      .diags = &e->diags,
+                                      .sources = &e->sources,
+                                      .mode = MIO_PLAN_NORMAL,
+                                      .validating = true,
+                                      .plan = &e->plan};
     e->stack.value = mio_planner_value;
     e->stack.arg = &e->planner;
     check_settings(e);
     rc = mio_planner_run(&e->planner);
     for (size_t i = 0; i < e->planner.nsteps && !rc; i++)
-        if (e->planner.steps[i] && e->planner.steps[i]->inst && !e->planner.steps[i]->inst->res->block->is_data)
+        if (e->planner.steps[i] && e->planner.steps[i]->inst &&
+            !e->planner.steps[i]->inst->res->block->is_data)
             ask(e, e->planner.steps[i]);
     return e->diags.errors ? MIO_TEMPLATE : rc;
 }

@@ -1,4 +1,5 @@
-/* planner/run/inspect.c: the state, locks, the graph, schemas and single expressions. See engine.h. */
+/* planner/run/inspect.c: the state, locks, the graph, schemas and single expressions. See engine.h.
+ */
 #include "planner/run/internal.h"
 
 enum mio_code mio_engine_state(struct mio_engine *e, struct mio_state **out)
@@ -36,7 +37,8 @@ enum mio_code mio_engine_graph(struct mio_engine *e, struct mio_buf *dot)
     enum mio_code rc = plan_offline(e, &plan);
     if (rc)
         return rc;
-    mio_buf_z(dot, "digraph {\n  rankdir = \"RL\";\n  node [shape = rect, fontname = \"sans-serif\"];\n");
+    mio_buf_z(
+        dot, "digraph {\n  rankdir = \"RL\";\n  node [shape = rect, fontname = \"sans-serif\"];\n");
     for (size_t i = 0; i < e->stack.ninsts; i++) {
         mio_buf_z(dot, "  ");
         mio_json_string(dot, e->stack.insts[i]->address);
@@ -54,7 +56,8 @@ enum mio_code mio_engine_graph(struct mio_engine *e, struct mio_buf *dot)
     return MIO_OK;
 }
 
-static struct mio_value text_map(struct mio_arena *a, const char *const *keys, const struct mio_str *values, size_t n)
+static struct mio_value text_map(struct mio_arena *a, const char *const *keys,
+                                 const struct mio_str *values, size_t n)
 {
     struct mio_pair *pairs = MIO_NEW_N(a, struct mio_pair, n);
     for (size_t i = 0; i < n; i++)
@@ -64,7 +67,8 @@ static struct mio_value text_map(struct mio_arena *a, const char *const *keys, c
 
 enum mio_code mio_engine_graph_json(struct mio_engine *e, struct mio_buf *json)
 {
-    static const char *const node_keys[] = {"address", "kind", "action"}, *const edge_keys[] = {"from", "to"};
+    static const char *const node_keys[] = {"address", "kind", "action"}, *const edge_keys[] = {
+                                                                              "from", "to"};
     const struct mio_plan *plan;
     struct mio_arena *a = &e->arena;
     enum mio_code rc = plan_offline(e, &plan);
@@ -78,8 +82,9 @@ enum mio_code mio_engine_graph_json(struct mio_engine *e, struct mio_buf *json)
     for (size_t i = 0; i < e->stack.ninsts; i++) {
         const struct mio_inst *inst = e->stack.insts[i];
         const struct mio_step *s = mio_step_of(inst);
-        struct mio_str node[] = {inst->address, inst->res->block->kind,
-                                 mio_str_z(mio_action_name(s ? (enum mio_action)s->action : MIO_NOOP))};
+        struct mio_str node[] = {
+            inst->address, inst->res->block->kind,
+            mio_str_z(mio_action_name(s ? (enum mio_action)s->action : MIO_NOOP))};
         nodes[i] = text_map(a, node_keys, node, 3);
         for (size_t k = 0; k < inst->deps.n; k++) {
             struct mio_str edge[] = {inst->address, inst->deps.items[k]->address};
@@ -93,9 +98,11 @@ enum mio_code mio_engine_graph_json(struct mio_engine *e, struct mio_buf *json)
     return MIO_OK;
 }
 
-enum mio_code mio_engine_schemas(struct mio_engine *e, const struct mio_schema *const **out, size_t *n)
+enum mio_code mio_engine_schemas(struct mio_engine *e, const struct mio_schema *const **out,
+                                 size_t *n)
 {
-    const struct mio_schema **list = MIO_NEW_N(&e->arena, const struct mio_schema *, e->provs.n + 1);
+    const struct mio_schema **list =
+        MIO_NEW_N(&e->arena, const struct mio_schema *, e->provs.n + 1);
     struct mio_err err = {0};
     bool found = false;
     if (mio_lockfile_read(&e->arena, e->opts.dir, &e->provs.lock, &found, &err))
@@ -113,10 +120,12 @@ enum mio_code mio_engine_schemas(struct mio_engine *e, const struct mio_schema *
     return e->diags.errors ? MIO_PROVIDER : MIO_OK;
 }
 
-enum mio_code mio_engine_eval_node(struct mio_engine *e, const struct mio_node *n, struct mio_value extra,
-                                   struct mio_value *out, struct mio_err *err)
+enum mio_code mio_engine_eval_node(struct mio_engine *e, const struct mio_node *n,
+                                   struct mio_value extra, struct mio_value *out,
+                                   struct mio_err *err)
 {
-    struct mio_scope_arg arg = {.st = &e->stack, .mod = e->stack.root, .extra = mio_is_null(extra) ? NULL : &extra};
+    struct mio_scope_arg arg = {
+        .st = &e->stack, .mod = e->stack.root, .extra = mio_is_null(extra) ? NULL : &extra};
     struct mio_scope scope = mio_stack_scope(&arg);
     return mio_node_eval(n, &scope, out, err);
 }
@@ -134,7 +143,8 @@ struct mio_value mio_engine_outputs(struct mio_engine *e)
     return mio_map(pairs, n);
 }
 
-enum mio_code mio_engine_eval(struct mio_engine *e, struct mio_str text, struct mio_value *out, struct mio_err *err)
+enum mio_code mio_engine_eval(struct mio_engine *e, struct mio_str text, struct mio_value *out,
+                              struct mio_err *err)
 {
     if (!e->planned) {
         const struct mio_plan *plan;
@@ -149,7 +159,8 @@ enum mio_code mio_engine_eval(struct mio_engine *e, struct mio_str text, struct 
     MIO_PUSH(&e->arena, e->sources.items, e->sources.n, e->sources.cap) =
         (struct mio_source){MIO_STR("console"), mio_arena_str(&e->arena, text)};
     struct mio_pos at = {(uint32_t)e->sources.n, 1, 1, (uint32_t)text.n};
-    const struct mio_expr *x = mio_expr_parse(&e->arena, e->sources.items[e->sources.n - 1].text, at, &diags);
+    const struct mio_expr *x =
+        mio_expr_parse(&e->arena, e->sources.items[e->sources.n - 1].text, at, &diags);
     if (!x) {
         *err = diags.items[0].err;
         return err->code;

@@ -1,4 +1,5 @@
-/* planner/run/internal.h: what the files of this folder share: the engine of one run. Nobody else includes it. */
+/* planner/run/internal.h: what the files of this folder share: the engine of one run. Nobody else
+ * includes it. */
 #pragma once
 #include "planner/change/planfile.h"
 #include "planner/change/planner.h"
@@ -31,8 +32,8 @@ struct mio_engine {
     struct mio_store *store;
     struct mio_state state;
     bool loaded, locked;
-    bool remote;                   /* the state is not in the state folder */
-    struct mio_seal_opts seal;     /* when seal_known and sealing */
+    bool remote;               /* the state is not in the state folder */
+    struct mio_seal_opts seal; /* when seal_known and sealing */
     bool seal_known, sealing;
     struct mio_refresh refresh;
     struct mio_planner planner;
@@ -43,12 +44,15 @@ struct mio_engine {
     struct mio_generated *generated; /* blocks of imports that have none, in the order met */
     size_t ngenerated, generated_cap;
     bool generating;
-    struct mio_str plan_salt;      /* masks of the plan file: the state's, or zeros before the first write */
-    const struct mio_plan *seen;   /* the file that is being applied: its drift stands in for a refresh */
+    struct mio_str
+        plan_salt; /* masks of the plan file: the state's, or zeros before the first write */
+    const struct mio_plan
+        *seen;               /* the file that is being applied: its drift stands in for a refresh */
     struct mio_str planfile; /* digest of the file that is being applied, or "" */
 };
 
-/* Stage and directory to variables in order of precedence: environment, stage, *.auto.yaml, files, -var. */
+/* Stage and directory to variables in order of precedence: environment, stage, *.auto.yaml, files,
+ * -var. */
 enum mio_code mio_engine_variables(struct mio_engine *e);
 /* A fresh stack over the template, providers bound; once a run. */
 enum mio_code mio_engine_stack(struct mio_engine *e, bool planning, bool validating);
@@ -59,14 +63,15 @@ enum mio_code mio_engine_load(struct mio_engine *e, const char *operation);
 /* A lock file's content in memory, for runs that keep none. planner/run/init.c */
 enum mio_code mio_engine_find_plugins(struct mio_engine *e, struct mio_lockfile *out);
 enum mio_code mio_engine_configure(struct mio_engine *e);
-/* The template is wrong already: whatever else is wrong with it is told in the same run. planner/run/init.c */
+/* The template is wrong already: whatever else is wrong with it is told in the same run.
+ * planner/run/init.c */
 void mio_engine_find_more(struct mio_engine *e);
 /* planner/run/recover.c */
 enum mio_code mio_engine_recover(struct mio_engine *e, const struct mio_jrn_replay *replay);
-/* planner/run/modules.c: the fetched tree of a git source, checked against the module lock file; the hook of
- * mio_template_opts. */
-enum mio_code mio_engine_module(void *engine, struct mio_str source, struct mio_str *root, struct mio_str *dir,
-                                struct mio_err *err);
+/* planner/run/modules.c: the fetched tree of a git source, checked against the module lock file;
+ * the hook of mio_template_opts. */
+enum mio_code mio_engine_module(void *engine, struct mio_str source, struct mio_str *root,
+                                struct mio_str *dir, struct mio_err *err);
 /* Writes the module lock file when something was fetched. */
 enum mio_code mio_engine_modules_done(struct mio_engine *e);
 /* planner/run/import.c: reads what import blocks name and records it in memory. */
@@ -80,5 +85,7 @@ enum mio_code mio_engine_execute(struct mio_engine *e, struct mio_apply_result *
 void mio_engine_event(struct mio_engine *e, const struct mio_event *ev);
 /* Adds to diags and gives the code back. */
 enum mio_code mio_engine_fail(struct mio_engine *e, const struct mio_err *err);
-/* A result of the journal or of an operation into the state: the row, and the deposed one it leaves behind. */
-void mio_engine_record(struct mio_engine *e, const struct mio_jrn_intent *i, const struct mio_record *result);
+/* A result of the journal or of an operation into the state: the row, and the deposed one it leaves
+ * behind. */
+void mio_engine_record(struct mio_engine *e, const struct mio_jrn_intent *i,
+                       const struct mio_record *result);

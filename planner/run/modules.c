@@ -1,8 +1,8 @@
-/* planner/run/modules.c: modules of git sources: fetched by `init` below .mlops-iac/modules, locked by the digest of their
- * tree in .mlops-iac.modules.json, and verified by every run.
+/* planner/run/modules.c: modules of git sources: fetched by `init` below .mlops-iac/modules, locked
+ * by the digest of their tree in .mlops-iac.modules.json, and verified by every run.
  *
- * A source is git::URL[//FOLDER][?ref=REF]. Never: a shell, a prompt, git's own configuration of this machine, a link out
- * of the tree. */
+ * A source is git::URL[//FOLDER][?ref=REF]. Never: a shell, a prompt, git's own configuration of
+ * this machine, a link out of the tree. */
 #include "planner/run/internal.h"
 #include "providers/sdk/clock.h"
 #include "providers/sdk/fs.h"
@@ -58,18 +58,23 @@ static enum mio_code parse(struct mio_str text, struct source *out, struct mio_e
             out->folder = mio_str_sub(s, i + 2, s.n);
             break;
         }
-    bool known = mio_str_starts(s, "https://") || mio_str_starts(s, "ssh://") || mio_str_starts(s, "file://");
-    if (known && is_plain(out->url, ":/@._~+%-") && is_plain(out->ref, "._/-") && !climbs(out->folder))
+    bool known = mio_str_starts(s, "https://") || mio_str_starts(s, "ssh://") ||
+                 mio_str_starts(s, "file://");
+    if (known && is_plain(out->url, ":/@._~+%-") && is_plain(out->ref, "._/-") &&
+        !climbs(out->folder))
         return MIO_OK;
-    mio_fail(err, MIO_TEMPLATE, "`%.*s` is no source of a module", MIO_FMT(mio_str_sub(text, 0, 200)));
-    return mio_err_hint(err, "Write git::https://HOST/REPOSITORY.git//FOLDER?ref=TAG (or ssh://, file://).");
+    mio_fail(err, MIO_TEMPLATE, "`%.*s` is no source of a module",
+             MIO_FMT(mio_str_sub(text, 0, 200)));
+    return mio_err_hint(
+        err, "Write git::https://HOST/REPOSITORY.git//FOLDER?ref=TAG (or ssh://, file://).");
 }
 
 /* ---- the lock file ---- */
 
 static enum mio_code read_lock(struct mio_engine *e, struct mio_err *err)
 {
-    struct mio_str path = mio_path_join(&e->arena, mio_str_z(e->opts.dir), MIO_STR(LOCK_FILE)), text;
+    struct mio_str path = mio_path_join(&e->arena, mio_str_z(e->opts.dir), MIO_STR(LOCK_FILE)),
+                   text;
     struct mio_value v;
     bool found = false;
     if (e->module_lock_read)
@@ -80,11 +85,13 @@ static enum mio_code read_lock(struct mio_engine *e, struct mio_err *err)
     e->module_lock_read = true;
     if (!found)
         return MIO_OK;
-    const struct mio_value *modules = mio_json_read(&e->arena, text, NULL, &v, err) ? NULL : mio_get_z(v, "modules");
+    const struct mio_value *modules =
+        mio_json_read(&e->arena, text, NULL, &v, err) ? NULL : mio_get_z(v, "modules");
     if (!modules || modules->type != MIO_MAP || mio_get_i64(v, "version", 0) != 1) {
         mio_err_clear(err);
         mio_fail(err, MIO_STATE, "%.*s is no module lock file of this version", MIO_FMT(path));
-        return mio_err_hint(err, "Take it from version control, or remove it and run `mlops-iac init`.");
+        return mio_err_hint(err,
+                            "Take it from version control, or remove it and run `mlops-iac init`.");
     }
     e->module_lock = *modules;
     return MIO_OK;
@@ -101,15 +108,17 @@ enum mio_code mio_engine_modules_done(struct mio_engine *e)
     MIO_AUTO_BUF text = {0};
     mio_json_pretty(&text, mio_map(root, 2), MIO_JSON_PLAIN);
     mio_buf_char(&text, '\n');
-    return mio_fs_replace(path.p, mio_buf_view(&text), 0644, &err) ? mio_engine_fail(e, &err) : MIO_OK;
+    return mio_fs_replace(path.p, mio_buf_view(&text), 0644, &err) ? mio_engine_fail(e, &err)
+                                                                   : MIO_OK;
 }
 
 /* ---- git ---- */
 
-static enum mio_code git(struct mio_engine *e, const char *cwd, const char *const *args, const struct source *s,
-                         struct mio_err *err)
+static enum mio_code git(struct mio_engine *e, const char *cwd, const char *const *args,
+                         const struct source *s, struct mio_err *err)
 {
-    static const char *const passed[] = {"PATH", "HOME", "SSH_AUTH_SOCK", "SSL_CERT_FILE", "https_proxy", "no_proxy"};
+    static const char *const passed[] = {"PATH",          "HOME",        "SSH_AUTH_SOCK",
+                                         "SSL_CERT_FILE", "https_proxy", "no_proxy"};
     const char *env[16], *argv[24];
     size_t n = 0, k = 0;
     for (size_t i = 0; i < sizeof passed / sizeof *passed; i++)
@@ -134,7 +143,8 @@ static enum mio_code git(struct mio_engine *e, const char *cwd, const char *cons
         return err->code;
     if (status == 0)
         return MIO_OK;
-    mio_fail(err, MIO_IO, "the module %.*s cannot be fetched", MIO_FMT(mio_str_sub(s->whole, 0, 200)));
+    mio_fail(err, MIO_IO, "the module %.*s cannot be fetched",
+             MIO_FMT(mio_str_sub(s->whole, 0, 200)));
     mio_err_cause(err, "%.*s", MIO_FMT(mio_str_trim(mio_buf_view(&said))));
     return mio_err_hint(err, "Check address, ref and access: git asks no questions here.");
 }
@@ -152,7 +162,8 @@ static enum mio_code refuse_links(struct mio_arena *a, struct mio_str dir, struc
         if (lstat(path.p, &st))
             return mio_fail_sys(err, errno, "cannot look at %s", path.p);
         if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
-            return mio_fail(err, MIO_TEMPLATE, "the fetched module holds a link or device: %.*s", MIO_FMT(names[i]));
+            return mio_fail(err, MIO_TEMPLATE, "the fetched module holds a link or device: %.*s",
+                            MIO_FMT(names[i]));
         if (S_ISDIR(st.st_mode) && refuse_links(a, path, err))
             return err->code;
     }
@@ -160,22 +171,34 @@ static enum mio_code refuse_links(struct mio_arena *a, struct mio_str dir, struc
 }
 
 /* The commit's files alone, in a folder of their own; *digest over them. */
-static enum mio_code fetch(struct mio_engine *e, const struct source *s, const char *into, struct mio_str *digest,
-                           struct mio_err *err)
+static enum mio_code fetch(struct mio_engine *e, const struct source *s, const char *into,
+                           struct mio_str *digest, struct mio_err *err)
 {
     struct mio_arena *a = &e->arena;
     const char *init[] = {"init", "--quiet", "--template=", NULL};
-    const char *get[] = {"fetch", "--quiet", "--depth=1", "--no-tags", "--no-recurse-submodules", "--",
-                         mio_arena_z(a, s->url), mio_arena_z(a, s->ref), NULL};
-    const char *out[] = {"-c", "core.hooksPath=/dev/null", "-c", "core.symlinks=true", "checkout", "--quiet",
-                         "--detach", "FETCH_HEAD", NULL};
+    const char *get[] = {"fetch",
+                         "--quiet",
+                         "--depth=1",
+                         "--no-tags",
+                         "--no-recurse-submodules",
+                         "--",
+                         mio_arena_z(a, s->url),
+                         mio_arena_z(a, s->ref),
+                         NULL};
+    const char *out[] = {"-c",       "core.hooksPath=/dev/null",
+                         "-c",       "core.symlinks=true",
+                         "checkout", "--quiet",
+                         "--detach", "FETCH_HEAD",
+                         NULL};
     if (git(e, into, init, s, err) || git(e, into, get, s, err) || git(e, into, out, s, err) ||
-        mio_fs_remove_tree(mio_arena_printf(a, "%s/.git", into).p, err) || refuse_links(a, mio_str_z(into), err))
+        mio_fs_remove_tree(mio_arena_printf(a, "%s/.git", into).p, err) ||
+        refuse_links(a, mio_str_z(into), err))
         return err->code;
     return mio_digest_path(a, into, digest, err);
 }
 
-static enum mio_code record(struct mio_engine *e, const struct source *s, struct mio_str digest, struct mio_err *err)
+static enum mio_code record(struct mio_engine *e, const struct source *s, struct mio_str digest,
+                            struct mio_err *err)
 {
     const struct mio_value *locked = mio_get(e->module_lock, s->whole);
     if (locked && mio_str_eq(mio_value_str(*locked), digest))
@@ -183,17 +206,20 @@ static enum mio_code record(struct mio_engine *e, const struct source *s, struct
     if (locked && !e->opts.upgrade_modules) {
         mio_fail(err, MIO_TEMPLATE, "the module %.*s is not the one that the lock file names",
                  MIO_FMT(mio_str_sub(s->whole, 0, 200)));
-        mio_err_cause(err, "fetched %.*s, recorded %.*s", MIO_FMT(digest), MIO_FMT(mio_value_str(*locked)));
+        mio_err_cause(err, "fetched %.*s, recorded %.*s", MIO_FMT(digest),
+                      MIO_FMT(mio_value_str(*locked)));
         return mio_err_hint(err, "If the change is meant, run `mlops-iac init -upgrade`.");
     }
     if (e->opts.keep_module_lock)
-        return mio_fail(err, MIO_TEMPLATE, "the module lock file would change, and -lockfile=readonly forbids that");
+        return mio_fail(err, MIO_TEMPLATE,
+                        "the module lock file would change, and -lockfile=readonly forbids that");
     e->module_lock = mio_map_with(&e->arena, e->module_lock, s->whole, mio_string(digest));
     e->module_lock_changed = true;
     return MIO_OK;
 }
 
-static enum mio_code install(struct mio_engine *e, const struct source *s, struct mio_str root, struct mio_err *err)
+static enum mio_code install(struct mio_engine *e, const struct source *s, struct mio_str root,
+                             struct mio_err *err)
 {
     struct mio_arena *a = &e->arena;
     struct mio_str digest;
@@ -211,8 +237,8 @@ static enum mio_code install(struct mio_engine *e, const struct source *s, struc
     return err->code;
 }
 
-enum mio_code mio_engine_module(void *engine, struct mio_str source, struct mio_str *root, struct mio_str *dir,
-                                struct mio_err *err)
+enum mio_code mio_engine_module(void *engine, struct mio_str source, struct mio_str *root,
+                                struct mio_str *dir, struct mio_err *err)
 {
     struct mio_engine *e = engine;
     struct mio_arena *a = &e->arena;
@@ -235,7 +261,9 @@ enum mio_code mio_engine_module(void *engine, struct mio_str source, struct mio_
         return MIO_OK;
     if (e->opts.fetch_modules)
         return install(e, &s, *root, err);
-    mio_fail(err, MIO_TEMPLATE, there && locked ? "the fetched module %.*s was altered" : "the module %.*s is not fetched",
+    mio_fail(err, MIO_TEMPLATE,
+             there && locked ? "the fetched module %.*s was altered"
+                             : "the module %.*s is not fetched",
              MIO_FMT(mio_str_sub(source, 0, 200)));
     return mio_err_hint(err, "Run `mlops-iac init`.");
 }

@@ -1,12 +1,13 @@
 /* planner/run/ops.c: see ops.h. The order:
  *
  *   apply(x)    after apply(d) for everything d that x refers to
- *   late(x)     after apply(x), after apply(y) for every y that refers to x: traffic follows its deployments
- *   destroy(x)  after destroy(y) for every y that was built on x;
- *               after late(d) for everything d that x was built on: traffic leaves before the deployment goes;
+ *   late(x)     after apply(x), after apply(y) for every y that refers to x: traffic follows its
+ * deployments destroy(x)  after destroy(y) for every y that was built on x; after late(d) for
+ * everything d that x was built on: traffic leaves before the deployment goes;
  *               create-before-destroy: after apply(x) and apply(y) for every y that refers to x
  *   apply(x)    after destroy(x) in a plain replacement
- *   destroy(x)  after apply(y) for every y that no longer refers to x (given up when it would close a circle)
+ *   destroy(x)  after apply(y) for every y that no longer refers to x (given up when it would close
+ * a circle)
  */
 #include "planner/run/ops.h"
 
@@ -114,7 +115,8 @@ static void by_record(struct build *b, struct mio_step *s, struct slots *own)
         after(b, dep->destroy, own->destroy);
         if (own->destroy && s->action != MIO_REPLACE)
             after(b, own->destroy, dep->late);
-        if (b->soft && !own->destroy && own->apply && (ds->action == MIO_DELETE || ds->action == MIO_FORGET))
+        if (b->soft && !own->destroy && own->apply &&
+            (ds->action == MIO_DELETE || ds->action == MIO_FORGET))
             after(b, dep->destroy, own->apply);
     }
 }
@@ -159,8 +161,10 @@ enum mio_code mio_ops_build(struct mio_arena *a, const struct mio_planner *p, st
             return MIO_OK;
     }
     mio_fail(err, MIO_TEMPLATE, "the changes cannot be brought into an order");
-    return mio_err_hint(err, "A recorded dependency and a reference of the template point at each other; apply in two "
-                             "steps with -target.");
+    return mio_err_hint(
+        err,
+        "A recorded dependency and a reference of the template point at each other; apply in two "
+        "steps with -target.");
 }
 
 enum mio_action mio_op_action(const struct mio_op *op)

@@ -10,12 +10,12 @@ struct mio_op {
     enum mio_op_type type;
     enum mio_op_status status;
     struct mio_step *step;
-    bool idle;           /* nothing to do: only order passes through it */
-    bool blocked;        /* something it waits for failed or was skipped */
-    size_t waits;        /* predecessors that have not ended */
+    bool idle;            /* nothing to do: only order passes through it */
+    bool blocked;         /* something it waits for failed or was skipped */
+    size_t waits;         /* predecessors that have not ended */
     struct mio_op **next; /* those that wait for it */
     size_t nnext, cap;
-    uint64_t number;     /* in the journal */
+    uint64_t number; /* in the journal */
 };
 struct mio_ops {
     struct mio_op *items;

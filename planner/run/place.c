@@ -1,8 +1,8 @@
-/* planner/run/place.c: where the state is kept: backend, sealing, and the note that `init` leaves of them, so that a
- * changed backend is not taken for an empty state. See engine.h.
+/* planner/run/place.c: where the state is kept: backend, sealing, and the note that `init` leaves
+ * of them, so that a changed backend is not taken for an empty state. See engine.h.
  *
- * The note is backend.json in the state folder: {"block": {...}, "config": {...}}, without secrets. Absent: the state
- * folder itself is the place. */
+ * The note is backend.json in the state folder: {"block": {...}, "config": {...}}, without secrets.
+ * Absent: the state folder itself is the place. */
 #include "planner/run/internal.h"
 #include "providers/sdk/digest.h"
 #include "providers/sdk/fs.h"
@@ -28,7 +28,8 @@ static bool holds_password(struct mio_str conn)
     for (size_t i = 0; i + 8 <= conn.n; i++)
         if (mio_str_is(mio_str_sub(conn, i, i + 8), "password"))
             return true;
-    return scheme >= 0 && at > scheme && mio_str_find(mio_str_sub(conn, (size_t)scheme, (size_t)at), ':') >= 0;
+    return scheme >= 0 && at > scheme &&
+           mio_str_find(mio_str_sub(conn, (size_t)scheme, (size_t)at), ':') >= 0;
 }
 
 static bool is_secret(struct mio_str type, const struct mio_pair *p)
@@ -52,27 +53,31 @@ static struct mio_value without_secrets(struct mio_arena *a, struct mio_value se
     return out;
 }
 
-static enum mio_code literal(struct mio_engine *e, const struct mio_node *n, const char *what, struct mio_value *out)
+static enum mio_code literal(struct mio_engine *e, const struct mio_node *n, const char *what,
+                             struct mio_value *out)
 {
     *out = mio_null();
     if (!n || mio_node_literal(&e->arena, n, out))
         return MIO_OK;
-    return mio_diags_error(&e->diags, MIO_TEMPLATE, n->pos,
-                           "They are needed before any expression can be evaluated; -backend-config and the "
-                           "environment set what differs between runs.",
-                           "%s takes no expressions", what);
+    return mio_diags_error(
+        &e->diags, MIO_TEMPLATE, n->pos,
+        "They are needed before any expression can be evaluated; -backend-config and the "
+        "environment set what differs between runs.",
+        "%s takes no expressions", what);
 }
 
 static bool is_file(struct mio_value settings)
 {
     struct mio_str type = mio_get_str(settings, "type");
-    return mio_is_null(settings) || mio_str_is(type, "file") || (settings.type == MIO_MAP && settings.n == 0);
+    return mio_is_null(settings) || mio_str_is(type, "file") ||
+           (settings.type == MIO_MAP && settings.n == 0);
 }
 
 static struct mio_value merged(struct mio_arena *a, const struct place *p)
 {
     struct mio_value none = mio_map(NULL, 0);
-    return mio_map_merge(a, mio_is_null(p->block) ? none : p->block, mio_is_null(p->config) ? none : p->config);
+    return mio_map_merge(a, mio_is_null(p->block) ? none : p->block,
+                         mio_is_null(p->config) ? none : p->config);
 }
 
 /* The template's block; `file` is the same as none. */
@@ -84,8 +89,10 @@ static enum mio_code read_block(struct mio_engine *e, struct mio_value *out)
     return rc;
 }
 
-/* Secrets are not noted: those of the template serve for the old place, too, when it is of the same type. */
-static struct mio_value with_secrets(struct mio_arena *a, struct mio_value old, struct mio_value now)
+/* Secrets are not noted: those of the template serve for the old place, too, when it is of the same
+ * type. */
+static struct mio_value with_secrets(struct mio_arena *a, struct mio_value old,
+                                     struct mio_value now)
 {
     struct mio_str type = mio_get_str(now, "type");
     bool fits = mio_str_eq(type, mio_get_str(old, "type"));
@@ -102,7 +109,8 @@ static const char *note_path(struct mio_engine *e)
     return mio_arena_printf(&e->arena, "%.*s/backend.json", MIO_FMT(e->state_dir)).p;
 }
 
-static enum mio_code read_note(struct mio_engine *e, struct place *out, bool *found, struct mio_err *err)
+static enum mio_code read_note(struct mio_engine *e, struct place *out, bool *found,
+                               struct mio_err *err)
 {
     struct mio_str text;
     struct mio_value v;
@@ -110,7 +118,8 @@ static enum mio_code read_note(struct mio_engine *e, struct place *out, bool *fo
     enum mio_code rc = mio_fs_read(&e->arena, note_path(e), FILE_MAX, &text, found, err);
     if (rc || !*found)
         return rc;
-    if (mio_json_read(&e->arena, text, NULL, &v, err) || !mio_get_z(v, "block") || !mio_get_z(v, "config")) {
+    if (mio_json_read(&e->arena, text, NULL, &v, err) || !mio_get_z(v, "block") ||
+        !mio_get_z(v, "config")) {
         mio_err_clear(err);
         mio_fail(err, MIO_STATE, "the note of `init` on the backend, %s, is damaged", note_path(e));
         return mio_err_hint(err, "Remove it and run `mlops-iac init -reconfigure`.");
@@ -162,7 +171,9 @@ static enum mio_code read_admin(struct mio_engine *e, struct mio_value *out, str
 
 static enum mio_code settle_sealing(struct mio_engine *e, struct mio_err *err)
 {
-    struct mio_seal_from from = {.dir = e->tpl->dir, .lookup = from_environment, .arg = e,
+    struct mio_seal_from from = {.dir = e->tpl->dir,
+                                 .lookup = from_environment,
+                                 .arg = e,
                                  .accept_clear = e->opts.accept_clear};
     if (e->seal_known)
         return MIO_OK;
@@ -188,21 +199,26 @@ static const char *local_folder(struct mio_engine *e, struct mio_value settings)
     mio_sha256_of(b.p, b.n, digest);
     mio_hex(digest, sizeof digest, hex);
     return mio_arena_printf(&e->arena, "%.*s/%.*s-%.*s", MIO_FMT(e->state_dir),
-                            MIO_FMT(mio_get_str(settings, "type")), DIGITS, hex).p;
+                            MIO_FMT(mio_get_str(settings, "type")), DIGITS, hex)
+        .p;
 }
 
-static enum mio_code open_place(struct mio_engine *e, struct mio_value settings, bool create, struct mio_store **out,
-                                struct mio_err *err)
+static enum mio_code open_place(struct mio_engine *e, struct mio_value settings, bool create,
+                                struct mio_store **out, struct mio_err *err)
 {
     struct mio_arena *a = &e->arena;
     enum mio_code rc = settle_sealing(e, err);
     if (rc)
         return rc;
     struct mio_store_opts o = {
-        .dir = local_folder(e, settings), .stage = e->tpl->stage, .create = create,
-        .backend = is_file(settings) ? mio_null() : mio_backend_settings(a, settings, from_environment, e),
+        .dir = local_folder(e, settings),
+        .stage = e->tpl->stage,
+        .create = create,
+        .backend =
+            is_file(settings) ? mio_null() : mio_backend_settings(a, settings, from_environment, e),
         .backend_dir = mio_arena_printf(a, "%s/../lib/mlops-iac/backends", e->opts.program_dir).p,
-        .seal = e->sealing ? &e->seal : NULL, .seen_dir = e->opts.seen_dir,
+        .seal = e->sealing ? &e->seal : NULL,
+        .seen_dir = e->opts.seen_dir,
         .accept_rollback = e->opts.accept_rollback};
     return mio_store_open(&o, out, err);
 }
@@ -220,13 +236,18 @@ static enum mio_code settled(struct mio_engine *e, struct mio_value *settings, s
     if (rc)
         return rc;
     now.config = note.config;
-    bool fits = found ? mio_equal(without_secrets(&e->arena, now.block), note.block) : mio_is_null(now.block);
+    bool fits = found ? mio_equal(without_secrets(&e->arena, now.block), note.block)
+                      : mio_is_null(now.block);
     if (!fits) {
-        mio_fail(err, MIO_USAGE, found ? "the backend of the template is not the one that `init` was run for"
-                                       : "the backend of the template has not been initialised here");
-        mio_err_hint(err, found ? "Run `mlops-iac init -migrate-state` to move the state to it, or `mlops-iac init "
-                                  "-reconfigure` to use what is there."
-                                : "Run `mlops-iac init`.");
+        mio_fail(err, MIO_USAGE,
+                 found ? "the backend of the template is not the one that `init` was run for"
+                       : "the backend of the template has not been initialised here");
+        mio_err_hint(
+            err,
+            found
+                ? "Run `mlops-iac init -migrate-state` to move the state to it, or `mlops-iac init "
+                  "-reconfigure` to use what is there."
+                : "Run `mlops-iac init`.");
         return e->tpl->backend ? mio_err_at(err, e->tpl->backend->pos) : err->code;
     }
     *settings = found ? merged(&e->arena, &now) : mio_null();
@@ -255,7 +276,8 @@ void mio_engine_store_warn(struct mio_engine *e)
 {
     const char *warning = mio_store_warning(e->store);
     if (warning)
-        mio_diags_warn(&e->diags, e->tpl->backend ? e->tpl->backend->pos : (struct mio_pos){0}, NULL, "%s", warning);
+        mio_diags_warn(&e->diags, e->tpl->backend ? e->tpl->backend->pos : (struct mio_pos){0},
+                       NULL, "%s", warning);
 }
 
 bool mio_engine_seals(const struct mio_engine *e)
@@ -270,25 +292,30 @@ const char *mio_engine_key(struct mio_engine *e)
 
 /* ---- init ---- */
 
-static enum mio_code read_config(struct mio_engine *e, const struct mio_backend_init *o, struct mio_value *out,
-                                 struct mio_err *err)
+static enum mio_code read_config(struct mio_engine *e, const struct mio_backend_init *o,
+                                 struct mio_value *out, struct mio_err *err)
 {
     struct mio_value map = mio_map(NULL, 0);
     for (size_t i = 0; i < o->nconfig; i++) {
         struct mio_str s = mio_str_z(o->config[i]);
         ptrdiff_t eq = mio_str_find(s, '=');
         if (eq <= 0)
-            return mio_fail(err, MIO_USAGE, "-backend-config takes KEY=VALUE, not \"%s\"", o->config[i]);
-        struct mio_str key = mio_str_sub(s, 0, (size_t)eq), text = mio_str_sub(s, (size_t)eq + 1, s.n);
+            return mio_fail(err, MIO_USAGE, "-backend-config takes KEY=VALUE, not \"%s\"",
+                            o->config[i]);
+        struct mio_str key = mio_str_sub(s, 0, (size_t)eq),
+                       text = mio_str_sub(s, (size_t)eq + 1, s.n);
         bool flag = mio_str_is(text, "true") || mio_str_is(text, "false");
-        map = mio_map_with(&e->arena, map, key, flag ? mio_bool(mio_str_is(text, "true")) : mio_string(text));
+        map = mio_map_with(&e->arena, map, key,
+                           flag ? mio_bool(mio_str_is(text, "true")) : mio_string(text));
     }
     *out = map;
     return MIO_OK;
 }
 
-/* Command lines are seen by everybody on the machine, and the note is not a place for secrets either. */
-static enum mio_code refuse_secrets(struct mio_engine *e, const struct place *p, struct mio_err *err)
+/* Command lines are seen by everybody on the machine, and the note is not a place for secrets
+ * either. */
+static enum mio_code refuse_secrets(struct mio_engine *e, const struct place *p,
+                                    struct mio_err *err)
 {
     struct mio_str type = mio_get_str(merged(&e->arena, p), "type");
     for (uint32_t i = 0; p->config.type == MIO_MAP && i < p->config.n; i++) {
@@ -299,7 +326,8 @@ static enum mio_code refuse_secrets(struct mio_engine *e, const struct place *p,
         MIO_AUTO_BUF name = {0};
         for (size_t k = 0; k < p->config.pairs[i].key.n; k++)
             mio_buf_char(&name, (char)(p->config.pairs[i].key.p[k] & ~0x20));
-        return mio_err_hint(err, "Set MLOPS_IAC_BACKEND_%s in the environment, for every run.", name.p);
+        return mio_err_hint(err, "Set MLOPS_IAC_BACKEND_%s in the environment, for every run.",
+                            name.p);
     }
     return MIO_OK;
 }
@@ -311,8 +339,8 @@ static bool was_written(struct mio_engine *e, struct mio_store *s)
     return mio_store_load(s, &e->arena, &state, &unreadable) != MIO_OK || state.serial > 0;
 }
 
-static enum mio_code move(struct mio_engine *e, struct mio_value old, struct mio_store *to, bool *moved,
-                          struct mio_err *err)
+static enum mio_code move(struct mio_engine *e, struct mio_value old, struct mio_store *to,
+                          bool *moved, struct mio_err *err)
 {
     struct mio_store *from = NULL;
     enum mio_code rc = open_place(e, old, true, &from, err);
@@ -326,12 +354,16 @@ static enum mio_code move(struct mio_engine *e, struct mio_value old, struct mio
 static enum mio_code refuse_change(struct mio_engine *e, struct mio_value old, struct mio_err *err)
 {
     struct mio_str type = is_file(old) ? MIO_STR("file") : mio_get_str(old, "type");
-    mio_fail(err, MIO_USAGE, "the backend has changed, and the one before it (%.*s) may hold the state", MIO_FMT(type));
-    mio_err_hint(err, "-migrate-state moves the state to the new place; -reconfigure uses what is there.");
+    mio_fail(err, MIO_USAGE,
+             "the backend has changed, and the one before it (%.*s) may hold the state",
+             MIO_FMT(type));
+    mio_err_hint(
+        err, "-migrate-state moves the state to the new place; -reconfigure uses what is there.");
     return e->tpl->backend ? mio_err_at(err, e->tpl->backend->pos) : err->code;
 }
 
-/* Is there anything behind that must not be forgotten? A folder without a note may never have had a state. */
+/* Is there anything behind that must not be forgotten? A folder without a note may never have had a
+ * state. */
 static bool leaves_state(struct mio_engine *e, struct mio_value old, bool noted)
 {
     struct mio_store *s = NULL;
@@ -345,8 +377,8 @@ static bool leaves_state(struct mio_engine *e, struct mio_value old, bool noted)
     return written;
 }
 
-static enum mio_code init_place(struct mio_engine *e, const struct mio_backend_init *o, struct mio_backend_done *done,
-                                struct mio_err *err)
+static enum mio_code init_place(struct mio_engine *e, const struct mio_backend_init *o,
+                                struct mio_backend_done *done, struct mio_err *err)
 {
     struct place note, now;
     bool noted = false;
@@ -372,7 +404,8 @@ static enum mio_code init_place(struct mio_engine *e, const struct mio_backend_i
     rc = rc ? rc : mio_store_probe(e->store, err);
     if (rc == MIO_OK && changed && o->migrate)
         rc = move(e, old, e->store, &done->moved, err);
-    if (rc == MIO_OK && (changed || (noted && !mio_equal(without_secrets(a, now.block), note.block))))
+    if (rc == MIO_OK &&
+        (changed || (noted && !mio_equal(without_secrets(a, now.block), note.block))))
         rc = write_note(e, &now, err);
     e->remote = !is_file(settings);
     done->changed = changed;

@@ -1,4 +1,5 @@
-/* planner/run/pool.h: worker threads that take jobs and give them back. Knows nothing of what a job is. */
+/* planner/run/pool.h: worker threads that take jobs and give them back. Knows nothing of what a job
+ * is. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>

@@ -7,7 +7,9 @@ enum { LOOK_MS = 60000 }; /* for looking at one object */
 
 static enum mio_prov_verb verb_of(enum mio_jrn_verb v)
 {
-    return v == MIO_JRN_CREATE ? MIO_PROV_CREATE : v == MIO_JRN_UPDATE ? MIO_PROV_UPDATE : MIO_PROV_DELETE;
+    return v == MIO_JRN_CREATE   ? MIO_PROV_CREATE
+           : v == MIO_JRN_UPDATE ? MIO_PROV_UPDATE
+                                 : MIO_PROV_DELETE;
 }
 
 static bool journal_handle(void *arg, struct mio_str handle)
@@ -52,8 +54,10 @@ static void keep(struct mio_work *w, const struct mio_object *o)
     w->attributes = mio_mark(a, w->kind ? &w->kind->root : NULL, all);
     w->result = w->intent.target;
     w->result.id = o->id.n ? o->id : w->intent.id;
-    if (w->intent.verb == MIO_JRN_UPDATE && w->intent.id.n && !mio_str_eq(w->result.id, w->intent.id)) {
-        breach(w, MIO_STR("id"), "is another one than before"); /* recorded, it would leave an orphan */
+    if (w->intent.verb == MIO_JRN_UPDATE && w->intent.id.n &&
+        !mio_str_eq(w->result.id, w->intent.id)) {
+        breach(w, MIO_STR("id"),
+               "is another one than before"); /* recorded, it would leave an orphan */
         w->result.id = w->intent.id;
     }
     w->result.fingerprint = o->fingerprint;
@@ -67,9 +71,11 @@ static void breach(struct mio_work *w, struct mio_str path, const char *what)
     if (w->err.code)
         return;
     w->breach = true;
-    mio_fail(&w->err, MIO_PROVIDER, "the plugin \"%.*s\" broke its promise for %.*s: attribute %.*s %s",
+    mio_fail(&w->err, MIO_PROVIDER,
+             "the plugin \"%.*s\" broke its promise for %.*s: attribute %.*s %s",
              MIO_FMT(w->plugin_name), MIO_FMT(w->intent.address), MIO_FMT(path), what);
-    mio_err_hint(&w->err, "The object is recorded as it is. Report this to the author of the plugin; the next plan shows "
+    mio_err_hint(&w->err, "The object is recorded as it is. Report this to the author of the "
+                          "plugin; the next plan shows "
                           "the difference.");
 }
 
@@ -81,8 +87,8 @@ static void check_promises(struct mio_work *w)
         struct mio_value want = w->planned.pairs[i].value;
         const struct mio_field *f = mio_field_get(&w->kind->root, name);
         const struct mio_value *got = mio_get(w->attributes, name);
-        if (!f || (f->flags & (MLOPS_UNSTABLE | MLOPS_WRITE_ONLY | MLOPS_LATE)) || mio_has_unknown(want) ||
-            mio_has_sensitive(want) || mio_is_null(want))
+        if (!f || (f->flags & (MLOPS_UNSTABLE | MLOPS_WRITE_ONLY | MLOPS_LATE)) ||
+            mio_has_unknown(want) || mio_has_sensitive(want) || mio_is_null(want))
             continue;
         if (!got)
             breach(w, name, "is missing from its answer");
@@ -110,8 +116,8 @@ static bool lookup(struct mio_work *w, struct mio_object **found, size_t *n)
 {
     struct mio_err err = {0};
     struct mio_call_opts o = {.deadline_ms = mio_now_ms() + LOOK_MS, .cancel = w->opts.cancel};
-    if (mio_provider_lookup(w->plugin, &w->arena, w->intent.kind, w->intent.key, w->call.inputs, &o, found, n,
-                            &err) == MIO_OK)
+    if (mio_provider_lookup(w->plugin, &w->arena, w->intent.kind, w->intent.key, w->call.inputs, &o,
+                            found, n, &err) == MIO_OK)
         return true;
     w->err = err;
     w->open = true;
@@ -145,7 +151,8 @@ static void settle_by_marker(struct mio_work *w)
     }
     mio_err_clear(&w->err);
     keep(w, &found[0]);
-    for (size_t i = 1; i < n; i++) { /* the oldest stays, the others bear our marker too: sweep them */
+    for (size_t i = 1; i < n;
+         i++) { /* the oldest stays, the others bear our marker too: sweep them */
         struct mio_prov_change c = w->call;
         struct mio_object gone;
         struct mio_err err = {0};
@@ -161,10 +168,14 @@ static void give_up(struct mio_work *w)
 {
     struct mio_str cause = mio_arena_printf(&w->arena, "%s", w->err.message);
     mio_err_clear(&w->err);
-    mio_fail(&w->err, MIO_REALITY, "nobody can say whether %.*s was created", MIO_FMT(w->intent.address));
+    mio_fail(&w->err, MIO_REALITY, "nobody can say whether %.*s was created",
+             MIO_FMT(w->intent.address));
     mio_err_cause(&w->err, "%.*s", MIO_FMT(cause));
-    mio_err_hint(&w->err, "Look at the platform. If it exists: mlops-iac import '%.*s' ID. If not: mlops-iac state rm "
-                          "'%.*s'.", MIO_FMT(w->intent.address), MIO_FMT(w->intent.address));
+    mio_err_hint(&w->err,
+                 "Look at the platform. If it exists: mlops-iac import '%.*s' ID. If not: "
+                 "mlops-iac state rm "
+                 "'%.*s'.",
+                 MIO_FMT(w->intent.address), MIO_FMT(w->intent.address));
     w->result = w->intent.target;
     w->result.status = MIO_ROW_UNCONFIRMED;
     w->result.attributes = mio_map(NULL, 0);
@@ -196,8 +207,10 @@ static bool is_here(struct mio_work *w, struct mio_object *o)
         w->open = true;
         return false;
     }
-    *o = (struct mio_object){.status = w->result.status == MIO_ROW_TAINTED ? MLOPS_NOT_FOUND : MLOPS_OK,
-                             .id = w->result.id, .fingerprint = w->result.fingerprint,
+    *o = (struct mio_object){.status =
+                                 w->result.status == MIO_ROW_TAINTED ? MLOPS_NOT_FOUND : MLOPS_OK,
+                             .id = w->result.id,
+                             .fingerprint = w->result.fingerprint,
                              .attributes = w->attributes};
     return true;
 }
@@ -228,7 +241,8 @@ void mio_work_settle(struct mio_work *w)
     switch ((enum mlops_create_class)w->intent.create_class) {
     case MLOPS_CREATE_A:
     case MLOPS_CREATE_B:
-        if (masked && w->unjournalled) { /* the journal holds no secrets: find it instead of sending it again */
+        if (masked && w->unjournalled) { /* the journal holds no secrets: find it instead of sending
+                                            it again */
             struct mio_object *found = NULL;
             size_t n = 0;
             if (lookup(w, &found, &n) && n)
@@ -255,7 +269,9 @@ static void journal_outcome(struct mio_work *w)
         mio_jrn_failed(w->journal, w->intent.op, false, mio_str_z(w->err.message), &err);
     else
         mio_jrn_done(w->journal, w->intent.op,
-                     w->intent.verb == MIO_JRN_DELETE || w->intent.verb == MIO_JRN_FORGET ? NULL : &w->result,
+                     w->intent.verb == MIO_JRN_DELETE || w->intent.verb == MIO_JRN_FORGET
+                         ? NULL
+                         : &w->result,
                      false, &err);
     if (err.code && !w->err.code) { /* done, but not on disk: the caller must know */
         w->err = err;
@@ -265,8 +281,8 @@ static void journal_outcome(struct mio_work *w)
 
 static void read_data(struct mio_work *w)
 {
-    if (mio_provider_data(w->plugin, &w->arena, w->kind->name, w->call.inputs, &w->opts, &w->attributes,
-                          &w->err) == MIO_OK) {
+    if (mio_provider_data(w->plugin, &w->arena, w->kind->name, w->call.inputs, &w->opts,
+                          &w->attributes, &w->err) == MIO_OK) {
         w->attributes = mio_mark(&w->arena, &w->kind->root, w->attributes);
         w->done = true;
     }

@@ -39,11 +39,11 @@ struct step {
 /* ---- reading the file ---- */
 
 static const char *const file_keys[] = {"description", "variables", "providers", "set", "run"};
-static const char *const step_keys[] = {"name",      "description",     "command", "stage",
-                                        "variables", "assert", "expect_failures"};
+static const char *const step_keys[] = {"name",      "description", "command",        "stage",
+                                        "variables", "assert",      "expect_failures"};
 
-static void check_keys(const struct mio_node *map, const char *what, const char *const *keys, size_t n,
-                       struct mio_diags *diags)
+static void check_keys(const struct mio_node *map, const char *what, const char *const *keys,
+                       size_t n, struct mio_diags *diags)
 {
     struct mio_str names[8];
     for (size_t k = 0; k < n; k++)
@@ -56,13 +56,13 @@ static void check_keys(const struct mio_node *map, const char *what, const char 
             continue;
         struct mio_str near = mio_str_nearest(map->entries[i].key, names, n);
         struct mio_str hint = mio_arena_printf(diags->arena, "Did you mean %.*s?", MIO_FMT(near));
-        mio_diags_error(diags, MIO_TEMPLATE, map->entries[i].key_pos, near.n ? hint.p : NULL, "%s has no key `%.*s`",
-                        what, MIO_FMT(map->entries[i].key));
+        mio_diags_error(diags, MIO_TEMPLATE, map->entries[i].key_pos, near.n ? hint.p : NULL,
+                        "%s has no key `%.*s`", what, MIO_FMT(map->entries[i].key));
     }
 }
 
-static void want(const struct mio_node *map, const char *key, enum mio_node_type type, const char *word,
-                 struct mio_diags *diags)
+static void want(const struct mio_node *map, const char *key, enum mio_node_type type,
+                 const char *word, struct mio_diags *diags)
 {
     const struct mio_node *n = mio_node_get(map, key);
     if (n && n->type != type)
@@ -74,7 +74,8 @@ static void check_asserts(const struct mio_node *list, struct mio_diags *diags)
     for (size_t i = 0; list && list->type == MIO_NODE_SEQ && i < list->n; i++) {
         const struct mio_node *rule = list->items[i];
         if (rule->type != MIO_NODE_MAP || !mio_node_get(rule, "condition"))
-            mio_diags_error(diags, MIO_TEMPLATE, rule->pos, "Write { condition: \"${...}\", error: \"...\" }.",
+            mio_diags_error(diags, MIO_TEMPLATE, rule->pos,
+                            "Write { condition: \"${...}\", error: \"...\" }.",
                             "an assertion needs a condition");
     }
 }
@@ -82,7 +83,8 @@ static void check_asserts(const struct mio_node *list, struct mio_diags *diags)
 static void check_step(const struct mio_node *n, struct mio_diags *diags)
 {
     if (n->type != MIO_NODE_MAP || !mio_node_get(n, "name")) {
-        mio_diags_error(diags, MIO_TEMPLATE, n->pos, "Write - name: WHAT_IS_TESTED.", "a step needs a name");
+        mio_diags_error(diags, MIO_TEMPLATE, n->pos, "Write - name: WHAT_IS_TESTED.",
+                        "a step needs a name");
         return;
     }
     check_keys(n, "a step", step_keys, sizeof step_keys / sizeof *step_keys, diags);
@@ -92,8 +94,8 @@ static void check_step(const struct mio_node *n, struct mio_diags *diags)
     check_asserts(mio_node_get(n, "assert"), diags);
     const struct mio_node *command = mio_node_get(n, "command");
     if (command && !mio_str_is(command->text, "plan") && !mio_str_is(command->text, "apply"))
-        mio_diags_error(diags, MIO_TEMPLATE, command->pos, NULL, "`command` is plan or apply, not \"%.*s\"",
-                        MIO_FMT(command->text));
+        mio_diags_error(diags, MIO_TEMPLATE, command->pos, NULL,
+                        "`command` is plan or apply, not \"%.*s\"", MIO_FMT(command->text));
 }
 
 static enum mio_code read_file(struct file *f, struct mio_sources *sources, struct mio_diags *diags)
@@ -114,7 +116,8 @@ static enum mio_code read_file(struct file *f, struct mio_sources *sources, stru
     want(f->root, "run", MIO_NODE_SEQ, "a list of steps", diags);
     const struct mio_node *run = mio_node_get(f->root, "run");
     if (!run)
-        mio_diags_error(diags, MIO_TEMPLATE, f->root->pos, "Write run: [{ name: ..., assert: [...] }].",
+        mio_diags_error(diags, MIO_TEMPLATE, f->root->pos,
+                        "Write run: [{ name: ..., assert: [...] }].",
                         "a test file needs steps under `run`");
     for (size_t i = 0; run && run->type == MIO_NODE_SEQ && i < run->n; i++)
         check_step(run->items[i], diags);
@@ -132,8 +135,8 @@ static struct mio_value earlier(const struct file *f)
 }
 
 /* Variables of a step may refer to `run.NAME.output` and path.temp, and to nothing else. */
-static enum mio_code lookup(void *arg, const struct mio_ref *ref, struct mio_value *out, size_t *used,
-                            struct mio_err *err)
+static enum mio_code lookup(void *arg, const struct mio_ref *ref, struct mio_value *out,
+                            size_t *used, struct mio_err *err)
 {
     struct file *f = arg;
     if (mio_str_is(ref->root, "run")) {
@@ -141,7 +144,8 @@ static enum mio_code lookup(void *arg, const struct mio_ref *ref, struct mio_val
         *used = 0;
         return MIO_OK;
     }
-    if (mio_str_is(ref->root, "path") && ref->n && mio_str_is(mio_value_str(ref->steps[0].value), "temp")) {
+    if (mio_str_is(ref->root, "path") && ref->n &&
+        mio_str_is(mio_value_str(ref->steps[0].value), "temp")) {
         *out = mio_string(f->temp);
         *used = 1;
         return MIO_OK;
@@ -153,7 +157,10 @@ static enum mio_code lookup(void *arg, const struct mio_ref *ref, struct mio_val
 
 static enum mio_code take_values(struct step *s, const struct mio_node *map, struct mio_err *err)
 {
-    struct mio_scope scope = {.arena = s->f->arena, .lookup = lookup, .arg = s->f, .now = mio_wall_s(),
+    struct mio_scope scope = {.arena = s->f->arena,
+                              .lookup = lookup,
+                              .arg = s->f,
+                              .now = mio_wall_s(),
                               .dir = s->f->o->engine->dir};
     struct mio_value v;
     if (!map)
@@ -165,10 +172,12 @@ static enum mio_code take_values(struct step *s, const struct mio_node *map, str
 }
 
 static enum mio_code open_engine(struct file *f, struct mio_str stage, struct mio_value values,
-                                 struct mio_engine **e, struct mio_diags **diags, struct mio_sources **sources)
+                                 struct mio_engine **e, struct mio_diags **diags,
+                                 struct mio_sources **sources)
 {
     struct mio_engine_opts eo = *f->o->engine;
-    eo.state_dir = mio_arena_printf(f->arena, "%.*s/state-%.*s", MIO_FMT(f->temp), MIO_FMT(stage)).p;
+    eo.state_dir =
+        mio_arena_printf(f->arena, "%.*s/state-%.*s", MIO_FMT(f->temp), MIO_FMT(stage)).p;
     eo.stage = mio_arena_z(f->arena, stage);
     eo.temp_dir = f->temp.p;
     eo.overlay = f->path;
@@ -200,7 +209,8 @@ static void remember_outputs(struct step *s, struct mio_value outputs)
 static void assert_one(struct mio_engine *e, const struct mio_node *rule, struct mio_value extra)
 {
     struct mio_diags *diags = mio_engine_diags(e);
-    const struct mio_node *cond = mio_node_get(rule, "condition"), *text = mio_node_get(rule, "error");
+    const struct mio_node *cond = mio_node_get(rule, "condition"),
+                          *text = mio_node_get(rule, "error");
     struct mio_err err = {0}, ignored = {0};
     struct mio_value ok, said;
     if (mio_engine_eval_node(e, cond, extra, &ok, &err) || mio_to_bool(ok, &ok, &err)) {
@@ -210,8 +220,8 @@ static void assert_one(struct mio_engine *e, const struct mio_node *rule, struct
         mio_err_hint(&err, "Use `command: apply` in this step.");
         mio_err_at(&err, cond->pos);
     } else if (!ok.b) {
-        if (!text || mio_engine_eval_node(e, text, extra, &said, &ignored) || said.type != MIO_STRING ||
-            mio_is_sensitive(said))
+        if (!text || mio_engine_eval_node(e, text, extra, &said, &ignored) ||
+            said.type != MIO_STRING || mio_is_sensitive(said))
             said = mio_string_z("the condition does not hold");
         mio_fail(&err, MIO_TEMPLATE, "assertion failed: %.*s", MIO_FMT(mio_value_str(said)));
         mio_err_at(&err, cond->pos);
@@ -240,7 +250,8 @@ static bool covers(struct mio_str expected, struct mio_str address)
     return mio_str_eq(expected, address) || mio_address_covers(expected, address);
 }
 
-/* Errors that were expected are taken out of the list; what was expected and did not fail is put in. */
+/* Errors that were expected are taken out of the list; what was expected and did not fail is put
+ * in. */
 static void expect(const struct step *s, const struct mio_node *list, const struct mio_plan *plan,
                    struct mio_diags *diags)
 {
@@ -259,20 +270,23 @@ static void expect(const struct step *s, const struct mio_node *list, const stru
     }
     diags->n = kept;
     for (size_t i = 0; plan && i < plan->nchecks; i++) {
-        struct mio_str name = mio_arena_printf(s->f->arena, "check.%.*s", MIO_FMT(plan->checks[i].name));
+        struct mio_str name =
+            mio_arena_printf(s->f->arena, "check.%.*s", MIO_FMT(plan->checks[i].name));
         for (size_t k = 0; k < list->n; k++)
             seen[k] |= !plan->checks[i].passed && mio_str_eq(list->items[k]->text, name);
     }
     for (size_t k = 0; k < list->n; k++)
         if (!seen[k])
-            mio_diags_error(diags, MIO_TEMPLATE, list->items[k]->pos, NULL, "%.*s was expected to fail, and did not",
+            mio_diags_error(diags, MIO_TEMPLATE, list->items[k]->pos, NULL,
+                            "%.*s was expected to fail, and did not",
                             MIO_FMT(list->items[k]->text));
 }
 
 static bool only_asserts(const struct mio_diags *d)
 {
     for (size_t i = 0; i < d->n; i++)
-        if (d->items[i].severity == MIO_ERROR && !mio_str_starts(mio_str_z(d->items[i].err.message), "assertion failed"))
+        if (d->items[i].severity == MIO_ERROR &&
+            !mio_str_starts(mio_str_z(d->items[i].err.message), "assertion failed"))
             return false;
     return true;
 }
@@ -315,7 +329,8 @@ static void tell(struct file *f, struct mio_test_step *r, int64_t since)
 static void run_step(struct step *s, struct mio_sources *file_sources, struct mio_diags *file_diags)
 {
     struct file *f = s->f;
-    struct mio_test_step r = {.name = s->name, .diags = file_diags, .sources = file_sources, .status = MIO_TEST_ERROR};
+    struct mio_test_step r = {
+        .name = s->name, .diags = file_diags, .sources = file_sources, .status = MIO_TEST_ERROR};
     struct mio_engine *e = NULL;
     struct mio_diags *diags;
     struct mio_sources *sources;
@@ -336,7 +351,8 @@ static void run_step(struct step *s, struct mio_sources *file_sources, struct mi
     mio_engine_close(e);
 }
 
-/* Everything goes, whatever the steps came to. An interrupt does not stop this, a second one does. */
+/* Everything goes, whatever the steps came to. An interrupt does not stop this, a second one does.
+ */
 static bool tear_down(struct file *f, const struct used *u)
 {
     struct step s = {.f = f, .stage = u->stage, .values = u->values, .apply = true};
@@ -350,11 +366,14 @@ static bool tear_down(struct file *f, const struct used *u)
         rc = plan_and_apply(&s, e, MIO_PLAN_DESTROY, &plan);
     if (rc) {
         struct mio_err err = {0};
-        struct mio_test_step r = {.name = MIO_STR("(destroy)"), .status = MIO_TEST_ERROR, .teardown = true,
-                                  .diags = diags, .sources = sources};
+        struct mio_test_step r = {.name = MIO_STR("(destroy)"),
+                                  .status = MIO_TEST_ERROR,
+                                  .teardown = true,
+                                  .diags = diags,
+                                  .sources = sources};
         mio_fail(&err, MIO_REALITY, "what the test made could not be destroyed");
-        mio_err_hint(&err, "Its state is kept in %.*s; destroy it with -state-dir=%.*s/state-%.*s.", MIO_FMT(f->temp),
-                     MIO_FMT(f->temp), MIO_FMT(u->stage));
+        mio_err_hint(&err, "Its state is kept in %.*s; destroy it with -state-dir=%.*s/state-%.*s.",
+                     MIO_FMT(f->temp), MIO_FMT(f->temp), MIO_FMT(u->stage));
         mio_diags_add(diags, MIO_ERROR, &err);
         tell(f, &r, since);
     }
@@ -376,15 +395,21 @@ static void run_steps(struct file *f, struct mio_sources *sources, struct mio_di
     for (size_t i = 0; i < run->n; i++) {
         const struct mio_node *n = run->items[i], *command = mio_node_get(n, "command");
         const struct mio_node *stage = mio_node_get(n, "stage");
-        struct step s = {.f = f, .node = n, .at = i, .name = mio_node_get(n, "name")->text,
+        struct step s = {.f = f,
+                         .node = n,
+                         .at = i,
+                         .name = mio_node_get(n, "name")->text,
                          .stage = stage ? stage->text : mio_str_z(f->o->engine->stage),
-                         .apply = !command || mio_str_is(command->text, "apply"), .values = mio_map(NULL, 0)};
-        bool stopped = f->o->engine->interrupt && __atomic_load_n(f->o->engine->interrupt, __ATOMIC_RELAXED);
+                         .apply = !command || mio_str_is(command->text, "apply"),
+                         .values = mio_map(NULL, 0)};
+        bool stopped =
+            f->o->engine->interrupt && __atomic_load_n(f->o->engine->interrupt, __ATOMIC_RELAXED);
         if (!f->broken && !stopped && selected(f->o, s.name)) {
             run_step(&s, sources, diags);
             continue;
         }
-        struct mio_test_step r = {.name = s.name, .status = MIO_TEST_SKIP, .diags = diags, .sources = sources};
+        struct mio_test_step r = {
+            .name = s.name, .status = MIO_TEST_SKIP, .diags = diags, .sources = sources};
         if (f->o->nfilters == 0 || selected(f->o, s.name))
             f->o->on_step(f->o->arg, &r);
     }

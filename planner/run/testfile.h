@@ -1,7 +1,9 @@
-/* planner/run/testfile.h: one tests/NAME.mlopstest.yaml: its `run` steps on real engines over a state of their own.
+/* planner/run/testfile.h: one tests/NAME.mlopstest.yaml: its `run` steps on real engines over a
+ * state of their own.
  *
- * In: a template directory and the file. Out: one result a step, told while its engine is still open. Whatever the steps
- * made is destroyed at the end, also after a failure or an interrupt. Never: the template's own state. */
+ * In: a template directory and the file. Out: one result a step, told while its engine is still
+ * open. Whatever the steps made is destroyed at the end, also after a failure or an interrupt.
+ * Never: the template's own state. */
 #pragma once
 #include "planner/run/engine.h"
 
@@ -10,7 +12,8 @@ struct mio_test_step {
     struct mio_str name;
     enum mio_test_status status;
     double elapsed_s;
-    const struct mio_diags *diags; /* what went wrong, and warnings; valid during the call of on_step alone */
+    const struct mio_diags
+        *diags; /* what went wrong, and warnings; valid during the call of on_step alone */
     const struct mio_sources *sources;
     bool teardown; /* the destroy at the end; only told when it failed */
 };
@@ -21,7 +24,7 @@ struct mio_test_opts {
     void (*on_step)(void *arg, const struct mio_test_step *step);
     void *arg;
 };
-/* Runs one file. Errors: only that the file itself cannot be used (all of it in diags, which the caller owns
- * together with sources); what the steps come to is told to on_step. */
+/* Runs one file. Errors: only that the file itself cannot be used (all of it in diags, which the
+ * caller owns together with sources); what the steps come to is told to on_step. */
 enum mio_code mio_test_file(struct mio_arena *a, const char *path, const struct mio_test_opts *o,
                             struct mio_sources *sources, struct mio_diags *diags);

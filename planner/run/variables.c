@@ -1,4 +1,5 @@
-/* planner/run/variables.c: where the values of input variables come from, weakest first. See internal.h. */
+/* planner/run/variables.c: where the values of input variables come from, weakest first. See
+ * internal.h. */
 #include "planner/run/internal.h"
 
 static void add(struct mio_engine *e, struct mio_var_input v)
@@ -14,7 +15,8 @@ static bool known(const struct mio_engine *e, struct mio_str name)
     return false;
 }
 
-static void refuse(struct mio_engine *e, struct mio_str name, const char *origin, struct mio_pos pos)
+static void refuse(struct mio_engine *e, struct mio_str name, const char *origin,
+                   struct mio_pos pos)
 {
     struct mio_str names[256], near;
     struct mio_err err = {0};
@@ -37,7 +39,8 @@ static void from_map(struct mio_engine *e, const struct mio_node *map, const cha
         if (!known(e, map->entries[i].key))
             refuse(e, map->entries[i].key, origin, map->entries[i].key_pos);
         else
-            add(e, (struct mio_var_input){.name = map->entries[i].key, .node = map->entries[i].value,
+            add(e, (struct mio_var_input){.name = map->entries[i].key,
+                                          .node = map->entries[i].value,
                                           .origin = origin});
     }
 }
@@ -58,7 +61,8 @@ static void from_texts(struct mio_engine *e, bool environment)
         }
         struct mio_str name = mio_str_sub(text, 0, (size_t)eq);
         if (known(e, name))
-            add(e, (struct mio_var_input){.name = name, .text = mio_str_sub(text, (size_t)eq + 1, text.n),
+            add(e, (struct mio_var_input){.name = name,
+                                          .text = mio_str_sub(text, (size_t)eq + 1, text.n),
                                           .origin = env ? "environment" : "-var"});
         else if (!env)
             refuse(e, name, "-var", (struct mio_pos){0});
@@ -75,7 +79,8 @@ enum mio_code mio_engine_variables(struct mio_engine *e)
         from_map(e, e->tpl->auto_vars.items[i], "*.auto.yaml");
     for (size_t i = 0; i < e->opts.nvar_files; i++) {
         const struct mio_node *map = NULL;
-        if (mio_varfile_load(&e->arena, e->opts.var_files[i], &e->sources, &map, &e->diags) == MIO_OK)
+        if (mio_varfile_load(&e->arena, e->opts.var_files[i], &e->sources, &map, &e->diags) ==
+            MIO_OK)
             from_map(e, map, "-var-file");
     }
     from_texts(e, false);
@@ -87,7 +92,8 @@ enum mio_code mio_engine_variables(struct mio_engine *e)
         if (!known(e, p->key))
             refuse(e, p->key, "test", (struct mio_pos){0});
         else
-            add(e, (struct mio_var_input){.name = mio_arena_str(&e->arena, p->key), .node = n, .origin = "test"});
+            add(e, (struct mio_var_input){
+                       .name = mio_arena_str(&e->arena, p->key), .node = n, .origin = "test"});
     }
     return e->diags.errors ? MIO_USAGE : MIO_OK;
 }

@@ -3,7 +3,8 @@
 
 enum { PARTS = 3 };
 
-static const char *const operators[] = {">=", "<=", "!=", "~>", ">", "<", "="}; /* longer ones first */
+static const char *const operators[] = {">=", "<=", "!=", "~>",
+                                        ">",  "<",  "="}; /* longer ones first */
 
 /* Up to three numbers; *given says how many stood there. */
 static bool numbers(struct mio_str s, uint64_t out[PARTS], size_t *given)
@@ -38,7 +39,8 @@ static bool is_near(const uint64_t have[PARTS], const uint64_t want[PARTS], size
     return compare(have, want) >= 0;
 }
 
-static bool holds(const char *op, const uint64_t have[PARTS], const uint64_t want[PARTS], size_t given)
+static bool holds(const char *op, const uint64_t have[PARTS], const uint64_t want[PARTS],
+                  size_t given)
 {
     int c = compare(have, want);
     switch (op[0]) {
@@ -55,7 +57,8 @@ static bool holds(const char *op, const uint64_t have[PARTS], const uint64_t wan
     }
 }
 
-enum mio_code mio_version_check(struct mio_str constraint, struct mio_str version, struct mio_err *err)
+enum mio_code mio_version_check(struct mio_str constraint, struct mio_str version,
+                                struct mio_err *err)
 {
     uint64_t have[PARTS], want[PARTS];
     size_t given;
@@ -74,13 +77,15 @@ enum mio_code mio_version_check(struct mio_str constraint, struct mio_str versio
                 break;
             }
         if (!numbers(part, want, &given)) {
-            mio_fail(err, MIO_TEMPLATE, "required_version \"%.*s\" is no version constraint", MIO_FMT(constraint));
+            mio_fail(err, MIO_TEMPLATE, "required_version \"%.*s\" is no version constraint",
+                     MIO_FMT(constraint));
             return mio_err_hint(err, "Write \">= 0.1\", \"~> 1.2\" or \">= 1.0, < 2.0\".");
         }
         if (!holds(op, have, want, given)) {
-            mio_fail(err, MIO_USAGE, "the template needs mlops-iac %.*s, this is %.*s", MIO_FMT(constraint),
-                     MIO_FMT(version));
-            return mio_err_hint(err, "Install a version that fits, or change mlops_iac.required_version.");
+            mio_fail(err, MIO_USAGE, "the template needs mlops-iac %.*s, this is %.*s",
+                     MIO_FMT(constraint), MIO_FMT(version));
+            return mio_err_hint(
+                err, "Install a version that fits, or change mlops_iac.required_version.");
         }
     }
     return MIO_OK;

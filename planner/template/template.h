@@ -122,10 +122,10 @@ struct mio_template_opts {
     const char *overlay; /* absolute path of a YAML file, or NULL: its `providers:` stand in for
                           * those of the same name, its `set:` is laid over the blocks; other keys
                           * are left to the caller */
-    /* Where a module lies whose source is no local path: `root` is the fetched tree, which nothing in it may leave,
-     * `dir` the folder in it. NULL: such sources are errors. */
-    enum mio_code (*module)(void *arg, struct mio_str source, struct mio_str *root, struct mio_str *dir,
-                            struct mio_err *err);
+    /* Where a module lies whose source is no local path: `root` is the fetched tree, which nothing
+     * in it may leave, `dir` the folder in it. NULL: such sources are errors. */
+    enum mio_code (*module)(void *arg, struct mio_str source, struct mio_str *root,
+                            struct mio_str *dir, struct mio_err *err);
     void *module_arg;
     size_t count_budget;
     bool no_paths; /* do not look whether the local paths in Azure ML documents exist */

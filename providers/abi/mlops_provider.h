@@ -1,20 +1,20 @@
 /* providers/abi/mlops_provider.h: the interface between mlops-iac and a provider plugin.
  *
  * A plugin is a shared object that exports one function, mlops_provider_v1. It is loaded with
- * dlopen(RTLD_NOW | RTLD_LOCAL) inside a child process of its own (mlops-iac-provider-host), so a plugin
- * that crashes, hangs or leaks cannot touch the engine or the state.
+ * dlopen(RTLD_NOW | RTLD_LOCAL) inside a child process of its own (mlops-iac-provider-host), so a
+ * plugin that crashes, hangs or leaks cannot touch the engine or the state.
  *
  * Rules that hold everywhere
- *  - Every struct starts with `size`; fields are appended and never changed. A field beyond the size that
- *    the other side declared reads as zero.
+ *  - Every struct starts with `size`; fields are appended and never changed. A field beyond the
+ * size that the other side declared reads as zero.
  *  - Text is UTF-8. JSON goes in and out as text; numbers in it are exact decimals.
- *  - Memory changes no owner: what the host passes lives until the call returns; what the plugin emits is
- *    copied by the host before the emitting function returns.
- *  - A plugin keeps no file open across calls that another process might need, prints nothing, reads no
- *    environment variable but those its configuration names, and starts no retry loop: retries,
- *    back-off and rate limits belong to the host.
- *  - Unless the plugin sets MLOPS_CAP_CONCURRENT its functions are called one at a time, from one thread;
- *    cancel alone comes from another thread, while the call it is about is running.
+ *  - Memory changes no owner: what the host passes lives until the call returns; what the plugin
+ * emits is copied by the host before the emitting function returns.
+ *  - A plugin keeps no file open across calls that another process might need, prints nothing,
+ * reads no environment variable but those its configuration names, and starts no retry loop:
+ * retries, back-off and rate limits belong to the host.
+ *  - Unless the plugin sets MLOPS_CAP_CONCURRENT its functions are called one at a time, from one
+ * thread; cancel alone comes from another thread, while the call it is about is running.
  */
 #ifndef MLOPS_PROVIDER_H
 #define MLOPS_PROVIDER_H
@@ -30,7 +30,8 @@ extern "C" {
 #define MLOPS_ABI_MAJOR 1
 #define MLOPS_ABI_MINOR 0
 
-/* ---- results ---------------------------------------------------------------------------------- */
+/* ---- results ----------------------------------------------------------------------------------
+ */
 
 enum mlops_status {
     MLOPS_OK = 0,
@@ -53,12 +54,12 @@ enum mlops_error_code {
 
 struct mlops_error {
     uint32_t size;
-    int32_t code;             /* enum mlops_error_code */
-    uint32_t retry_after_ms;  /* what the platform asked for; 0 when it did not */
-    bool applied_unknown;     /* the change may or may not have taken effect (a reply was lost) */
-    const char *message;      /* what is wrong */
-    const char *hint;         /* what to do next; NULL when there is nothing to say */
-    const char *attribute;    /* dotted path of the offending input; NULL when none */
+    int32_t code;            /* enum mlops_error_code */
+    uint32_t retry_after_ms; /* what the platform asked for; 0 when it did not */
+    bool applied_unknown;    /* the change may or may not have taken effect (a reply was lost) */
+    const char *message;     /* what is wrong */
+    const char *hint;        /* what to do next; NULL when there is nothing to say */
+    const char *attribute;   /* dotted path of the offending input; NULL when none */
 };
 
 /* One object as the platform has it. */
@@ -67,28 +68,31 @@ struct mlops_object {
     int32_t status;          /* enum mlops_status */
     const char *id;          /* the platform's identifier; NULL in answers without an object */
     const char *fingerprint; /* opaque; handed back to read_many; NULL when the kind has none */
-    const char *attributes;  /* JSON object: inputs as the platform has them, and computed attributes */
+    const char
+        *attributes; /* JSON object: inputs as the platform has them, and computed attributes */
     size_t attributes_len;
     const struct mlops_error *error; /* when status is MLOPS_ERROR */
 };
 
-/* ---- one call ---------------------------------------------------------------------------------- */
+/* ---- one call ----------------------------------------------------------------------------------
+ */
 
 enum mlops_level { MLOPS_LOG_DEBUG = 1, MLOPS_LOG_INFO = 2, MLOPS_LOG_WARN = 3 };
 
-/* What the host gives to each call. The function pointers may be used from any thread of the plugin until
- * the call returns. */
+/* What the host gives to each call. The function pointers may be used from any thread of the plugin
+ * until the call returns. */
 struct mlops_call {
     uint32_t size;
     void *host; /* the host's own */
-    const char *idempotency_key; /* 26 characters of a-z2-7 for create, update and delete; else "" */
-    int64_t deadline_ms;         /* CLOCK_MONOTONIC in milliseconds; a call past it will be killed */
-    uint32_t attempt;            /* counts from 1 */
+    const char
+        *idempotency_key; /* 26 characters of a-z2-7 for create, update and delete; else "" */
+    int64_t deadline_ms;  /* CLOCK_MONOTONIC in milliseconds; a call past it will be killed */
+    uint32_t attempt;     /* counts from 1 */
     void (*log)(const struct mlops_call *c, int level, const char *message);
     /* A line for the person who waits; percent is 0..100, or -1 when not known. */
     void (*progress)(const struct mlops_call *c, const char *message, int percent);
-    /* A long-running operation began: `handle` (JSON) is journalled and handed back in `resume` of the
-     * next attempt if this process dies. Returns false when it could not be recorded. */
+    /* A long-running operation began: `handle` (JSON) is journalled and handed back in `resume` of
+     * the next attempt if this process dies. Returns false when it could not be recorded. */
     bool (*handle)(const struct mlops_call *c, const char *handle);
     bool (*cancelled)(const struct mlops_call *c); /* poll at least once a second when blocked */
     /* The answer for item `index` (0 unless the call takes many). Exactly once an item. */
@@ -99,7 +103,8 @@ struct mlops_call {
     void (*answer)(const struct mlops_call *c, const char *json, size_t len);
 };
 
-/* ---- kinds and their fields -------------------------------------------------------------------- */
+/* ---- kinds and their fields --------------------------------------------------------------------
+ */
 
 enum mlops_type {
     MLOPS_STRING = 1,
@@ -119,15 +124,17 @@ enum mlops_field_flags {
     MLOPS_CREATE_ONLY = 1u << 3, /* a change replaces the object */
     MLOPS_SENSITIVE = 1u << 4,   /* never shown, never stored in clear */
     MLOPS_WRITE_ONLY = 1u << 5,  /* never read back; compared by what was last sent */
-    MLOPS_CONTENT = 1u << 6,     /* a local path, or a map of {path: ...}: the engine digests what is there,
-                                  * a change counts */
-    MLOPS_VOLATILE = 1u << 7,    /* COMPUTED: an update may change it, so it is unknown in the plan */
-    MLOPS_ENSURED = 1u << 8,     /* COMPUTED: the recorded value is the wanted one; drift is repaired by update */
-    MLOPS_LATE = 1u << 9,        /* set by an update of its own after everything that depends on the object */
-    MLOPS_FOLD_CASE = 1u << 10,  /* compared without regard to ASCII case */
-    MLOPS_DURATION = 1u << 11,   /* seconds, "5m" or ISO 8601 "PT5M": compared as a length of time */
-    MLOPS_REFERENCE = 1u << 12,  /* names another resource; azureml: forms are allowed */
-    MLOPS_UNSTABLE = 1u << 13,   /* COMPUTED: differs at every read and never counts as drift */
+    MLOPS_CONTENT = 1u << 6,  /* a local path, or a map of {path: ...}: the engine digests what is
+                               * there,  a change counts */
+    MLOPS_VOLATILE = 1u << 7, /* COMPUTED: an update may change it, so it is unknown in the plan */
+    MLOPS_ENSURED =
+        1u << 8, /* COMPUTED: the recorded value is the wanted one; drift is repaired by update */
+    MLOPS_LATE =
+        1u << 9, /* set by an update of its own after everything that depends on the object */
+    MLOPS_FOLD_CASE = 1u << 10, /* compared without regard to ASCII case */
+    MLOPS_DURATION = 1u << 11,  /* seconds, "5m" or ISO 8601 "PT5M": compared as a length of time */
+    MLOPS_REFERENCE = 1u << 12, /* names another resource; azureml: forms are allowed */
+    MLOPS_UNSTABLE = 1u << 13,  /* COMPUTED: differs at every read and never counts as drift */
 };
 
 struct mlops_field {
@@ -135,12 +142,12 @@ struct mlops_field {
     uint32_t flags; /* enum mlops_field_flags */
     int32_t type;   /* enum mlops_type */
     const char *name;
-    const char *doc;     /* one sentence */
-    const char *unit;    /* "seconds", "MiB", ...; NULL */
-    const char *dflt;    /* default as JSON; NULL */
-    const char *allowed; /* allowed values, separated by |; NULL */
-    const char *minimum, *maximum; /* decimal; NULL */
-    const char *pattern;           /* POSIX extended regular expression for strings; NULL */
+    const char *doc;                   /* one sentence */
+    const char *unit;                  /* "seconds", "MiB", ...; NULL */
+    const char *dflt;                  /* default as JSON; NULL */
+    const char *allowed;               /* allowed values, separated by |; NULL */
+    const char *minimum, *maximum;     /* decimal; NULL */
+    const char *pattern;               /* POSIX extended regular expression for strings; NULL */
     const struct mlops_field *element; /* LIST, MAP */
     const struct mlops_field *fields;  /* OBJECT; ended by an entry with name NULL */
 };
@@ -148,9 +155,11 @@ struct mlops_field {
 /* How a create behaves when its reply is lost; the conformance kit proves the claim. */
 enum mlops_create_class {
     MLOPS_CREATE_D = 0, /* none of these: a person must decide */
-    MLOPS_CREATE_A = 1, /* the client picks a unique name; create of an existing one of ours gives that one */
+    MLOPS_CREATE_A =
+        1, /* the client picks a unique name; create of an existing one of ours gives that one */
     MLOPS_CREATE_B = 2, /* the platform de-duplicates the idempotency key */
-    MLOPS_CREATE_C = 3, /* the key is stored as a marker in the same call, and lookup_by_key lists it */
+    MLOPS_CREATE_C =
+        3, /* the key is stored as a marker in the same call, and lookup_by_key lists it */
 };
 
 enum mlops_kind_flags {
@@ -166,12 +175,14 @@ struct mlops_kind {
     const char *doc;
     int32_t create_class; /* enum mlops_create_class */
     uint32_t settle_ms;   /* class C: commit delay plus read lag */
-    uint32_t create_timeout_s, update_timeout_s, delete_timeout_s, read_timeout_s; /* 0: 1200, 1200, 1200, 60 */
+    uint32_t create_timeout_s, update_timeout_s, delete_timeout_s,
+        read_timeout_s;               /* 0: 1200, 1200, 1200, 60 */
     const struct mlops_field *fields; /* ended by an entry with name NULL */
     uint32_t schema_version;          /* of the stored attributes */
 };
 
-/* ---- arguments of the calls -------------------------------------------------------------------- */
+/* ---- arguments of the calls --------------------------------------------------------------------
+ */
 
 struct mlops_configure_args {
     uint32_t size;
@@ -185,8 +196,9 @@ struct mlops_read_item {
     uint32_t size;
     const char *kind, *id;
     const char *fingerprint; /* as recorded; NULL when none */
-    const char *attributes;  /* as recorded, JSON; NULL when a fingerprint is recorded and full is false */
-    bool full;               /* answer with attributes even when the fingerprint matches */
+    const char
+        *attributes; /* as recorded, JSON; NULL when a fingerprint is recorded and full is false */
+    bool full;       /* answer with attributes even when the fingerprint matches */
 };
 struct mlops_read_args {
     uint32_t size;
@@ -205,7 +217,8 @@ struct mlops_change_args {
     const char *content;  /* JSON object: dotted path of a MLOPS_CONTENT field to its digest */
     const char *base_dir; /* what relative paths in inputs are relative to */
     const char *resume;   /* handle of an interrupted attempt; NULL */
-    const char *fingerprint; /* as last read: write only if it still holds, where the platform can; NULL */
+    const char
+        *fingerprint; /* as last read: write only if it still holds, where the platform can; NULL */
 };
 struct mlops_import_args {
     uint32_t size;
@@ -223,14 +236,16 @@ struct mlops_list_args {
     uint32_t size;
     const char *kind;
 };
-/* The changes of a plan, before the first write, in parts of at most 10,000. changes: JSON list of {address, kind,
- * action, inputs, prior}. answer(): JSON list of {address, severity: error|warning, message, hint}. */
+/* The changes of a plan, before the first write, in parts of at most 10,000. changes: JSON list of
+ * {address, kind, action, inputs, prior}. answer(): JSON list of {address, severity: error|warning,
+ * message, hint}. */
 struct mlops_preflight_args {
     uint32_t size;
     const char *changes;
 };
 
-/* ---- the plugin -------------------------------------------------------------------------------- */
+/* ---- the plugin --------------------------------------------------------------------------------
+ */
 
 enum mlops_caps {
     MLOPS_CAP_CONCURRENT = 1u << 0, /* functions may be called from several threads at once */
@@ -252,23 +267,24 @@ struct mlops_host {
     const char *version; /* of mlops-iac */
 };
 
-/* Functions return MLOPS_OK or MLOPS_ERROR (after fail()). A capability bit promises its function. */
+/* Functions return MLOPS_OK or MLOPS_ERROR (after fail()). A capability bit promises its function.
+ */
 struct mlops_provider {
     uint32_t size;
     uint32_t abi_minor;
     const char *name;
     const char *version;
     const char *doc;
-    uint32_t caps;      /* enum mlops_caps */
-    uint32_t batch;     /* most items a read_many takes; 0: 1000 */
-    uint32_t threads;   /* CONCURRENT: most calls at once; 0: as many as the run wants */
+    uint32_t caps;    /* enum mlops_caps */
+    uint32_t batch;   /* most items a read_many takes; 0: 1000 */
+    uint32_t threads; /* CONCURRENT: most calls at once; 0: as many as the run wants */
     const struct mlops_field *config; /* settings; ended by an entry with name NULL */
     const struct mlops_kind *kinds;   /* ended by an entry with name NULL */
 
     int (*configure)(const struct mlops_call *c, const struct mlops_configure_args *a,
                      struct mlops_instance **out);
-    /* Checks that need no platform: what the tables cannot say. answer(): JSON list of {path, message,
-     * hint}. May be NULL. p is NULL when no settings are known yet. */
+    /* Checks that need no platform: what the tables cannot say. answer(): JSON list of {path,
+     * message, hint}. May be NULL. p is NULL when no settings are known yet. */
     int (*validate)(struct mlops_instance *p, const struct mlops_call *c,
                     const struct mlops_change_args *a);
     /* answer(): {"computed": {…known values…}, "unknown": [paths], "replace": [{path, reason}],
@@ -296,10 +312,11 @@ struct mlops_provider {
                      const struct mlops_preflight_args *a);
     int (*data_read)(struct mlops_instance *p, const struct mlops_call *c,
                      const struct mlops_data_args *a); /* answer(): JSON object of attributes */
-    /* c->cancelled() is true from now on: wake up what sleeps, end what can be ended. c is the very struct
-     * that the call was given. Must not wait for the call. */
+    /* c->cancelled() is true from now on: wake up what sleeps, end what can be ended. c is the very
+     * struct that the call was given. Must not wait for the call. */
     void (*cancel)(struct mlops_instance *p, const struct mlops_call *c);
-    /* Functions for templates: answer() the JSON result of call `name` with JSON list `arguments`. */
+    /* Functions for templates: answer() the JSON result of call `name` with JSON list `arguments`.
+     */
     int (*function)(struct mlops_instance *p, const struct mlops_call *c, const char *name,
                     const char *arguments);
     void (*close)(struct mlops_instance *p);

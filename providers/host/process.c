@@ -32,14 +32,15 @@ struct mio_process {
     char last[256]; /* under mu */
 };
 
-/* Variables that let a third party into the child, that change what its C library does, or that hold values of
- * template variables: secrets among them have no business in the environment of a child. */
+/* Variables that let a third party into the child, that change what its C library does, or that
+ * hold values of template variables: secrets among them have no business in the environment of a
+ * child. */
 static bool dropped(const char *entry)
 {
     static const char *const prefixes[] = {
-        "LD_",      "GCONV_PATH=",  "GLIBC_TUNABLES=", "MALLOC_", "LOCPATH=",
-        "NLSPATH=", "GETCONF_DIR=", "BASH_ENV=",       "ENV=",    "IFS=",
-        "MLOPS_IAC_VAR_", "MLOPS_IAC_CLI_ARGS"};
+        "LD_",      "GCONV_PATH=", "GLIBC_TUNABLES=", "MALLOC_",
+        "LOCPATH=", "NLSPATH=",    "GETCONF_DIR=",    "BASH_ENV=",
+        "ENV=",     "IFS=",        "MLOPS_IAC_VAR_",  "MLOPS_IAC_CLI_ARGS"};
     for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
         if (strncmp(entry, prefixes[i], strlen(prefixes[i])) == 0)
             return true;

@@ -18,9 +18,9 @@ void mio_auto_free(void *pp);
 void mio_auto_close(const int *fd);
 #define MIO_AUTO_FREE __attribute__((cleanup(mio_auto_free)))
 #define MIO_AUTO_CLOSE __attribute__((cleanup(mio_auto_close)))
-#define MIO_STEAL(p)                                                                               \
-    ({                                                                                             \
-        __typeof__(p) mio_stolen_ = (p);                                                           \
-        (p) = NULL;                                                                                \
-        mio_stolen_;                                                                               \
+#define MIO_STEAL(p)                     \
+    ({                                   \
+        __typeof__(p) mio_stolen_ = (p); \
+        (p) = NULL;                      \
+        mio_stolen_;                     \
     })

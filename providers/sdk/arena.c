@@ -3,8 +3,8 @@
 #include <sys/mman.h>
 #include "providers/sdk/alloc.h"
 
-/* Blocks grow with the arena, so that a small run stays small and a big one needs few of them; the large ones ask
- * for huge pages, because most of what a large run costs here is page faults. */
+/* Blocks grow with the arena, so that a small run stays small and a big one needs few of them; the
+ * large ones ask for huge pages, because most of what a large run costs here is page faults. */
 enum { FIRST_BLOCK = 16 * 1024, LARGEST_BLOCK = 2 * 1024 * 1024 };
 
 struct mio_arena_block {
@@ -37,7 +37,8 @@ static void add_block(struct mio_arena *a, size_t need)
         size = LARGEST_BLOCK - sizeof(struct mio_arena_block);
     if (size < need)
         size = need;
-    struct mio_arena_block *b = huge ? aligned_alloc(LARGEST_BLOCK, LARGEST_BLOCK) : mio_alloc(sizeof *b + size);
+    struct mio_arena_block *b =
+        huge ? aligned_alloc(LARGEST_BLOCK, LARGEST_BLOCK) : mio_alloc(sizeof *b + size);
     if (!b)
         mio_alloc_die(size);
     if (huge)

@@ -42,5 +42,5 @@ void mio_arena_rewind(struct mio_arena *a, struct mio_arena_mark m);
 /* Grows a plain array that lives in the arena: items of `size`, *cap doubled when n reaches it. */
 void *mio_arena_grow(struct mio_arena *a, void *items, size_t n, size_t *cap, size_t size);
 /* MIO_PUSH(arena, array, count, capacity) gives an lvalue of the new last element (not cleared). */
-#define MIO_PUSH(a, items, n, cap)                                                                 \
+#define MIO_PUSH(a, items, n, cap) \
     (*(((items) = mio_arena_grow((a), (items), (n), &(cap), sizeof *(items))), &(items)[(n)++]))

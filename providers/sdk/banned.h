@@ -1,4 +1,5 @@
-/* providers/sdk/banned.h: calls that no file of this project may make; force-included by the build. */
+/* providers/sdk/banned.h: calls that no file of this project may make; force-included by the build.
+ */
 #pragma once
 #include <stdio.h>
 #include <stdlib.h>

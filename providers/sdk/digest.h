@@ -1,4 +1,5 @@
-/* providers/sdk/digest.h: SHA-256, HMAC, hex, base32 and base64 over OpenSSL; digests of files and trees. */
+/* providers/sdk/digest.h: SHA-256, HMAC, hex, base32 and base64 over OpenSSL; digests of files and
+ * trees. */
 #pragma once
 #include <stdint.h>
 #include "providers/sdk/arena.h"
@@ -25,7 +26,8 @@ void mio_random(void *p, size_t n); /* from the system; ends the process if ther
 uint32_t mio_crc32c(const void *p, size_t n);
 
 /* "sha256:<hex>" of a regular file, or of a directory: the sorted list of relative path, executable
- * bit, size and digest of every regular file in it (symlinks are digested by target, sockets and devices refused).
- * Names in `.amlignore`/`.gitignore` are not interpreted here. Errors: MIO_IO, MIO_TEMPLATE when absent. */
+ * bit, size and digest of every regular file in it (symlinks are digested by target, sockets and
+ * devices refused). Names in `.amlignore`/`.gitignore` are not interpreted here. Errors: MIO_IO,
+ * MIO_TEMPLATE when absent. */
 enum mio_code mio_digest_path(struct mio_arena *a, const char *path, struct mio_str *out,
                               struct mio_err *err);

@@ -33,7 +33,8 @@ static enum mio_code file_digest(const char *path, uint8_t out[MIO_SHA256_LEN], 
     return err->code;
 }
 
-/* One line a file: type, size, digest, path. The type is x for executables, so that a mode change counts. */
+/* One line a file: type, size, digest, path. The type is x for executables, so that a mode change
+ * counts. */
 static enum mio_code describe(struct mio_arena *a, struct mio_buf *lines, const char *path,
                               struct mio_str rel, int depth, struct mio_err *err)
 {
@@ -70,8 +71,8 @@ static enum mio_code describe(struct mio_arena *a, struct mio_buf *lines, const 
         return err->code;
     for (size_t i = 0; i < n; i++) {
         struct mio_str child = mio_arena_printf(a, "%s/%.*s", path, MIO_FMT(names[i]));
-        struct mio_str below = rel.n ? mio_arena_printf(a, "%.*s/%.*s", MIO_FMT(rel), MIO_FMT(names[i]))
-                                     : names[i];
+        struct mio_str below =
+            rel.n ? mio_arena_printf(a, "%.*s/%.*s", MIO_FMT(rel), MIO_FMT(names[i])) : names[i];
         if (describe(a, lines, child.p, below, depth + 1, err))
             return err->code;
     }

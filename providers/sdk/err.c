@@ -114,10 +114,18 @@ void mio_err_clear(struct mio_err *err)
 const char *mio_code_name(enum mio_code code)
 {
     static const char *const names[] = {
-        [MIO_OK] = "ok",             [MIO_USAGE] = "usage",       [MIO_TEMPLATE] = "template",
-        [MIO_REALITY] = "reality",   [MIO_AUTH] = "auth",         [MIO_TRANSIENT] = "transient",
-        [MIO_LOCKED] = "locked",     [MIO_STATE] = "state",       [MIO_PROVIDER] = "provider",
-        [MIO_CANCELLED] = "cancelled", [MIO_IO] = "io",           [MIO_BUG] = "bug",
+        [MIO_OK] = "ok",
+        [MIO_USAGE] = "usage",
+        [MIO_TEMPLATE] = "template",
+        [MIO_REALITY] = "reality",
+        [MIO_AUTH] = "auth",
+        [MIO_TRANSIENT] = "transient",
+        [MIO_LOCKED] = "locked",
+        [MIO_STATE] = "state",
+        [MIO_PROVIDER] = "provider",
+        [MIO_CANCELLED] = "cancelled",
+        [MIO_IO] = "io",
+        [MIO_BUG] = "bug",
     };
     return (size_t)code < sizeof names / sizeof *names ? names[code] : "bug";
 }

@@ -1,6 +1,7 @@
 /* providers/sdk/err.h: one error by value, and the list that collects many.
  *
- * In: what went wrong, where in the template, for which resource. Never: printing (only cli/ prints). */
+ * In: what went wrong, where in the template, for which resource. Never: printing (only cli/
+ * prints). */
 #pragma once
 #include <stdarg.h>
 #include <stdbool.h>

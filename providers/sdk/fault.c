@@ -17,9 +17,8 @@ static struct {
 static const struct {
     const char *name;
     int errnum;
-} errnos[] = {{"EIO", EIO},     {"ENOSPC", ENOSPC}, {"EDQUOT", EDQUOT},
-              {"EINTR", EINTR}, {"EACCES", EACCES}, {"EROFS", EROFS},
-              {"SHORT", MIO_FAULT_SHORT}};
+} errnos[] = {{"EIO", EIO},       {"ENOSPC", ENOSPC}, {"EDQUOT", EDQUOT},        {"EINTR", EINTR},
+              {"EACCES", EACCES}, {"EROFS", EROFS},   {"SHORT", MIO_FAULT_SHORT}};
 
 void mio_fault_setup(const char *spec)
 {

@@ -1,8 +1,9 @@
 /* providers/sdk/fault.h: named points where a test makes a system call fail.
  *
- * MLOPS_IAC_FAULT="write:3:ENOSPC" fails the third write of the process once, "write:3+:EIO" from the third
- * on. Points: open write fsync rename unlink. SHORT instead of an errno: the write takes half of its bytes.
- * Each fault that strikes is logged (debug). Compiled in always: one relaxed load when unused. */
+ * MLOPS_IAC_FAULT="write:3:ENOSPC" fails the third write of the process once, "write:3+:EIO" from
+ * the third on. Points: open write fsync rename unlink. SHORT instead of an errno: the write takes
+ * half of its bytes. Each fault that strikes is logged (debug). Compiled in always: one relaxed
+ * load when unused. */
 #pragma once
 #include <stdbool.h>
 

@@ -1,4 +1,5 @@
-/* providers/sdk/fs.c: reading, replacing and listing files. See fs.h; whole trees are in fs_tree.c. */
+/* providers/sdk/fs.c: reading, replacing and listing files. See fs.h; whole trees are in fs_tree.c.
+ */
 #include "providers/sdk/fs.h"
 #include <dirent.h>
 #include <errno.h>

@@ -5,8 +5,8 @@
 #include "providers/sdk/arena.h"
 #include "providers/sdk/err.h"
 
-/* Reads a regular file of at most `max` bytes. The text is followed by a NUL. Errors: MIO_IO; a missing
- * file is *found = false and MIO_OK when found is not NULL. */
+/* Reads a regular file of at most `max` bytes. The text is followed by a NUL. Errors: MIO_IO; a
+ * missing file is *found = false and MIO_OK when found is not NULL. */
 enum mio_code mio_fs_read(struct mio_arena *a, const char *path, size_t max, struct mio_str *out,
                           bool *found, struct mio_err *err);
 /* New file in the same folder (O_EXCL, mode), write, fsync, rename, fsync folder. */

@@ -1,4 +1,5 @@
-/* providers/sdk/fs_tree.c: removing and copying trees, by descriptor so that no symlink is followed. See fs.h. */
+/* providers/sdk/fs_tree.c: removing and copying trees, by descriptor so that no symlink is
+ * followed. See fs.h. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -108,7 +109,8 @@ static enum mio_code copy_at(int from_dir, const char *from, int to_dir, const c
     MIO_AUTO_CLOSE int in = openat(from_dir, from, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     if (in < 0)
         return mio_fail_sys(err, errno, "cannot read %s", from);
-    return S_ISDIR(st.st_mode) ? copy_dir(in, to_dir, to, err) : copy_file(in, &st, to_dir, to, err);
+    return S_ISDIR(st.st_mode) ? copy_dir(in, to_dir, to, err)
+                               : copy_file(in, &st, to_dir, to, err);
 }
 
 enum mio_code mio_fs_copy_tree(const char *from, const char *to, struct mio_err *err)

@@ -260,7 +260,11 @@ enum mio_code mio_json_read(struct mio_arena *a, struct mio_str text,
                             struct mio_err *err)
 {
     struct reader r = {
-        .a = a, .start = text.p, .p = text.p, .end = text.p + text.n, .err = err,
+        .a = a,
+        .start = text.p,
+        .p = text.p,
+        .end = text.p + text.n,
+        .err = err,
         .max_depth = limits && limits->depth ? limits->depth : 64,
         .max_nodes = limits && limits->nodes ? limits->nodes : 1000000,
     };

@@ -1,8 +1,8 @@
 /* providers/sdk/json.h: JSON text to frozen values and back.
  *
- * The reader is strict (RFC 8259, duplicate keys and U+0000 refused) and keeps number texts exact, which
- * no stock C library does: 12345678901234567890 and 0.1 come back as they were written.
- * The writer is canonical: sorted keys, no white space, canonical numbers, UTF-8 kept. */
+ * The reader is strict (RFC 8259, duplicate keys and U+0000 refused) and keeps number texts exact,
+ * which no stock C library does: 12345678901234567890 and 0.1 come back as they were written. The
+ * writer is canonical: sorted keys, no white space, canonical numbers, UTF-8 kept. */
 #pragma once
 #include "providers/sdk/buf.h"
 #include "providers/sdk/value.h"
@@ -11,15 +11,16 @@ struct mio_json_limits {
     size_t depth; /* 0: 64 */
     size_t nodes; /* 0: 1,000,000 */
 };
-/* Strings without escapes point into `text`, which must outlive the value; pass copied text otherwise.
- * Errors: MIO_STATE with line and column in the message. */
+/* Strings without escapes point into `text`, which must outlive the value; pass copied text
+ * otherwise. Errors: MIO_STATE with line and column in the message. */
 enum mio_code mio_json_read(struct mio_arena *a, struct mio_str text,
                             const struct mio_json_limits *limits, struct mio_value *out,
                             struct mio_err *err);
 
 enum mio_json_marks {
     MIO_JSON_PLAIN,  /* unknown and sensitive must not occur: unknown is a MIO_BUG abort */
-    MIO_JSON_MARKED, /* {"$mio":"unknown"} and {"$mio":"sensitive","v":...}: for our own files and the wire */
+    MIO_JSON_MARKED, /* {"$mio":"unknown"} and {"$mio":"sensitive","v":...}: for our own files and
+                        the wire */
     MIO_JSON_HIDDEN, /* unknown becomes null, sensitive becomes "(sensitive value)": for people */
     MIO_JSON_OPEN,   /* sensitive written as its plain value, unknown as null: for providers only */
 };

@@ -1,4 +1,5 @@
-/* providers/sdk/json_write.c: the canonical writer, and the form that marks take in JSON. See json.h. */
+/* providers/sdk/json_write.c: the canonical writer, and the form that marks take in JSON. See
+ * json.h. */
 #include "providers/sdk/alloc.h"
 #include "providers/sdk/json.h"
 

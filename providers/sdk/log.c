@@ -81,7 +81,8 @@ static size_t control_at(const unsigned char *p, size_t n)
     if (n >= 2 && p[0] == 0xC2 && p[1] >= 0x80 && p[1] <= 0x9F)
         return 2; /* C1 */
     if (n >= 3 && p[0] == 0xE2 &&
-        ((p[1] == 0x80 && p[2] >= 0xAA && p[2] <= 0xAE) || (p[1] == 0x81 && p[2] >= 0xA6 && p[2] <= 0xA9)))
+        ((p[1] == 0x80 && p[2] >= 0xAA && p[2] <= 0xAE) ||
+         (p[1] == 0x81 && p[2] >= 0xA6 && p[2] <= 0xA9)))
         return 3; /* bidi embeddings, overrides and isolates */
     return 0;
 }
@@ -123,6 +124,7 @@ void mio_log(enum mio_level level, const char *room, const char *fmt, ...)
     mio_buf_printf(&line, "%s [%s] %s: ", when, names[level], room);
     mio_redact(&line, mio_buf_view(&raw));
     mio_buf_char(&line, '\n');
-    ssize_t ignored = write(sink.fd, line.p, line.n); /* a log that cannot be written stops nothing */
+    ssize_t ignored =
+        write(sink.fd, line.p, line.n); /* a log that cannot be written stops nothing */
     (void)ignored;
 }

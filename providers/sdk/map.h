@@ -1,4 +1,5 @@
-/* providers/sdk/map.h: string to pointer or index, in an arena; open addressing, linear time to fill. */
+/* providers/sdk/map.h: string to pointer or index, in an arena; open addressing, linear time to
+ * fill. */
 #pragma once
 #include "providers/sdk/arena.h"
 

@@ -171,7 +171,8 @@ enum mio_code mio_proc_run(const struct mio_proc_opts *opts, int64_t deadline_ms
         char chunk[4096];
         int64_t left = deadline_ms ? deadline_ms - mio_now_ms() : -1;
         struct pollfd p = {.fd = pipefd[0], .events = POLLIN};
-        if ((deadline_ms && left <= 0) || poll(&p, 1, (int)(left > INT32_MAX ? INT32_MAX : left)) == 0)
+        if ((deadline_ms && left <= 0) ||
+            poll(&p, 1, (int)(left > INT32_MAX ? INT32_MAX : left)) == 0)
             break;
         ssize_t n = read(pipefd[0], chunk, sizeof chunk);
         if (n < 0 && errno == EINTR)
@@ -223,7 +224,8 @@ uint64_t mio_proc_started(pid_t pid)
 {
     char text[24];
     uint64_t ticks = 0;
-    if (pid <= 0 || !stat_field(pid, 22, text, sizeof text) || !mio_str_u64(mio_str_z(text), &ticks))
+    if (pid <= 0 || !stat_field(pid, 22, text, sizeof text) ||
+        !mio_str_u64(mio_str_z(text), &ticks))
         return 0;
     return ticks;
 }

@@ -1,7 +1,7 @@
 /* providers/sdk/schema.h: what a provider says of its kinds, as the engine reads it.
  *
- * The C tables of a plugin (mlops_provider.h) travel as JSON from the provider host and become these
- * structs; validation, diff, replace decisions, docs and JSON Schema all come from them. */
+ * The C tables of a plugin (mlops_provider.h) travel as JSON from the provider host and become
+ * these structs; validation, diff, replace decisions, docs and JSON Schema all come from them. */
 #pragma once
 #include "providers/abi/mlops_provider.h"
 #include "providers/sdk/value.h"
@@ -25,14 +25,14 @@ struct mio_kind {
     enum mlops_create_class create_class;
     uint32_t settle_ms, create_timeout_s, update_timeout_s, delete_timeout_s, read_timeout_s;
     uint32_t schema_version;
-    struct mio_field root; /* an OBJECT of the kind's fields */
+    struct mio_field root;                   /* an OBJECT of the kind's fields */
     bool has_late, has_content, has_ensured; /* some field bears the flag */
 };
 struct mio_schema {
     struct mio_str name, version, doc;
     uint32_t caps, batch, threads;
-    bool has_validate; /* the one optional function without a capability bit */
-    struct mio_field config; /* OBJECT */
+    bool has_validate;            /* the one optional function without a capability bit */
+    struct mio_field config;      /* OBJECT */
     const struct mio_kind *kinds; /* sorted by name */
     size_t nkinds;
 };

@@ -220,11 +220,14 @@ bool mio_str_utf8(struct mio_str s)
             return false;
         if (c < 0x80)
             continue;
-        int more = c >= 0xC2 && c <= 0xDF ? 1 : (c & 0xF0) == 0xE0 ? 2 : c >= 0xF0 && c <= 0xF4 ? 3 : -1;
+        int more = c >= 0xC2 && c <= 0xDF   ? 1
+                   : (c & 0xF0) == 0xE0     ? 2
+                   : c >= 0xF0 && c <= 0xF4 ? 3
+                                            : -1;
         if (more < 0 || end - p < more)
             return false;
-        if ((c == 0xE0 && p[0] < 0xA0) || (c == 0xED && p[0] > 0x9F) || (c == 0xF0 && p[0] < 0x90) ||
-            (c == 0xF4 && p[0] > 0x8F))
+        if ((c == 0xE0 && p[0] < 0xA0) || (c == 0xED && p[0] > 0x9F) ||
+            (c == 0xF0 && p[0] < 0x90) || (c == 0xF4 && p[0] > 0x8F))
             return false;
         for (; more > 0; more--)
             if ((*p++ & 0xC0) != 0x80)

@@ -1,7 +1,7 @@
 /* providers/sdk/str.h: string views, and the few questions asked of them.
  *
- * Owns: nothing. A view never outlives the memory it looks at; text is UTF-8, may hold any byte but NUL
- * unless the maker says otherwise, and need not be terminated. */
+ * Owns: nothing. A view never outlives the memory it looks at; text is UTF-8, may hold any byte but
+ * NUL unless the maker says otherwise, and need not be terminated. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -13,7 +13,10 @@ struct mio_str {
 };
 
 #define MIO_STR(lit) ((struct mio_str){(lit), sizeof(lit) - 1})
-#define MIO_STR_INIT(lit) {(lit), sizeof(lit) - 1} /* for static tables */
+#define MIO_STR_INIT(lit)      \
+    {                          \
+        (lit), sizeof(lit) - 1 \
+    }                                /* for static tables */
 #define MIO_FMT(s) (int)(s).n, (s).p /* for "%.*s" */
 
 struct mio_str mio_str_z(const char *z); /* NULL gives the empty view */

@@ -68,7 +68,8 @@ static int by_key(const void *a, const void *b)
     return mio_str_cmp(x->key, y->key);
 }
 
-/* Most maps are small and already in order; the rest go to a stable merge sort by hand-sized runs. */
+/* Most maps are small and already in order; the rest go to a stable merge sort by hand-sized runs.
+ */
 static void sort_pairs(struct mio_pair *p, size_t n)
 {
     bool sorted = true;
@@ -228,7 +229,8 @@ int64_t mio_get_i64(struct mio_value v, const char *key, int64_t otherwise)
 
 const char *mio_type_name(enum mio_type t)
 {
-    static const char *const names[] = {"null", "bool", "number", "string", "list", "map", "unknown"};
+    static const char *const names[] = {"null", "bool", "number", "string",
+                                        "list", "map",  "unknown"};
     return names[t];
 }
 

@@ -1,9 +1,10 @@
 /* providers/sdk/value.h: the frozen value that every attribute, input and output is.
  *
- * A value is 16 bytes, built privately in an arena and never changed once stored; copying the struct
- * shares what it points to. Unknown and sensitive are marks in the value, known to this file alone.
- * Maps are sorted by key (byte order) and hold each key once, so equal values have equal bytes.
- * Numbers keep their source text: 1.10 stays "1.10" when a string is wanted, and equals 1.1. */
+ * A value is 16 bytes, built privately in an arena and never changed once stored; copying the
+ * struct shares what it points to. Unknown and sensitive are marks in the value, known to this file
+ * alone. Maps are sorted by key (byte order) and hold each key once, so equal values have equal
+ * bytes. Numbers keep their source text: 1.10 stays "1.10" when a string is wanted, and equals 1.1.
+ */
 #pragma once
 #include <stdbool.h>
 #include <stdint.h>
@@ -27,8 +28,9 @@ struct mio_value {
     uint8_t type;  /* enum mio_type */
     uint8_t marks; /* MIO_MARK_*: of this value itself, not of its children */
     uint8_t hint;  /* MIO_UNKNOWN: the enum mio_type it will have, MIO_UNKNOWN when not known */
-    uint8_t deep;  /* bit 0: a child (or itself) is unknown; bit 1: a child (or itself) is sensitive */
-    uint32_t n;    /* bytes of a string or number; items of a list; pairs of a map */
+    uint8_t
+        deep;   /* bit 0: a child (or itself) is unknown; bit 1: a child (or itself) is sensitive */
+    uint32_t n; /* bytes of a string or number; items of a list; pairs of a map */
     union {
         bool b;
         const char *s; /* string: UTF-8; number: a JSON number */
@@ -56,7 +58,8 @@ struct mio_value mio_map(struct mio_pair *pairs, size_t n);
 /* Index of the first pair of a sorted array whose key equals its neighbour's, or -1. */
 ptrdiff_t mio_map_dup(const struct mio_pair *pairs, size_t n);
 struct mio_value mio_sensitive(struct mio_value v); /* marked as a whole */
-struct mio_value mio_unmark(struct mio_arena *a, struct mio_value v); /* deep copy without sensitive marks */
+struct mio_value mio_unmark(struct mio_arena *a,
+                            struct mio_value v); /* deep copy without sensitive marks */
 
 /* Questions. */
 struct mio_str mio_value_str(struct mio_value v); /* text of a string or number, else empty */

@@ -1,7 +1,8 @@
 /* tests/bench/bench_run.c: runs one command and writes what it cost: bench_run FILE COMMAND ARGS...
  *
- * FILE gets one line: seconds, processor seconds, peak KiB of the largest process, exit code. A small program does
- * this because a process that is started by a large one inherits that one's peak. */
+ * FILE gets one line: seconds, processor seconds, peak KiB of the largest process, exit code. A
+ * small program does this because a process that is started by a large one inherits that one's
+ * peak. */
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -41,6 +42,7 @@ int main(int argc, char **argv)
     if (!out)
         return 2;
     int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-    fprintf(out, "%.6f %.6f %ld %d\n", wall, seconds(used.ru_utime) + seconds(used.ru_stime), used.ru_maxrss, code);
+    fprintf(out, "%.6f %.6f %ld %d\n", wall, seconds(used.ru_utime) + seconds(used.ru_stime),
+            used.ru_maxrss, code);
     return fclose(out) ? 2 : 0;
 }

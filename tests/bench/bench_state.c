@@ -1,6 +1,8 @@
-/* tests/bench/bench_state.c: what the state costs at a given number of resources, and a journalled operation.
+/* tests/bench/bench_state.c: what the state costs at a given number of resources, and a journalled
+ * operation.
  *
- * Usage: bench_state [ROWS [WORKERS]]; a JSON line a figure. Not a test: nothing fails when it is slow. */
+ * Usage: bench_state [ROWS [WORKERS]]; a JSON line a figure. Not a test: nothing fails when it is
+ * slow. */
 #include "providers/sdk/buf.h"
 #include "providers/sdk/clock.h"
 #include "providers/sdk/fs.h"

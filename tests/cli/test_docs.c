@@ -117,9 +117,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_markdown),   cmocka_unit_test(test_functions),
-        cmocka_unit_test(test_man),
-        cmocka_unit_test(test_help),       cmocka_unit_test(test_completion),
-        cmocka_unit_test(test_exit_codes),
+        cmocka_unit_test(test_man),        cmocka_unit_test(test_help),
+        cmocka_unit_test(test_completion), cmocka_unit_test(test_exit_codes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -67,10 +67,11 @@ static void test_order_of_keys(void **ctx)
     struct mio_err err;
     bool wanted = false;
     w->env = env;
-    assert_ok(err, gather(w, "{\"keys\":[{\"id\":\"house\",\"type\":\"raw\",\"file\":\"/etc/k\"}]}",
-                          "{\"keys\":[{\"id\":\"team\",\"type\":\"passphrase\",\"file\":\"k/team\"},"
-                          "{\"id\":\"kms\",\"type\":\"external\",\"command\":[\"wrap\",\"-x\"]}]}",
-                          &o, &wanted, &err));
+    assert_ok(err,
+              gather(w, "{\"keys\":[{\"id\":\"house\",\"type\":\"raw\",\"file\":\"/etc/k\"}]}",
+                     "{\"keys\":[{\"id\":\"team\",\"type\":\"passphrase\",\"file\":\"k/team\"},"
+                     "{\"id\":\"kms\",\"type\":\"external\",\"command\":[\"wrap\",\"-x\"]}]}",
+                     &o, &wanted, &err));
     assert_true(wanted);
     assert_int_equal(o.nkeys, 6);
     for (size_t i = 0; i < 6; i++)
@@ -85,12 +86,10 @@ static void test_order_of_keys(void **ctx)
 /* Each place can demand it; a `false` elsewhere does not take it back. */
 static void test_demands_add_up(void **ctx)
 {
-    static const char *const on[][2] = {{"MLOPS_IAC_ENCRYPTION_ENFORCED", "true"},
-                                        {"MLOPS_IAC_STATE_KEY", HEX},
-                                        {NULL, NULL}};
-    static const char *const off[][2] = {{"MLOPS_IAC_ENCRYPTION_ENFORCED", "false"},
-                                         {"MLOPS_IAC_STATE_KEY", HEX},
-                                         {NULL, NULL}};
+    static const char *const on[][2] = {
+        {"MLOPS_IAC_ENCRYPTION_ENFORCED", "true"}, {"MLOPS_IAC_STATE_KEY", HEX}, {NULL, NULL}};
+    static const char *const off[][2] = {
+        {"MLOPS_IAC_ENCRYPTION_ENFORCED", "false"}, {"MLOPS_IAC_STATE_KEY", HEX}, {NULL, NULL}};
     static const char yes[] = "{\"enforced\":true}", no[] = "{\"enforced\":false}";
     const struct {
         const char *const (*env)[2];
@@ -168,8 +167,8 @@ static void test_two_secrets_of_one_name(void **ctx)
     assert_ok(err, mio_unseal(b, &w->arena, "plan", mio_buf_view(&text), &plain, &about, &err));
     assert_true(mio_str_is(plain, "canary"));
     assert_int_equal(err.code, MIO_OK);
-    assert_int_equal(
-        mio_unseal(c, &w->arena, "plan", mio_buf_view(&text), &plain, &about, &err), MIO_AUTH);
+    assert_int_equal(mio_unseal(c, &w->arena, "plan", mio_buf_view(&text), &plain, &about, &err),
+                     MIO_AUTH);
     assert_contains(err.message, "wrong secret");
     mio_sealer_close(a);
     mio_sealer_close(b);

@@ -8,7 +8,10 @@
 #include "providers/sdk/json.h"
 #include "state/model.h"
 
-#define F(n, t, fl) {.size = sizeof(struct mlops_field), .name = (n), .type = (t), .flags = (fl)}
+#define F(n, t, fl)                                                                 \
+    {                                                                               \
+        .size = sizeof(struct mlops_field), .name = (n), .type = (t), .flags = (fl) \
+    }
 
 static const struct mlops_field probe[] = {
     F("period", MLOPS_STRING, MLOPS_OPTIONAL | MLOPS_DURATION),
@@ -23,8 +26,15 @@ static const struct mlops_field fields[] = {
     F("zone", MLOPS_STRING, MLOPS_OPTIONAL | MLOPS_COMPUTED),
     F("key", MLOPS_STRING, MLOPS_OPTIONAL | MLOPS_SENSITIVE | MLOPS_WRITE_ONLY),
     F("path", MLOPS_STRING, MLOPS_OPTIONAL | MLOPS_CONTENT),
-    {.size = sizeof(struct mlops_field), .name = "probe", .type = MLOPS_OBJECT, .flags = MLOPS_OPTIONAL, .fields = probe},
-    {.size = sizeof(struct mlops_field), .name = "traffic", .type = MLOPS_MAP, .flags = MLOPS_OPTIONAL | MLOPS_LATE,
+    {.size = sizeof(struct mlops_field),
+     .name = "probe",
+     .type = MLOPS_OBJECT,
+     .flags = MLOPS_OPTIONAL,
+     .fields = probe},
+    {.size = sizeof(struct mlops_field),
+     .name = "traffic",
+     .type = MLOPS_MAP,
+     .flags = MLOPS_OPTIONAL | MLOPS_LATE,
      .element = &share},
     F("id", MLOPS_STRING, MLOPS_COMPUTED),
     F("etag", MLOPS_STRING, MLOPS_COMPUTED | MLOPS_VOLATILE | MLOPS_UNSTABLE),
@@ -35,8 +45,11 @@ static const struct mlops_kind kinds[] = {
     {.size = sizeof(struct mlops_kind), .name = "box", .fields = fields, .schema_version = 1},
     {0},
 };
-static const struct mlops_provider provider = {
-    .size = sizeof(struct mlops_provider), .name = "t", .version = "1", .kinds = kinds, .config = &fields[11]};
+static const struct mlops_provider provider = {.size = sizeof(struct mlops_provider),
+                                               .name = "t",
+                                               .version = "1",
+                                               .kinds = kinds,
+                                               .config = &fields[11]};
 
 static struct mio_arena arena;
 static struct mio_schema schema;
@@ -45,7 +58,8 @@ static struct mio_value parse(const char *json)
 {
     struct mio_value v;
     struct mio_err err = {0};
-    assert_int_equal(mio_json_read(&arena, mio_arena_str(&arena, mio_str_z(json)), NULL, &v, &err), MIO_OK);
+    assert_int_equal(mio_json_read(&arena, mio_arena_str(&arena, mio_str_z(json)), NULL, &v, &err),
+                     MIO_OK);
     return v;
 }
 
@@ -67,17 +81,23 @@ static int teardown(void **state)
 }
 
 /* want | recorded inputs | observed -> "path path!" where ! replaces, * repairs, ~ late */
-static void paths(const char *want, const char *inputs, const char *observed, const char *recorded, const char *expect)
+static void paths(const char *want, const char *inputs, const char *observed, const char *recorded,
+                  const char *expect)
 {
     static const char salt[] = "00000000000000000000000000000000000000000000000000000000000000aa";
-    struct mio_diff_in in = {.kind = &schema.kinds[0], .salt = MIO_STR(salt), .wanted = parse(want),
-                             .prior_inputs = parse(inputs), .observed = parse(observed), .recorded = parse(recorded)};
+    struct mio_diff_in in = {.kind = &schema.kinds[0],
+                             .salt = MIO_STR(salt),
+                             .wanted = parse(want),
+                             .prior_inputs = parse(inputs),
+                             .observed = parse(observed),
+                             .recorded = parse(recorded)};
     struct mio_diff_out out;
     MIO_AUTO_BUF b = {0};
     mio_diff(&arena, &in, &out);
     for (size_t i = 0; i < out.n; i++)
-        mio_buf_printf(&b, "%s%.*s%s%s%s", i ? " " : "", MIO_FMT(out.attrs[i].path), out.attrs[i].replaces ? "!" : "",
-                       out.attrs[i].repairs ? "*" : "", out.attrs[i].late ? "~" : "");
+        mio_buf_printf(&b, "%s%.*s%s%s%s", i ? " " : "", MIO_FMT(out.attrs[i].path),
+                       out.attrs[i].replaces ? "!" : "", out.attrs[i].repairs ? "*" : "",
+                       out.attrs[i].late ? "~" : "");
     assert_string_equal(b.n ? b.p : "", expect);
 }
 
@@ -96,10 +116,14 @@ static void only_what_differs_is_told(void **state)
         {"{}", "{\"size\":1,\"zone\":\"z\"}", "{\"size\":1,\"zone\":\"z\"}", "size"},
         /* never given: what the platform reports is its own affair */
         {"{}", "{}", "{\"size\":1,\"zone\":\"z\"}", ""},
-        {"{\"probe\":{\"period\":\"5m\"}}", "{\"probe\":{\"period\":\"300\"}}", "{\"probe\":{\"period\":\"PT5M\",\"retries\":3}}", ""},
-        {"{\"probe\":{\"period\":\"6m\"}}", "{\"probe\":{\"period\":\"5m\"}}", "{\"probe\":{\"period\":\"5m\"}}", "probe.period"},
-        {"{\"traffic\":{\"a\":90,\"b\":10}}", "{\"traffic\":{\"a\":90,\"b\":10}}", "{\"traffic\":{\"a\":50,\"b\":50}}", "traffic~"},
-        {"{\"traffic\":{\"a\":100}}", "{\"traffic\":{\"a\":100}}", "{\"traffic\":{\"a\":100,\"b\":0}}", "traffic~"},
+        {"{\"probe\":{\"period\":\"5m\"}}", "{\"probe\":{\"period\":\"300\"}}",
+         "{\"probe\":{\"period\":\"PT5M\",\"retries\":3}}", ""},
+        {"{\"probe\":{\"period\":\"6m\"}}", "{\"probe\":{\"period\":\"5m\"}}",
+         "{\"probe\":{\"period\":\"5m\"}}", "probe.period"},
+        {"{\"traffic\":{\"a\":90,\"b\":10}}", "{\"traffic\":{\"a\":90,\"b\":10}}",
+         "{\"traffic\":{\"a\":50,\"b\":50}}", "traffic~"},
+        {"{\"traffic\":{\"a\":100}}", "{\"traffic\":{\"a\":100}}",
+         "{\"traffic\":{\"a\":100,\"b\":0}}", "traffic~"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         paths(rows[i].want, rows[i].inputs, rows[i].observed, rows[i].observed, rows[i].expect);
@@ -108,7 +132,8 @@ static void only_what_differs_is_told(void **state)
 static void an_ensured_attribute_is_repaired(void **state)
 {
     (void)state;
-    paths("{}", "{}", "{\"state\":\"down\",\"etag\":\"2\"}", "{\"state\":\"up\",\"etag\":\"1\"}", "state*");
+    paths("{}", "{}", "{\"state\":\"down\",\"etag\":\"2\"}", "{\"state\":\"up\",\"etag\":\"1\"}",
+          "state*");
     paths("{}", "{}", "{\"state\":\"up\"}", "{\"state\":\"up\"}", "");
 }
 
@@ -118,8 +143,12 @@ static void secrets_are_compared_by_their_masks(void **state)
     static const char salt[] = "00000000000000000000000000000000000000000000000000000000000000aa";
     struct mio_pair pair = {MIO_STR("key"), mio_sensitive(mio_string_z("hunter2"))};
     struct mio_value want = mio_map(&pair, 1), recorded = mio_mask(&arena, MIO_STR(salt), want);
-    struct mio_diff_in in = {.kind = &schema.kinds[0], .salt = MIO_STR(salt), .wanted = want, .prior_inputs = recorded,
-                             .observed = mio_map(NULL, 0), .recorded = mio_map(NULL, 0)};
+    struct mio_diff_in in = {.kind = &schema.kinds[0],
+                             .salt = MIO_STR(salt),
+                             .wanted = want,
+                             .prior_inputs = recorded,
+                             .observed = mio_map(NULL, 0),
+                             .recorded = mio_map(NULL, 0)};
     struct mio_diff_out out;
     mio_diff(&arena, &in, &out);
     assert_int_equal(out.n, 0);
@@ -132,9 +161,12 @@ static void secrets_are_compared_by_their_masks(void **state)
 static void content_counts_like_a_value(void **state)
 {
     (void)state;
-    struct mio_diff_in in = {.kind = &schema.kinds[0], .wanted = parse("{\"path\":\"./m\"}"),
-                             .prior_inputs = parse("{\"path\":\"./m\"}"), .observed = parse("{\"path\":\"./m\"}"),
-                             .recorded = parse("{}"), .content = parse("{\"path\":\"sha256:1\"}"),
+    struct mio_diff_in in = {.kind = &schema.kinds[0],
+                             .wanted = parse("{\"path\":\"./m\"}"),
+                             .prior_inputs = parse("{\"path\":\"./m\"}"),
+                             .observed = parse("{\"path\":\"./m\"}"),
+                             .recorded = parse("{}"),
+                             .content = parse("{\"path\":\"sha256:1\"}"),
                              .prior_content = parse("{\"path\":\"sha256:1\"}")};
     struct mio_diff_out out;
     mio_diff(&arena, &in, &out);
@@ -148,9 +180,14 @@ static void ignored_paths_are_left_alone(void **state)
 {
     (void)state;
     const struct mio_str ignore[] = {MIO_STR_INIT("size"), MIO_STR_INIT("probe")};
-    struct mio_diff_in in = {.kind = &schema.kinds[0], .wanted = parse("{\"size\":2,\"probe\":{\"retries\":1},\"mode\":\"x\"}"),
-                             .prior_inputs = parse("{}"), .observed = parse("{\"size\":1,\"probe\":{\"retries\":2},\"mode\":\"y\"}"),
-                             .recorded = parse("{}"), .ignore = ignore, .nignore = 2};
+    struct mio_diff_in in = {
+        .kind = &schema.kinds[0],
+        .wanted = parse("{\"size\":2,\"probe\":{\"retries\":1},\"mode\":\"x\"}"),
+        .prior_inputs = parse("{}"),
+        .observed = parse("{\"size\":1,\"probe\":{\"retries\":2},\"mode\":\"y\"}"),
+        .recorded = parse("{}"),
+        .ignore = ignore,
+        .nignore = 2};
     struct mio_diff_out out;
     mio_diff(&arena, &in, &out);
     assert_true(out.n == 1 && mio_str_is(out.attrs[0].path, "mode"));
@@ -162,10 +199,12 @@ static void ignored_paths_are_left_alone(void **state)
 static void afterwards_computed_values_are_unknown_or_kept(void **state)
 {
     (void)state;
-    struct mio_diff_in in = {.kind = &schema.kinds[0], .wanted = parse("{\"name\":\"a\",\"size\":2}"),
-                             .prior_inputs = parse("{\"name\":\"a\",\"size\":1}"),
-                             .observed = parse("{\"name\":\"a\",\"size\":1,\"id\":\"7\",\"etag\":\"x\",\"zone\":\"z\"}"),
-                             .recorded = parse("{\"state\":\"up\"}")};
+    struct mio_diff_in in = {
+        .kind = &schema.kinds[0],
+        .wanted = parse("{\"name\":\"a\",\"size\":2}"),
+        .prior_inputs = parse("{\"name\":\"a\",\"size\":1}"),
+        .observed = parse("{\"name\":\"a\",\"size\":1,\"id\":\"7\",\"etag\":\"x\",\"zone\":\"z\"}"),
+        .recorded = parse("{\"state\":\"up\"}")};
     struct mio_diff_out out;
     mio_diff(&arena, &in, &out);
     struct mio_value after = mio_diff_after(&arena, &in, &out, false);
@@ -184,9 +223,12 @@ static void drift_is_what_was_recorded_and_is_no_more(void **state)
     (void)state;
     struct mio_diff_out out;
     assert_false(mio_drifted(&schema.kinds[0], parse("{\"size\":1,\"etag\":\"1\"}"),
-                             parse("{\"size\":1.0,\"etag\":\"2\",\"zone\":\"new\"}"), &arena, &out));
-    assert_true(mio_drifted(&schema.kinds[0], parse("{\"size\":1}"), parse("{\"size\":2}"), &arena, &out));
-    assert_true(mio_drifted(&schema.kinds[0], parse("{\"zone\":\"z\"}"), parse("{}"), &arena, &out));
+                             parse("{\"size\":1.0,\"etag\":\"2\",\"zone\":\"new\"}"), &arena,
+                             &out));
+    assert_true(
+        mio_drifted(&schema.kinds[0], parse("{\"size\":1}"), parse("{\"size\":2}"), &arena, &out));
+    assert_true(
+        mio_drifted(&schema.kinds[0], parse("{\"zone\":\"z\"}"), parse("{}"), &arena, &out));
 }
 
 int main(void)

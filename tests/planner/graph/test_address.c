@@ -12,8 +12,16 @@ static void round_trips(void **state)
 {
     (void)state;
     static const char *const rows[] = {
-        "compute.cpu", "thing.x[0]", "thing.x[\"a.b\"]", "thing.x[\"q\\\"]\"]", "data.model.base", "data.trips",
-        "data.trips[\"k\"]", "module.m.compute.cpu", "module.a.module.b[1].thing.x[\"k\"]", "module.m[\"x\"].data.thing.y",
+        "compute.cpu",
+        "thing.x[0]",
+        "thing.x[\"a.b\"]",
+        "thing.x[\"q\\\"]\"]",
+        "data.model.base",
+        "data.trips",
+        "data.trips[\"k\"]",
+        "module.m.compute.cpu",
+        "module.a.module.b[1].thing.x[\"k\"]",
+        "module.m[\"x\"].data.thing.y",
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct mio_address ad;
@@ -39,8 +47,10 @@ static void data_is_a_kind_beside_the_lookups(void **state)
 static void refuses_with_the_grammar_as_a_hint(void **state)
 {
     (void)state;
-    static const char *const rows[] = {"", "thing", "thing.", ".x", "thing.x[", "thing.x[a]", "thing.x[0", "thing.x[0].y",
-                                       "module.", "thing x", "thing.x[\"]", "thing.x[1,2]", "thing..x", "thing.x[null]"};
+    static const char *const rows[] = {"",         "thing",        "thing.",      ".x",
+                                       "thing.x[", "thing.x[a]",   "thing.x[0",   "thing.x[0].y",
+                                       "module.",  "thing x",      "thing.x[\"]", "thing.x[1,2]",
+                                       "thing..x", "thing.x[null]"};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct mio_address ad;
         struct mio_err err = {0};
@@ -56,13 +66,15 @@ static void a_target_covers_what_is_below_it(void **state)
         const char *target, *instance;
         bool covers;
     } rows[] = {
-        {"thing.x", "thing.x[0]", true},      {"thing.x[0]", "thing.x[0]", true},  {"thing.x[0]", "thing.x[1]", false},
-        {"thing.x", "thing.xy", false},       {"module.m", "module.m.thing.x", true},
-        {"module.m", "module.m[0].thing.x", true}, {"module.m", "module.mm.thing.x", false},
-        {"thing.x[1]", "thing.x[10]", false}, {"thing.x", "thing.x.y", false},
+        {"thing.x", "thing.x[0]", true},          {"thing.x[0]", "thing.x[0]", true},
+        {"thing.x[0]", "thing.x[1]", false},      {"thing.x", "thing.xy", false},
+        {"module.m", "module.m.thing.x", true},   {"module.m", "module.m[0].thing.x", true},
+        {"module.m", "module.mm.thing.x", false}, {"thing.x[1]", "thing.x[10]", false},
+        {"thing.x", "thing.x.y", false},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        assert_int_equal(mio_address_covers(mio_str_z(rows[i].target), mio_str_z(rows[i].instance)), rows[i].covers);
+        assert_int_equal(mio_address_covers(mio_str_z(rows[i].target), mio_str_z(rows[i].instance)),
+                         rows[i].covers);
 }
 
 static int setup(void **state)

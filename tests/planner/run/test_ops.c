@@ -1,7 +1,7 @@
 /* tests/planner/run/test_ops.c: what waits for what.
  *
- * A case is a list of steps "name action: references | recorded dependencies", and pairs "a<b": a ends before b
- * begins. Operations are called +x (apply), -x (destroy) and =x (late). */
+ * A case is a list of steps "name action: references | recorded dependencies", and pairs "a<b": a
+ * ends before b begins. Operations are called +x (apply), -x (destroy) and =x (late). */
 #include <stdarg.h>
 #include <setjmp.h>
 #include <stddef.h>
@@ -32,15 +32,18 @@ static struct mio_inst *inst_named(struct world *w, char c)
 }
 
 /* refs and record are strings of one-letter names */
-static void step(struct world *w, const char *name, enum mio_action action, const char *refs, const char *record)
+static void step(struct world *w, const char *name, enum mio_action action, const char *refs,
+                 const char *record)
 {
     struct mio_step *s = MIO_NEW(&arena, struct mio_step);
     struct mio_inst *inst = &w->insts[w->n];
     bool orphan = action == MIO_DELETE || action == MIO_FORGET;
-    *inst = (struct mio_inst){.res = &w->res, .address = mio_str_z(name), .number = (uint32_t)w->n, .user = s};
+    *inst = (struct mio_inst){
+        .res = &w->res, .address = mio_str_z(name), .number = (uint32_t)w->n, .user = s};
     s->inst = orphan ? NULL : inst;
     s->action = (uint8_t)action;
-    s->main_change = action == MIO_CREATE || action == MIO_UPDATE || action == MIO_REPLACE || action == MIO_REPLACE_CREATE;
+    s->main_change = action == MIO_CREATE || action == MIO_UPDATE || action == MIO_REPLACE ||
+                     action == MIO_REPLACE_CREATE;
     struct mio_value *deps = MIO_NEW_N(&arena, struct mio_value, strlen(record) + 1);
     for (size_t i = 0; record[i]; i++)
         deps[i] = mio_string(mio_arena_str(&arena, (struct mio_str){&record[i], 1}));
@@ -70,7 +73,9 @@ static void build(struct world *w)
 
 static struct mio_op *find(struct world *w, const char *op)
 {
-    enum mio_op_type type = op[0] == '+' ? MIO_OP_APPLY : op[0] == '-' ? MIO_OP_DESTROY : MIO_OP_LATE;
+    enum mio_op_type type = op[0] == '+'   ? MIO_OP_APPLY
+                            : op[0] == '-' ? MIO_OP_DESTROY
+                                           : MIO_OP_LATE;
     for (size_t i = 0; i < w->ops.n; i++) {
         struct mio_step *s = w->ops.items[i].step;
         struct mio_str name = s->inst ? s->inst->address : s->record->address;

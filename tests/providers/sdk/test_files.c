@@ -43,7 +43,8 @@ static void put(const char *name, const char *text)
 static void a_failed_replacement_leaves_the_old_file(void **state)
 {
     (void)state;
-    static const char *const faults[] = {"open:1:ENOSPC", "write:1:ENOSPC", "fsync:1:EIO", "rename:1:EACCES"};
+    static const char *const faults[] = {"open:1:ENOSPC", "write:1:ENOSPC", "fsync:1:EIO",
+                                         "rename:1:EACCES"};
     put("state", "old");
     for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
         struct mio_err err = {0};
@@ -118,11 +119,16 @@ static void paths_are_joined_and_cleaned(void **state)
     (void)state;
     static const struct {
         const char *dir, *name, *out;
-    } rows[] = {{"/a/b/c", "../../x/./y", "/a/x/y"}, {"a", "../../z", "../z"}, {"/a", "../../z", "/z"},
-                {"x", "..", "."},                    {"/a", "/b//c/", "/b/c"}, {"/", "a", "/a"},
+    } rows[] = {{"/a/b/c", "../../x/./y", "/a/x/y"},
+                {"a", "../../z", "../z"},
+                {"/a", "../../z", "/z"},
+                {"x", "..", "."},
+                {"/a", "/b//c/", "/b/c"},
+                {"/", "a", "/a"},
                 {"a/b", ".", "a/b"}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        assert_string_equal(mio_path_join(&arena, mio_str_z(rows[i].dir), mio_str_z(rows[i].name)).p, rows[i].out);
+        assert_string_equal(
+            mio_path_join(&arena, mio_str_z(rows[i].dir), mio_str_z(rows[i].name)).p, rows[i].out);
     assert_true(mio_str_is(mio_path_dir(MIO_STR("/a/b")), "/a"));
     assert_true(mio_str_is(mio_path_dir(MIO_STR("b")), "."));
     assert_true(mio_str_is(mio_path_base(MIO_STR("/a/b")), "b"));

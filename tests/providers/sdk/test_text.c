@@ -38,7 +38,8 @@ static void strict_numbers_have_no_slack(void **state)
 static void suggestions_are_near_or_none(void **state)
 {
     (void)state;
-    static const struct mio_str words[] = {MIO_STR_INIT("workspace"), MIO_STR_INIT("compute"), MIO_STR_INIT("count")};
+    static const struct mio_str words[] = {MIO_STR_INIT("workspace"), MIO_STR_INIT("compute"),
+                                           MIO_STR_INIT("count")};
     assert_true(mio_str_is(mio_str_nearest(MIO_STR("wrokspace"), words, 3), "workspace"));
     assert_true(mio_str_is(mio_str_nearest(MIO_STR("cuont"), words, 3), "count"));
     assert_int_equal(mio_str_nearest(MIO_STR("zebra"), words, 3).n, 0);
@@ -99,7 +100,8 @@ static void durations_in_both_notations(void **state)
     static const struct {
         const char *text;
         int64_t seconds;
-    } rows[] = {{"90", 90}, {"90s", 90}, {"5m", 300}, {"1h30m", 5400}, {"PT5M", 300}, {"P1DT1H", 90000}};
+    } rows[] = {{"90", 90},      {"90s", 90},   {"5m", 300},
+                {"1h30m", 5400}, {"PT5M", 300}, {"P1DT1H", 90000}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         int64_t s;
         assert_true(mio_duration_s(mio_str_z(rows[i].text), &s));
