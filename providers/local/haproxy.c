@@ -16,6 +16,10 @@
 /* A question to the master gets lost when it comes while the master starts anew: ask again soon. */
 enum { ASK_MS = 2000, ASK_MASTER_MS = 200, LOAD_MS = 15000, DRAIN_MS = 205000, CHECK_MS = 10000 };
 
+/* While it loads anew, the old process goes on accepting for a moment: only a row of answers from
+ * the new one says that the old one has stopped. */
+enum { ROW = 10, ROW_STEP_MS = 20, UNKNOWN_MS = 3000 };
+
 static const char *service_dir(struct local *l, const struct serving *ep)
 {
     return mio_arena_printf(l->a, "%s/haproxy", ep->dir).p;
@@ -99,12 +103,16 @@ static enum mio_code order(struct local *l, const struct serving *ep, const char
                            struct mio_err *err)
 {
     struct mio_str answer;
-    if (!ask(l, ep, "admin.sock", command, &answer))
-        return mio_fail(err, MIO_TRANSIENT, "HAProxy of endpoint %.*s does not answer",
-                        MIO_FMT(ep->name));
-    answer = mio_str_trim(answer);
-    if (!answer.n)
-        return MIO_OK;
+    for (int64_t until = mio_now_ms() + UNKNOWN_MS;; mio_sleep_ms(ROW_STEP_MS)) {
+        if (!ask(l, ep, "admin.sock", command, &answer))
+            return mio_fail(err, MIO_TRANSIENT, "HAProxy of endpoint %.*s does not answer",
+                            MIO_FMT(ep->name));
+        answer = mio_str_trim(answer);
+        if (!answer.n)
+            return MIO_OK;
+        if (!mio_str_starts(answer, "No such") || mio_now_ms() >= until)
+            break; /* "No such ...": the process that is going may have answered */
+    }
     return mio_fail(err, MIO_REALITY, "HAProxy of endpoint %.*s refuses `%s`: %.*s",
                     MIO_FMT(ep->name), command, MIO_FMT(answer));
 }
@@ -210,11 +218,12 @@ static enum mio_code ensure_service(struct local *l, const struct serving *ep, c
 
 /* Until the process that answers has the configuration `id`. */
 static enum mio_code wait_for_id(struct local *l, const struct serving *ep, struct mio_str id,
-                                 struct mio_err *err)
+                                 bool loaded, struct mio_err *err)
 {
-    int last = 0;
-    for (int64_t until = mio_now_ms() + LOAD_MS; mio_now_ms() < until; mio_sleep_ms(20)) {
-        if (mio_str_eq(running_id(l, ep), id))
+    int last = 0, row = 0;
+    for (int64_t until = mio_now_ms() + LOAD_MS; mio_now_ms() < until; mio_sleep_ms(ROW_STEP_MS)) {
+        row = mio_str_eq(running_id(l, ep), id) ? row + 1 : 0;
+        if (row >= (loaded ? ROW : 1))
             return MIO_OK;
         if (local_check_stop(l, err))
             return err->code;
@@ -254,7 +263,7 @@ static enum mio_code apply_locked(struct local *l, const struct serving *ep,
         return err->code;
     if (loaded && service_signal(l, service_dir(l, ep), '2', err))
         return err->code;
-    if (wait_for_id(l, ep, id, err))
+    if (wait_for_id(l, ep, id, loaded, err))
         return err->code;
     return set_weights(l, ep, running_weights(l, ep), traffic, err);
 }
