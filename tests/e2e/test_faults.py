@@ -127,7 +127,7 @@ class Faults(Case):
         self.wait_for("the journal", lambda: os.path.exists(self.path(".state/default/journal")))
         time.sleep(0.3)
         process.send_signal(signal.SIGINT)
-        time.sleep(0.3)
+        time.sleep(0.8)  # closer ones count as one
         started = time.monotonic()
         process.send_signal(signal.SIGINT)
         done = self.finish(process)
