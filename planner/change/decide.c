@@ -31,14 +31,6 @@ static struct mio_row *row_of(struct mio_planner *p, struct mio_inst *inst, size
     return row;
 }
 
-static bool listed(const char *const *list, size_t n, struct mio_str address)
-{
-    for (size_t i = 0; i < n; i++)
-        if (mio_address_covers(mio_str_z(list[i]), address))
-            return true;
-    return false;
-}
-
 /* Attributes before the change: what the refresh saw, else what was recorded. */
 static enum mio_code look(struct mio_planner *p, struct mio_step *s, size_t index,
                           struct mio_err *err)
@@ -212,7 +204,7 @@ static enum mio_code compare(struct mio_planner *p, struct mio_step *s, struct m
                              struct mio_err *err)
 {
     struct mio_diff_out diff;
-    bool trigger, requested = listed(p->replaces, p->nreplaces, s->inst->address);
+    bool trigger, requested = mio_address_covered(p->replaces, p->nreplaces, s->inst->address);
     mio_diff(p->arena, in, &diff);
     if (triggered(p, s, &trigger, err))
         return err->code;
@@ -283,7 +275,7 @@ static bool is_quiet(const struct mio_planner *p, const struct mio_step *s, size
     return (seen == MIO_SEEN_UNCHANGED || seen == MIO_SEEN_NOT) && s->row->status == MIO_ROW_OK &&
            memcmp(s->digest, s->row->digest.p, MIO_SHA256_HEX) == 0 &&
            !s->inst->res->block->lifecycle.replace_triggered_by &&
-           (p->nreplaces == 0 || !listed(p->replaces, p->nreplaces, s->inst->address));
+           (p->nreplaces == 0 || !mio_address_covered(p->replaces, p->nreplaces, s->inst->address));
 }
 
 enum mio_code mio_decide(struct mio_planner *p, struct mio_inst *inst, struct mio_err *err)

@@ -82,10 +82,7 @@ static enum mio_reason why_gone(struct mio_planner *p, struct mio_str address)
     bool module_there = ad.module.n == 0;
     for (size_t i = 0; i < p->st->nres; i++) {
         const struct mio_res *r = p->st->res[i];
-        bool same_module = r->mod->prefix.n
-                               ? r->mod->prefix.n == ad.module.n + 1 &&
-                                     memcmp(r->mod->prefix.p, ad.module.p, ad.module.n) == 0
-                               : ad.module.n == 0;
+        bool same_module = mio_res_in_module(r, ad.module);
         module_there |= same_module;
         if (!same_module || !mio_str_eq(r->block->kind, ad.kind) ||
             !mio_str_eq(r->block->name, ad.name))

@@ -1,18 +1,10 @@
 /* planner/change/select.c: -target and -exclude: what a plan is about. See planner.h. */
 #include "planner/change/planner.h"
 
-static bool covered(const char *const *list, size_t n, struct mio_str address)
-{
-    for (size_t i = 0; i < n; i++)
-        if (mio_address_covers(mio_str_z(list[i]), address))
-            return true;
-    return false;
-}
-
 bool mio_planner_selected(const struct mio_planner *p, struct mio_str address)
 {
-    return (p->ntargets == 0 || covered(p->targets, p->ntargets, address)) &&
-           !covered(p->excludes, p->nexcludes, address);
+    return (p->ntargets == 0 || mio_address_covered(p->targets, p->ntargets, address)) &&
+           !mio_address_covered(p->excludes, p->nexcludes, address);
 }
 
 static void include(struct mio_inst *inst, uint8_t *in, struct mio_inst **stack, size_t *n)
@@ -30,9 +22,9 @@ static void warn_unmatched(struct mio_planner *p, const char *const *list, size_
     for (size_t k = 0; k < n; k++) {
         bool found = false;
         for (size_t i = 0; i < p->st->ninsts && !found; i++)
-            found = covered(&list[k], 1, p->st->insts[i]->address);
+            found = mio_address_covered(&list[k], 1, p->st->insts[i]->address);
         for (size_t i = 0; i < p->state->nrows && !found; i++)
-            found = covered(&list[k], 1, p->state->rows[i].address);
+            found = mio_address_covered(&list[k], 1, p->state->rows[i].address);
         if (!found)
             mio_diags_warn(p->diags, (struct mio_pos){0},
                            "`mlops-iac state list` and `graph` show the addresses.",
@@ -55,7 +47,8 @@ void mio_planner_narrow(struct mio_planner *p)
     uint8_t *in = mio_arena_zalloc(p->arena, ninsts + 1);
     struct mio_inst **stack = MIO_NEW_N(p->arena, struct mio_inst *, ninsts + 1);
     for (size_t i = 0; i < ninsts; i++)
-        if (p->ntargets == 0 || covered(p->targets, p->ntargets, p->st->insts[i]->address))
+        if (p->ntargets == 0 ||
+            mio_address_covered(p->targets, p->ntargets, p->st->insts[i]->address))
             include(p->st->insts[i], in, stack, &n);
     while (n) {
         struct mio_inst *inst = stack[--n];
@@ -66,7 +59,7 @@ void mio_planner_narrow(struct mio_planner *p)
             include(s->late_deps.items[i], in, stack, &n);
     }
     for (size_t i = 0; i < ninsts; i++)
-        if (covered(p->excludes, p->nexcludes, p->st->insts[i]->address))
+        if (mio_address_covered(p->excludes, p->nexcludes, p->st->insts[i]->address))
             in[i] = 0;
     for (bool again = p->nexcludes > 0;
          again;) { /* whatever needs an excluded one is excluded too */
@@ -143,14 +136,14 @@ void mio_planner_narrow_destroy(struct mio_planner *p)
         size_t row = (size_t)(stack[--n]->row - p->state->rows);
         for (uint32_t k = l.first[row]; k < l.first[row + 1]; k++) {
             struct mio_step *s = l.of_row[l.dependants[k]];
-            if (s->excluded && !covered(p->excludes, p->nexcludes, s->row->address)) {
+            if (s->excluded && !mio_address_covered(p->excludes, p->nexcludes, s->row->address)) {
                 s->excluded = false;
                 stack[n++] = s;
             }
         }
     }
     for (size_t i = 0; i < p->nsteps; i++)
-        if (covered(p->excludes, p->nexcludes, p->steps[i]->row->address))
+        if (mio_address_covered(p->excludes, p->nexcludes, p->steps[i]->row->address))
             stack[n++] = p->steps[i];
     while (n) {
         const struct mio_step *s = stack[--n];

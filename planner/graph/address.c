@@ -133,3 +133,11 @@ bool mio_address_covers(struct mio_str target, struct mio_str instance)
     return instance.n == target.n || instance.p[target.n] == '[' ||
            (instance.p[target.n] == '.' && mio_str_starts(target, "module."));
 }
+
+bool mio_address_covered(const char *const *targets, size_t n, struct mio_str instance)
+{
+    for (size_t i = 0; i < n; i++)
+        if (mio_address_covers(mio_str_z(targets[i]), instance))
+            return true;
+    return false;
+}

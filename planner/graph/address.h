@@ -16,3 +16,5 @@ enum mio_code mio_address_parse(struct mio_arena *a, struct mio_str text, struct
 struct mio_str mio_address_text(struct mio_arena *a, const struct mio_address *ad);
 /* True when `target` (a module, a resource without key, or an instance) covers `instance`. */
 bool mio_address_covers(struct mio_str target, struct mio_str instance);
+/* The same for any of `n` targets. */
+bool mio_address_covered(const char *const *targets, size_t n, struct mio_str instance);

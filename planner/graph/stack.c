@@ -342,3 +342,10 @@ struct mio_inst *mio_stack_find(const struct mio_stack *st, struct mio_str addre
             return st->insts[i];
     return NULL;
 }
+
+bool mio_res_in_module(const struct mio_res *r, struct mio_str module)
+{
+    struct mio_str prefix = r->mod->prefix; /* "" or the module with a dot behind it */
+    return prefix.n ? prefix.n == module.n + 1 && memcmp(prefix.p, module.p, module.n) == 0
+                    : module.n == 0;
+}

@@ -133,6 +133,8 @@ void mio_deps_merge(struct mio_stack *st, struct mio_deps *d, const struct mio_d
 enum mio_code mio_stack_named(struct mio_stack *st, struct mio_modinst *mod,
                               const struct mio_node *list, struct mio_deps *out,
                               struct mio_err *err);
+/* Does the resource stand in that module instance ("module.a[0]", "" for the root)? */
+bool mio_res_in_module(const struct mio_res *r, struct mio_str module);
 /* Finds an instance by address; NULL when the template has none such. */
 struct mio_inst *mio_stack_find(const struct mio_stack *st, struct mio_str address);
 

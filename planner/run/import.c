@@ -92,11 +92,7 @@ static const struct mio_res *res_of(struct mio_engine *e, const struct mio_addre
 {
     for (size_t i = 0; i < e->stack.nres; i++) {
         const struct mio_res *r = e->stack.res[i];
-        bool same_module = r->mod->prefix.n
-                               ? r->mod->prefix.n == ad->module.n + 1 &&
-                                     memcmp(r->mod->prefix.p, ad->module.p, ad->module.n) == 0
-                               : ad->module.n == 0;
-        if (same_module && mio_str_eq(r->block->kind, ad->kind) &&
+        if (mio_res_in_module(r, ad->module) && mio_str_eq(r->block->kind, ad->kind) &&
             mio_str_eq(r->block->name, ad->name))
             return r;
     }
