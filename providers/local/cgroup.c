@@ -11,8 +11,14 @@
 #include "providers/local/local.h"
 #include "providers/sdk/alloc.h"
 #include "providers/sdk/clock.h"
+#include "providers/sdk/digest.h"
 
-enum { CPU_PERIOD_US = 100000, PAGE = 4096, GONE_TRIES = 100 };
+enum {
+    CPU_PERIOD_US = 100000,
+    PAGE = 4096,
+    GONE_TRIES = 100,
+    ROOT_TAG = 4, /* bytes of the root's digest in a group's name */
+};
 
 /* One controller: where its files are, and how its limit is written and read. */
 struct controller {
@@ -83,9 +89,21 @@ static bool has_word(const char *text, const char *word)
     return false;
 }
 
-static struct place find_place(struct local *l, const struct controller *c, const char *name)
+/* Two platforms of a machine may have things of the same names: the folder of the platform tells
+ * their groups apart. */
+static const char *group_folder(struct local *l, const char *name)
+{
+    uint8_t sum[MIO_SHA256_LEN];
+    char tag[2 * ROOT_TAG + 1];
+    mio_sha256_of(l->p->root.p, l->p->root.n, sum);
+    mio_hex(sum, ROOT_TAG, tag);
+    return mio_arena_printf(l->a, "mlops-%s+%s", tag, name).p;
+}
+
+static struct place find_place(struct local *l, const struct controller *c, const char *given)
 {
     struct mio_str root = l->p->cgroup_root;
+    const char *name = group_folder(l, given);
     const char *v1 = mio_arena_printf(l->a, "%.*s/%s", MIO_FMT(root), c->name).p;
     if (mio_fs_exists(mio_arena_printf(l->a, "%s/cgroup.procs", v1).p))
         return (struct place){mio_arena_printf(l->a, "%s/%s", v1, name).p, v1, false};

@@ -6,9 +6,8 @@
 
 #include "providers/sdk/alloc.h"
 #include "providers/sdk/clock.h"
-#include "providers/sdk/digest.h"
 
-enum { SLOTS_MAX = 256, ROOT_TAG = 4 /* bytes of the root's digest in a group's name */ };
+enum { SLOTS_MAX = 256 };
 
 static const char *record_path(struct local *l, const struct local_compute *c)
 {
@@ -24,12 +23,7 @@ static const char *slot_path(struct local *l, const struct local_compute *c, int
 
 const char *local_compute_group(struct local *l, const struct local_compute *c, int64_t slot)
 {
-    uint8_t sum[MIO_SHA256_LEN];
-    char tag[2 * ROOT_TAG + 1];
-    mio_sha256_of(l->p->root.p, l->p->root.n, sum);
-    mio_hex(sum, ROOT_TAG, tag);
-    return mio_arena_printf(l->a, "mlops-%s+%.*s+%.*s+%jd", tag, MIO_FMT(c->ws), MIO_FMT(c->name),
-                            (intmax_t)slot)
+    return mio_arena_printf(l->a, "%.*s+%.*s+%jd", MIO_FMT(c->ws), MIO_FMT(c->name), (intmax_t)slot)
         .p;
 }
 

@@ -26,7 +26,7 @@ const char *replica_name(struct local *l, const struct served *d, int64_t genera
 
 static const char *group_name(struct local *l, const struct served *d, const char *name)
 {
-    return mio_arena_printf(l->a, "%.*s.%.*s.%s", MIO_FMT(d->ep.ws), MIO_FMT(d->ep.name), name).p;
+    return mio_arena_printf(l->a, "%.*s+%.*s+%s", MIO_FMT(d->ep.ws), MIO_FMT(d->ep.name), name).p;
 }
 
 /* ---- starting ---- */

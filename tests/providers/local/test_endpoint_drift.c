@@ -222,7 +222,23 @@ static void group_limits_follow_the_resources(void **state)
     if (f->warnings) /* the kernel or the permissions do not let us limit: it was said */
         skip();
     const char *mine = RUN(f, "cat", text(f, "/proc/%d/cgroup", (int)server_pid(f, BLUE "/r0")));
-    assert_non_null(strstr(mine, "ws.fare.blue@g1-r0"));
+    assert_non_null(strstr(mine, "ws+fare+blue@g1-r0"));
+}
+
+/* Control groups are the machine's, names are a platform's. */
+static void platform_with_the_same_names_is_left_alone(void **state)
+{
+    struct fixture *f = *state;
+    const char *limits = "'resources':{'memory':'300MiB'},";
+    void *other = NULL;
+    blue_at_100(f, limits);
+    pid_t mine = server_pid(f, BLUE "/r0");
+    assert_int_equal(serving_setup(&other), 0);
+    blue_at_100(other, limits);
+    assert_done(do_remove(other, "deployment", "ws/fare/blue"));
+    assert_int_equal(serving_teardown(&other), 0);
+    assert_int_equal(score(f, "1").status, 200);
+    assert_int_equal(server_pid(f, BLUE "/r0"), mine);
 }
 
 /* A run that is killed at any moment is carried on by the next, and leaves one generation. */
@@ -295,6 +311,7 @@ int main(void)
         TEST(altered_code_is_replaced),
         TEST(scaling_leaves_the_others_alone),
         TEST(group_limits_follow_the_resources),
+        TEST(platform_with_the_same_names_is_left_alone),
         TEST(update_killed_half_way),
         TEST(create_and_remove_killed_half_way),
     };
