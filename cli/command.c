@@ -19,8 +19,9 @@ const struct mio_command mio_command_table[] = {
          "Set up the backend, fetch modules, find the provider plugins, write the lock files",
      .text =
          "Proves that the backend of the state works, and notes its settings in the state folder: "
-         "later runs refuse a backend that has changed since. Fetches modules of git sources and "
-         "finds every provider plugin that the template needs, and records the digest of each in "
+         "later runs refuse a backend that has changed since. Fetches modules of git and archive "
+         "sources, finds every provider plugin that the template needs, and records the digest of "
+         "each in "
          "the lock files of the template directory. Safe to run again: what differs from what "
          "was recorded is refused unless -upgrade is given.",
      .options = TEMPLATE_OPTS | B(UPGRADE) | B(LOCKFILE) | B(INPUT) | B(BACKEND) |

@@ -56,7 +56,7 @@ struct mio_engine_opts {
     size_t nvar_files;
     struct mio_value
         values;            /* map of further variables, strongest of all; null when none (tests) */
-    bool fetch_modules;    /* `init`: modules of git sources are fetched and locked */
+    bool fetch_modules;    /* `init`: modules of git and archive sources are fetched and locked */
     bool upgrade_modules;  /* and locked anew when they are not what the lock file names */
     bool keep_module_lock; /* an error instead of a changed lock file */
     const char *overlay;   /* see mio_template_opts, or NULL */

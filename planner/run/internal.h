@@ -68,10 +68,22 @@ enum mio_code mio_engine_configure(struct mio_engine *e);
 void mio_engine_find_more(struct mio_engine *e);
 /* planner/run/recover.c */
 enum mio_code mio_engine_recover(struct mio_engine *e, const struct mio_jrn_replay *replay);
-/* planner/run/modules.c: the fetched tree of a git source, checked against the module lock file;
- * the hook of mio_template_opts. */
-enum mio_code mio_engine_module(void *engine, struct mio_str source, struct mio_str *root,
-                                struct mio_str *dir, struct mio_err *err);
+/* planner/run/modules.c: the fetched tree of a source, checked against the module lock file; the
+ * hook of mio_template_opts. */
+enum mio_code mio_engine_module(void *engine, struct mio_str source, struct mio_str digest,
+                                struct mio_str *root, struct mio_str *dir, struct mio_err *err);
+/* planner/run/module_source.c: where a module comes from. */
+struct mio_module_source {
+    struct mio_str id; /* as the lock file names it: the source, and the digest behind a # */
+    struct mio_str url, folder, ref, digest;
+    bool archive; /* https, else git */
+};
+/* Errors: MIO_TEMPLATE with what a source looks like. */
+enum mio_code mio_module_source(struct mio_arena *a, struct mio_str source, struct mio_str digest,
+                                struct mio_module_source *out, struct mio_err *err);
+/* Its files, checked, into an empty folder, without links or anything that leaves it. */
+enum mio_code mio_module_fetch(struct mio_arena *a, const struct mio_module_source *s,
+                               const char *program_dir, const char *into, struct mio_err *err);
 /* Writes the module lock file when something was fetched. */
 enum mio_code mio_engine_modules_done(struct mio_engine *e);
 /* planner/run/import.c: reads what import blocks name and records it in memory. */

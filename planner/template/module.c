@@ -37,12 +37,18 @@ static bool is_below(struct mio_str dir, struct mio_str root)
 }
 
 /* The folder of a source; in *root the fetched tree that it must stay in, or "". */
-static bool find_source(struct mio_scope_load *s, struct mio_str source, struct mio_pos pos,
-                        struct mio_str *root, struct mio_str *dir)
+static bool find_source(struct mio_scope_load *s, const struct mio_module_call *c,
+                        struct mio_pos pos, struct mio_str *root, struct mio_str *dir)
 {
+    struct mio_str source = c->source;
     struct mio_load *l = s->load;
     struct mio_err err = {0};
     *root = l->confined;
+    if (c->digest.n && !mio_str_starts(source, "https://")) {
+        mio_tpl_error(l, pos, "what git fetches is held by the lock file",
+                      "`digest` is for modules from https archives");
+        return false;
+    }
     if (is_local(source)) {
         *dir = mio_path_join(l->arena, s->t->dir, source);
         if (root->n && !is_below(*dir, *root)) {
@@ -52,12 +58,15 @@ static bool find_source(struct mio_scope_load *s, struct mio_str source, struct 
         }
         return true;
     }
-    if (!mio_str_starts(source, "git::") || !l->opts || !l->opts->module) {
-        mio_tpl_error(l, pos, "a source is `./NAME`, `../NAME` or `git::URL//FOLDER?ref=TAG`",
-                      "`%.*s` is no source of a module", MIO_FMT(source));
+    bool known = mio_str_starts(source, "git::") || mio_str_starts(source, "https://");
+    if (!known || !l->opts || !l->opts->module) {
+        mio_tpl_error(l, pos,
+                      "a source is `./NAME`, `../NAME`, `git::URL//FOLDER?ref=TAG` or "
+                      "`https://HOST/NAME.tar.gz//FOLDER`",
+                      "`%.*s` is no source of a module", MIO_FMT(mio_str_sub(source, 0, 200)));
         return false;
     }
-    if (l->opts->module(l->opts->module_arg, source, root, dir, &err) == MIO_OK)
+    if (l->opts->module(l->opts->module_arg, source, c->digest, root, dir, &err) == MIO_OK)
         return true;
     mio_err_at(&err, pos);
     mio_diags_add(l->diags, MIO_ERROR, &err);
@@ -65,11 +74,11 @@ static bool find_source(struct mio_scope_load *s, struct mio_str source, struct 
 }
 
 static struct mio_template *open_module(struct mio_scope_load *s, const struct mio_entry *e,
-                                        struct mio_str source, struct mio_pos pos)
+                                        const struct mio_module_call *c, struct mio_pos pos)
 {
     struct mio_load *l = s->load;
     struct mio_str dir, root, outer = l->confined;
-    if (!find_source(s, source, pos, &root, &dir))
+    if (!find_source(s, c, pos, &root, &dir))
         return NULL;
     if (l->nopen == MIO_TPL_MAX_DEPTH || ++l->nmodules > MIO_TPL_MAX_MODULES) {
         too_many(l, pos);
@@ -113,6 +122,7 @@ static void call(struct mio_scope_load *s, const struct mio_entry *e)
 {
     static const struct mio_tpl_key keys[] = {
         MIO_TPL_NEED(mio_module_call, "source", MIO_WANT_TEXT, source),
+        MIO_TPL_KEY(mio_module_call, "digest", MIO_WANT_TEXT, digest),
         MIO_TPL_KEY(mio_module_call, "inputs", MIO_WANT_MAP, inputs),
         MIO_TPL_KEY(mio_module_call, "count", MIO_WANT_NODE, count),
         MIO_TPL_KEY(mio_module_call, "for_each", MIO_WANT_NODE, for_each),
@@ -127,7 +137,7 @@ static void call(struct mio_scope_load *s, const struct mio_entry *e)
         return;
     if (c.count && c.for_each)
         mio_tpl_error(l, c.for_each->pos, NULL, "%s has both `count` and `for_each`", address.p);
-    c.tpl = open_module(s, e, c.source, mio_node_get(e->value, "source")->pos);
+    c.tpl = open_module(s, e, &c, mio_node_get(e->value, "source")->pos);
     if (!c.tpl)
         return;
     check_inputs(l, &c);

@@ -53,7 +53,7 @@ struct mio_block {
     struct mio_str base_dir;           /* absolute folder of the file, for relative paths */
 };
 struct mio_module_call {
-    struct mio_str name, source;
+    struct mio_str name, source, digest; /* digest: of an archive, or "" */
     struct mio_pos pos;
     const struct mio_node *inputs, *count, *for_each, *depends_on; /* NULL when absent */
     struct mio_template *tpl;                                      /* loaded */
@@ -123,9 +123,10 @@ struct mio_template_opts {
                           * those of the same name, its `set:` is laid over the blocks; other keys
                           * are left to the caller */
     /* Where a module lies whose source is no local path: `root` is the fetched tree, which nothing
-     * in it may leave, `dir` the folder in it. NULL: such sources are errors. */
-    enum mio_code (*module)(void *arg, struct mio_str source, struct mio_str *root,
-                            struct mio_str *dir, struct mio_err *err);
+     * in it may leave, `dir` the folder in it. `digest`: what the call says of an archive, or "".
+     * NULL: such sources are errors. */
+    enum mio_code (*module)(void *arg, struct mio_str source, struct mio_str digest,
+                            struct mio_str *root, struct mio_str *dir, struct mio_err *err);
     void *module_arg;
     size_t count_budget;
     bool no_paths; /* do not look whether the local paths in Azure ML documents exist */

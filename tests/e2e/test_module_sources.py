@@ -64,7 +64,7 @@ class Sources(Case):
 
     def test_sources_that_are_none(self):
         for source in ("git::ext::sh -c id", "git::http://x/y", "git::file:///x?ref=-x", "git::file:///x//../y",
-                       "git::https://x/$(id)", "https://x/y.zip", "git::--upload-pack=id"):
+                       "git::https://x/$(id)", "git::--upload-pack=id"):
             with self.subTest(source=source):
                 self.write("t/main.yaml", f"modules: {{ m: {{ source: {json.dumps(source)} }} }}\n")
                 self.fails("-chdir=t", "init", says="is no source of a module")
