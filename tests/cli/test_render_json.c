@@ -2,22 +2,7 @@
  * read. */
 #include "cli/render_json.h"
 #include "tests/cli/support.h"
-
-static struct mio_arena arena;
-
-static int setup(void **state)
-{
-    (void)state;
-    mio_arena_init(&arena);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    mio_arena_free(&arena);
-    return 0;
-}
+#include "tests/arena.h"
 
 /* "a.0.b" in a document, as compact JSON; fails when it is not there. */
 static void check(struct mio_value doc, const char *path, const char *want)

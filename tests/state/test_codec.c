@@ -3,22 +3,7 @@
 #include "providers/sdk/digest.h"
 #include "state/codec.h"
 #include "tests/state/support.h"
-
-static struct mio_arena arena;
-
-static int setup(void **state)
-{
-    (void)state;
-    mio_arena_init(&arena);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    mio_arena_free(&arena);
-    return 0;
-}
+#include "tests/arena.h"
 
 static void sample(struct mio_state *s, int rows)
 {

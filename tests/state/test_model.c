@@ -1,22 +1,7 @@
 /* tests/state/test_model.c: rows by address, records to lines and back, masks. */
 #include "state/codec.h"
 #include "tests/state/support.h"
-
-static struct mio_arena arena;
-
-static int setup(void **state)
-{
-    (void)state;
-    mio_arena_init(&arena);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    mio_arena_free(&arena);
-    return 0;
-}
+#include "tests/arena.h"
 
 static void test_put_find_remove(void **ctx)
 {

@@ -6,9 +6,9 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include "planner/change/planfile.h"
+#include "tests/arena.h"
 
 static const char salt[] = "00000000000000000000000000000000000000000000000000000000000000aa";
-static struct mio_arena arena;
 
 static struct mio_plan sample(void)
 {
@@ -120,20 +120,6 @@ static void every_truncation_is_refused(void **state)
         assert_int_equal(mio_planfile_read(&arena, (struct mio_str){copy, n}, &q, &digest, &err),
                          MIO_STATE);
     }
-}
-
-static int setup(void **state)
-{
-    (void)state;
-    mio_arena_init(&arena);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    mio_arena_free(&arena);
-    return 0;
 }
 
 int main(void)

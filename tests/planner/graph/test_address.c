@@ -5,8 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include "planner/graph/address.h"
-
-static struct mio_arena arena;
+#include "tests/arena.h"
 
 static void round_trips(void **state)
 {
@@ -75,20 +74,6 @@ static void a_target_covers_what_is_below_it(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         assert_int_equal(mio_address_covers(mio_str_z(rows[i].target), mio_str_z(rows[i].instance)),
                          rows[i].covers);
-}
-
-static int setup(void **state)
-{
-    (void)state;
-    mio_arena_init(&arena);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    mio_arena_free(&arena);
-    return 0;
 }
 
 int main(void)

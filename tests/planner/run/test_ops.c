@@ -8,9 +8,9 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include "planner/run/ops.h"
+#include "tests/arena.h"
 
 enum { MOST = 8 };
-static struct mio_arena arena;
 
 struct world {
     struct mio_planner p;
@@ -209,20 +209,6 @@ static void what_is_left_out_has_no_operation(void **state)
     w.steps[1]->excluded = true;
     build(&w);
     assert_int_equal(w.ops.n, 1);
-}
-
-static int setup(void **state)
-{
-    (void)state;
-    mio_arena_init(&arena);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    mio_arena_free(&arena);
-    return 0;
 }
 
 int main(void)

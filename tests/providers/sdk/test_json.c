@@ -5,22 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include "providers/sdk/json.h"
-
-static struct mio_arena arena;
-
-static int setup(void **state)
-{
-    (void)state;
-    mio_arena_init(&arena);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    mio_arena_free(&arena);
-    return 0;
-}
+#include "tests/arena.h"
 
 static void writes_canonically_what_it_reads(void **state)
 {
