@@ -54,7 +54,7 @@ const struct mio_command mio_command_table[] = {
          "it was made for.\n\nAn apply that was interrupted, even by a power cut, is carried on "
          "by the next run.",
      .max_args = 1,
-     .options = PLAN_OPTS | B(AUTO_APPROVE),
+     .options = PLAN_OPTS | B(AUTO_APPROVE) | B(DURABILITY),
      .flags = MIO_CMD_STREAM,
      .run = mio_cmd_apply},
     {.name = "destroy",
@@ -62,7 +62,8 @@ const struct mio_command mio_command_table[] = {
      .text =
          "Plans the destruction of every managed object (or of those that -target names), asks, "
          "and performs it. The same as 'apply -destroy'.",
-     .options = (PLAN_OPTS | B(AUTO_APPROVE)) & ~(B(DESTROY) | B(REFRESH_ONLY) | B(REPLACE)),
+     .options = (PLAN_OPTS | B(AUTO_APPROVE) | B(DURABILITY)) &
+                ~(B(DESTROY) | B(REFRESH_ONLY) | B(REPLACE)),
      .flags = MIO_CMD_STREAM,
      .run = mio_cmd_destroy},
     {.name = "drift",

@@ -49,6 +49,16 @@ const struct mio_option mio_option_table[MIO_OPT_COUNT] = {
                          "Template directory. Default: .cloud below the working directory, else "
                          "the working directory when it holds YAML files."},
     [MIO_OPT_DRY_RUN] = {.name = "dry-run", .help = "Say what would be done and do nothing."},
+    [MIO_OPT_DURABILITY] = {.name = "durability",
+                            .type = MIO_OPT_TEXT,
+                            .arg = "MODE",
+                            .env = "MLOPS_IAC_DURABILITY",
+                            .choices = "full|plan",
+                            .help = "full: every change is in the journal, durable, before it is "
+                                    "sent. plan: creates that can be found again by their key are "
+                                    "journalled once, before the first; cheaper, and a power cut "
+                                    "makes the next run look all of them up. Default: as the "
+                                    "backend's setting says, else full."},
     [MIO_OPT_EXCLUDE] = {.name = "exclude",
                          .type = MIO_OPT_LIST,
                          .arg = "ADDRESS",

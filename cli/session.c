@@ -316,6 +316,7 @@ enum mio_code mio_cli_engine_opts(struct mio_cli *c, enum mio_open how, struct m
         .lock_timeout_ms = c->opt.v[MIO_OPT_LOCK_TIMEOUT].number,
         .lock = how != MIO_OPEN_READ && mio_cli_on(c, MIO_OPT_LOCK),
         .durable_folder = how == MIO_OPEN_WRITE,
+        .durability = mio_cli_text(c, MIO_OPT_DURABILITY),
         .read_only = how == MIO_OPEN_READ,
         .refresh_events = c->ui.json.out != NULL,
         .fetch_modules = c->command->run == mio_cmd_init,

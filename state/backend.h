@@ -28,6 +28,10 @@ struct mio_sink {
                            struct mio_err *err);
     /* Everything written before the call is durable when it gives MIO_OK. */
     enum mio_code (*sync)(struct mio_sink *s, struct mio_err *err);
+    /* Is the journal still ours? Asked before an effect whose intent is not synced. NULL: only a
+     * sync can tell, and one that is older than lease_ms does not count. */
+    enum mio_code (*held)(struct mio_sink *s, struct mio_err *err);
+    int64_t lease_ms;
     /* A second place for results once the first has failed; appends and syncs. */
     enum mio_code (*rescue)(struct mio_sink *s, const void *p, size_t n, struct mio_err *err);
     void (*close)(struct mio_sink *s);
@@ -43,6 +47,8 @@ struct mio_generation {
 struct mio_backend_ops {
     const char *type;
     bool lock_outlives; /* the lock stays when its holder dies; force-unlock takes it away */
+    bool journal_stays; /* journal: what was written and not synced outlives the process, as long as
+                         * the machine runs */
     void (*close)(struct mio_backend *b);
     /* Proves that compare-and-swap works here; NULL: nothing to prove. Errors: MIO_STATE when it
      * does not. */

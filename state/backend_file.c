@@ -319,6 +319,7 @@ static enum mio_code file_history_add(struct mio_backend *b, uint64_t keep, stru
 static const struct mio_backend_ops file_ops = {
     .type = "file",
     .lock_outlives = false,
+    .journal_stays = true,
     .close = file_close,
     .lock = mio_file_lock,
     .unlock = mio_file_unlock,

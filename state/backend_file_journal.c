@@ -57,19 +57,23 @@ static enum mio_code sink_write(struct mio_sink *base, const void *p, size_t n, 
     return e ? mio_file_fail(s->f, e, "write", journal_name, err) : MIO_OK;
 }
 
-static enum mio_code sink_sync(struct mio_sink *base, struct mio_err *err)
+static enum mio_code sink_held(struct mio_sink *base, struct mio_err *err)
 {
     struct file_sink *s = (struct file_sink *)base;
     struct stat st;
-    int e = mio_io_datasync(s->fd);
-    if (e)
-        return mio_file_fail(s->f, e, "sync", journal_name, err);
     if (fstat(s->fd, &st) == 0 && st.st_nlink > 0)
         return MIO_OK;
     /* The lock was taken from a run that slept, and its journal settled: it must start nothing
      * more. */
     mio_fail(err, MIO_STATE, "the journal in %s is gone: another run has taken over", s->f->dir);
     return mio_err_hint(err, "Run the command again: it starts from what the other run recorded.");
+}
+
+static enum mio_code sink_sync(struct mio_sink *base, struct mio_err *err)
+{
+    struct file_sink *s = (struct file_sink *)base;
+    int e = mio_io_datasync(s->fd);
+    return e ? mio_file_fail(s->f, e, "sync", journal_name, err) : sink_held(base, err);
 }
 
 static enum mio_code sink_rescue(struct mio_sink *base, const void *p, size_t n,
@@ -117,7 +121,11 @@ enum mio_code mio_file_journal_open(struct mio_backend *b, uint64_t keep, struct
 {
     struct mio_file_backend *f = (struct mio_file_backend *)b;
     struct file_sink *s = mio_alloc(sizeof *s);
-    *s = (struct file_sink){.base = {sink_write, sink_sync, sink_rescue, sink_close},
+    *s = (struct file_sink){.base = {.write = sink_write,
+                                     .sync = sink_sync,
+                                     .held = sink_held,
+                                     .rescue = sink_rescue,
+                                     .close = sink_close},
                             .f = f,
                             .fd = -1,
                             .rescue_fd = -1};

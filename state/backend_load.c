@@ -2,21 +2,12 @@
  * that needs none does not pay for libcurl and libpq. */
 #include "providers/sdk/alloc.h"
 #include "state/backend.h"
+#include "state/store.h"
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-static const char *const remote[] = {"http", "pg", "s3", "azure", "etcd", "ssh"};
-
-static bool known(struct mio_str type)
-{
-    for (size_t i = 0; i < sizeof remote / sizeof *remote; i++)
-        if (mio_str_is(type, remote[i]))
-            return true;
-    return false;
-}
 
 /* Regular, and written by nobody but root or us: it is code that we run. */
 static enum mio_code check_file(const char *path, struct mio_err *err)
@@ -57,11 +48,9 @@ enum mio_code mio_backend_open(const struct mio_backend_args *args, const char *
     mio_backend_entry *entry = NULL;
     if (type.n == 0 || mio_str_is(type, "file"))
         return mio_backend_file(args->dir, args->create, out, err);
-    if (!known(type)) {
-        mio_fail(err, MIO_USAGE, "there is no backend of type \"%.*s\"",
-                 (int)(type.n > 32 ? 32 : type.n), type.p);
-        return mio_err_hint(err, "Backends are file, http, pg, s3, azure, etcd and ssh.");
-    }
+    struct mio_str wrong;
+    if (mio_backend_check(args->config, &wrong, err))
+        return err->code;
     if (!folder ||
         (size_t)snprintf(path, sizeof path, "%s/%.*s.so", folder, MIO_FMT(type)) >= sizeof path)
         return mio_fail(err, MIO_BUG, "no folder of backends is known");

@@ -103,6 +103,8 @@ void mio_payload_begin(struct mio_buf *b, const struct mio_jrn_origin *o)
     put_str(b, ",\"tool_version\":", o->begin.tool_version);
     put_str(b, ",\"stage\":", o->stage);
     put_str(b, ",\"salt\":", o->salt);
+    if (o->begin.lazy)
+        put_str(b, ",\"durability\":\"plan\",\"boot\":", o->boot);
     if (o->sealed) {
         char hex[2 * MIO_RECORD_KEY + 1];
         mio_hex(o->record_key, sizeof o->record_key, hex);
@@ -249,7 +251,9 @@ enum mio_code mio_begin_get(struct mio_sealer *s, struct mio_arena *a, struct mi
         .begin = {.apply_id = mio_get_str(v, "apply_id"),
                   .lineage = mio_get_str(v, "lineage"),
                   .plan_digest = mio_get_str(v, "plan_digest"),
-                  .tool_version = mio_get_str(v, "tool_version")},
+                  .tool_version = mio_get_str(v, "tool_version"),
+                  .lazy = mio_str_is(mio_get_str(v, "durability"), "plan")},
+        .boot = mio_get_str(v, "boot"),
         .salt = mio_get_str(v, "salt"),
         .stage = mio_get_str(v, "stage"),
         .sealed = sealed,

@@ -12,7 +12,7 @@
 enum { MIO_FRAME_HEAD = 64, MIO_FRAME_TAIL = 4, MIO_FRAME_MAX = 64 * 1024 * 1024 };
 
 struct mio_frame {
-    char type; /* B I H D F R E */
+    char type; /* B P I H D F R E */
     uint64_t seq, synced;
     const uint8_t *prev; /* 32 bytes */
     struct mio_str payload;
@@ -29,7 +29,8 @@ bool mio_frame_get(struct mio_str text, size_t at, struct mio_frame *out);
 struct mio_jrn_origin {
     struct mio_jrn_begin begin;
     struct mio_str salt, stage;
-    bool sealed; /* the records are, under record_key */
+    struct mio_str boot; /* of the machine that began a lazy journal which stays there, or "" */
+    bool sealed;         /* the records are, under record_key */
     uint8_t record_key[MIO_RECORD_KEY];
 };
 

@@ -208,7 +208,11 @@ static bool start_chain(struct fsck *k, struct chain *c, const struct mio_frame 
     if (first->type == 'B') {
         if (mio_begin_get(k->s->sealer, k->a, first->payload, &c->origin, &err))
             return false;
-        chain_add(c, 'B', first->payload);
+        c->origin.boot =
+            MIO_STR(""); /* intents may be among what is lost: look all planned ones up */
+        if (mio_begin_put(&b, c->origin.sealed ? k->s->sealer : NULL, &c->origin, &err))
+            return false;
+        chain_add(c, 'B', mio_buf_view(&b));
         return true;
     }
     c->origin = (struct mio_jrn_origin){.begin = {.apply_id = MIO_STR("salvaged"),
@@ -246,7 +250,7 @@ static void salvage(struct fsck *k, struct mio_str text, struct chain *c)
         if (f.type != 'E' && op_of(k->a, plain, &op)) {
             struct mio_str key = mio_arena_printf(k->a, "%lu", (unsigned long)op);
             uintptr_t seen;
-            if (!mio_index_get(&c->intents, key, &seen) && f.type != 'I')
+            if (!mio_index_get(&c->intents, key, &seen) && f.type != 'I' && f.type != 'P')
                 made_up_intent(c, k->a, plain);
             mio_index_set(&c->intents, key, 1);
         }
@@ -313,7 +317,7 @@ static enum mio_code check_journal(struct fsck *k)
     } else {
         size_t open = 0;
         for (size_t i = 0; i < r.n; i++)
-            open += r.ops[i].outcome == MIO_OP_OPEN || r.ops[i].outcome == MIO_OP_AMBIGUOUS;
+            open += r.ops[i].outcome != MIO_OP_DONE && r.ops[i].outcome != MIO_OP_FAILED;
         struct mio_finding *f = say(k, MIO_FINDING_NOTE, MIO_STR("journal"),
                                     "of an unfinished apply: %zu operations, %zu open", r.n, open);
         f->remedy = MIO_STR("the next plan or apply settles them");

@@ -4,6 +4,7 @@
  * who has appended by then, the others sleep until their record's number is durable. */
 #include "state/journal.h"
 #include "providers/sdk/alloc.h"
+#include "providers/sdk/clock.h"
 #include "providers/sdk/digest.h"
 #include "state/backend.h"
 #include "state/frame.h"
@@ -17,7 +18,9 @@ struct mio_jrn {
     struct mio_jrn **owner;
     uint64_t at, seq, synced, records, syncs;
     uint8_t prev[32];
-    bool leading; /* somebody is in a sync */
+    int64_t waiting_since; /* when the oldest record that is not known durable was appended */
+    int64_t held_at;       /* boot time at which the last good sync began: it was ours then */
+    bool leading;          /* somebody is in a sync */
     atomic_bool poisoned;
     struct mio_err why;           /* it was poisoned */
     struct mio_jrn_origin cipher; /* of it only how records are sealed */
@@ -43,6 +46,7 @@ struct mio_jrn *mio_jrn_new(struct mio_sink *sink, const struct mio_jrn_origin *
     j->owner = owner;
     j->at = at;
     j->seq = j->synced = seq;
+    j->held_at = mio_boot_ms();
     if (prev)
         memcpy(j->prev, prev, sizeof j->prev);
     j->cipher.sealed = o->sealed;
@@ -87,7 +91,7 @@ static enum mio_code rescue_pending(struct mio_jrn *j, struct mio_err *err)
         rc = rescue_one(j, 'B', mio_buf_view(&j->begin), err);
     j->rescuing = j->rescuing || rc == MIO_OK;
     while (rc == MIO_OK && mio_frame_get(mio_buf_view(&j->unsynced), at, &f)) {
-        if (f.type != 'B' && f.type != 'I')
+        if (f.type != 'B' && f.type != 'P' && f.type != 'I')
             rc = rescue_one(j, f.type, f.payload, err);
         at += rc ? 0 : f.bytes.n;
     }
@@ -150,6 +154,8 @@ static enum mio_code append(struct mio_jrn *j, char type, struct mio_str payload
         mio_frame_put(&j->unsynced, type, j->seq + 1, 0, unchained, payload);
     else
         mio_buf_str(&j->unsynced, mio_buf_view(&j->frame));
+    if (j->synced == j->seq)
+        j->waiting_since = mio_now_ms();
     j->at += j->frame.n;
     j->records++;
     *seq = ++j->seq;
@@ -165,11 +171,13 @@ static void settled(struct mio_jrn *j, uint64_t seq)
         at += f.bytes.n;
     forget(j, seq == j->seq ? j->unsynced.n : at);
     j->synced = seq;
+    j->waiting_since = mio_now_ms();
 }
 
 static void lead(struct mio_jrn *j)
 {
     uint64_t upto = j->seq;
+    int64_t from = mio_boot_ms();
     struct mio_err why = {0};
     j->leading = true;
     pthread_mutex_unlock(&j->mutex);
@@ -177,10 +185,12 @@ static void lead(struct mio_jrn *j)
     pthread_mutex_lock(&j->mutex);
     j->leading = false;
     j->syncs++;
-    if (rc)
+    if (rc) {
         poison(j, &why);
-    else if (!atomic_load(&j->poisoned)) /* a failed write meanwhile: trust nothing */
+    } else if (!atomic_load(&j->poisoned)) { /* a failed write meanwhile: trust nothing */
         settled(j, upto);
+        j->held_at = from;
+    }
     pthread_cond_broadcast(&j->synced_more);
 }
 
@@ -195,6 +205,18 @@ static enum mio_code wait_durable(struct mio_jrn *j, uint64_t seq, struct mio_er
             lead(j);
     }
     return MIO_OK;
+}
+
+/* Before an effect without a sync of its own: nobody may have taken the journal over. */
+static enum mio_code check_held(struct mio_jrn *j, uint64_t seq, struct mio_err *err)
+{
+    struct mio_err why = {0};
+    if (!j->sink->held)
+        return mio_boot_ms() - j->held_at > j->sink->lease_ms ? wait_durable(j, seq, err) : MIO_OK;
+    if (j->sink->held(j->sink, &why) == MIO_OK)
+        return MIO_OK;
+    poison(j, &why);
+    return refuse(j, err);
 }
 
 static enum mio_code add(struct mio_jrn *j, char type, struct mio_str payload, bool now,
@@ -242,11 +264,43 @@ void mio_jrn_end(struct mio_jrn *j, uint64_t serial)
     (void)add(j, 'E', mio_buf_view(&b), false, &ignored);
 }
 
-enum mio_code mio_jrn_intent(struct mio_jrn *j, const struct mio_jrn_intent *i, struct mio_err *err)
+enum mio_code mio_jrn_plan(struct mio_jrn *j, const struct mio_jrn_intent *i, struct mio_err *err)
 {
     MIO_AUTO_BUF b = {0};
     enum mio_code rc = mio_payload_intent(&b, i, err);
-    return rc ? rc : add(j, 'I', mio_buf_view(&b), true, err);
+    return rc ? rc : add(j, 'P', mio_buf_view(&b), false, err);
+}
+
+enum mio_code mio_jrn_intent(struct mio_jrn *j, const struct mio_jrn_intent *i, struct mio_err *err)
+{
+    uint64_t seq;
+    MIO_AUTO_BUF b = {0};
+    enum mio_code rc = mio_payload_intent(&b, i, err);
+    if (rc || !i->planned)
+        return rc ? rc : add(j, 'I', mio_buf_view(&b), true, err);
+    pthread_mutex_lock(&j->mutex);
+    rc = append(j, 'I', mio_buf_view(&b), &seq, err);
+    rc = rc ? rc : check_held(j, seq, err);
+    pthread_mutex_unlock(&j->mutex);
+    return rc;
+}
+
+enum mio_code mio_jrn_sync(struct mio_jrn *j, struct mio_err *err)
+{
+    pthread_mutex_lock(&j->mutex);
+    enum mio_code rc = wait_durable(j, j->seq, err);
+    pthread_mutex_unlock(&j->mutex);
+    return rc;
+}
+
+void mio_jrn_tick(struct mio_jrn *j)
+{
+    enum { WAIT_MS = 2000 };
+    pthread_mutex_lock(&j->mutex);
+    bool late = j->synced < j->seq && mio_now_ms() - j->waiting_since > WAIT_MS;
+    if (late && !j->leading && !atomic_load(&j->poisoned))
+        lead(j);
+    pthread_mutex_unlock(&j->mutex);
 }
 
 static enum mio_code result(struct mio_jrn *j, char type, uint64_t op, const struct mio_record *r,
@@ -278,7 +332,7 @@ enum mio_code mio_jrn_failed(struct mio_jrn *j, uint64_t op, bool ambiguous, str
 enum mio_code mio_jrn_recovered(struct mio_jrn *j, uint64_t op, const struct mio_record *r,
                                 bool applied, struct mio_err *err)
 {
-    return result(j, 'R', op, r, applied ? "applied" : "not-applied", MIO_STR(""), true, err);
+    return result(j, 'R', op, r, applied ? "applied" : "not-applied", MIO_STR(""), false, err);
 }
 
 bool mio_jrn_poisoned(const struct mio_jrn *j)

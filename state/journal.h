@@ -1,10 +1,13 @@
 /* state/journal.h: what an apply is about to do and has done, durable before it is done.
  *
- * Records: B(egin) I(ntent) H(andle) D(one) F(ailed) R(ecovered) E(nd), each with length, crc32c,
- * sequence number, the highest sequence known durable, the previous record's hash, type and JSON
- * payload. Thread-safe: workers that wait for the same sync share one fdatasync. A failed write or
- * sync poisons the journal: every later intent fails, results are still kept (in memory and in a
- * second file). */
+ * Records: B(egin) P(lanned) I(ntent) H(andle) D(one) F(ailed) R(ecovered) E(nd), each with length,
+ * crc32c, sequence number, the highest sequence known durable, the previous record's hash, type and
+ * JSON payload. Thread-safe: workers that wait for the same sync share one fdatasync. A failed
+ * write or sync poisons the journal: every later intent fails, results are still kept (in memory
+ * and in a second file).
+ *
+ * With durability "plan" the creates of a plan that a lookup can find again are written as P, all
+ * of them durable before the first effect; their intents then wait for no sync. */
 #pragma once
 #include "state/model.h"
 
@@ -13,6 +16,7 @@ struct mio_jrn;
 struct mio_jrn_begin {
     struct mio_str apply_id, lineage, plan_digest, tool_version;
     uint64_t base_serial, epoch;
+    bool lazy; /* durability "plan" */
 };
 enum mio_jrn_verb { MIO_JRN_CREATE, MIO_JRN_UPDATE, MIO_JRN_DELETE, MIO_JRN_FORGET };
 
@@ -27,10 +31,17 @@ struct mio_jrn_intent {
     bool
         depose; /* create of a create-before-destroy replacement: the current row becomes deposed */
     struct mio_str depose_key;
+    bool planned; /* its P is durable: it may be lost, and is found again by its key */
 };
 struct mio_jrn_op {
     struct mio_jrn_intent intent;
-    enum { MIO_OP_OPEN, MIO_OP_AMBIGUOUS, MIO_OP_DONE, MIO_OP_FAILED } outcome;
+    enum {
+        MIO_OP_OPEN,
+        MIO_OP_AMBIGUOUS,
+        MIO_OP_DONE,
+        MIO_OP_FAILED,
+        MIO_OP_PLANNED, /* P alone: it may have been sent, its intent lost with what came after */
+    } outcome;
     struct mio_str handle;    /* last H record, or "" */
     struct mio_record result; /* MIO_OP_DONE and not a delete */
     bool has_result;
@@ -45,7 +56,14 @@ struct mio_jrn_replay {
     bool ended;            /* an E record is there: the state was written, the journal is spent */
 };
 
-/* Appends I and returns once it is durable. */
+/* Appends P, without waiting. */
+enum mio_code mio_jrn_plan(struct mio_jrn *j, const struct mio_jrn_intent *i, struct mio_err *err);
+/* Returns once everything appended before is durable. */
+enum mio_code mio_jrn_sync(struct mio_jrn *j, struct mio_err *err);
+/* To be called now and then: syncs what has been waiting for it for two seconds. */
+void mio_jrn_tick(struct mio_jrn *j);
+/* Appends I and returns once it is durable; a planned one: once it is sure that nobody has taken
+ * over. */
 enum mio_code mio_jrn_intent(struct mio_jrn *j, const struct mio_jrn_intent *i,
                              struct mio_err *err);
 enum mio_code mio_jrn_handle(struct mio_jrn *j, uint64_t op, struct mio_str handle,
@@ -55,7 +73,7 @@ enum mio_code mio_jrn_done(struct mio_jrn *j, uint64_t op, const struct mio_reco
                            bool now, struct mio_err *err);
 enum mio_code mio_jrn_failed(struct mio_jrn *j, uint64_t op, bool ambiguous, struct mio_str why,
                              struct mio_err *err);
-/* R: recovery settled the operation. */
+/* R: recovery settled the operation. Rides: lost, it is settled again. */
 enum mio_code mio_jrn_recovered(struct mio_jrn *j, uint64_t op, const struct mio_record *result,
                                 bool applied, struct mio_err *err);
 bool mio_jrn_poisoned(const struct mio_jrn *j);

@@ -73,7 +73,8 @@ static struct mio_jrn_op *op_at(struct replay *r, uint64_t op, bool make)
     return r->place[op] ? &r->out->ops[r->place[op] - 1] : NULL;
 }
 
-static enum mio_code apply_intent(struct replay *r, struct mio_value v, struct mio_err *err)
+static enum mio_code apply_intent(struct replay *r, char type, struct mio_value v,
+                                  struct mio_err *err)
 {
     struct mio_jrn_intent i;
     if (read_intent(r->a, v, &i, err))
@@ -81,7 +82,8 @@ static enum mio_code apply_intent(struct replay *r, struct mio_value v, struct m
     struct mio_jrn_op *op = op_at(r, i.op, true);
     if (!op)
         return mio_payload_misread(err);
-    *op = (struct mio_jrn_op){.intent = i, .outcome = MIO_OP_OPEN, .handle = MIO_STR("")};
+    *op = (struct mio_jrn_op){
+        .intent = i, .outcome = type == 'P' ? MIO_OP_PLANNED : MIO_OP_OPEN, .handle = MIO_STR("")};
     return MIO_OK;
 }
 
@@ -119,8 +121,9 @@ static enum mio_code apply_frame(struct replay *r, const struct mio_frame *f, st
     if (mio_json_read(r->a, plain, NULL, &v, err))
         return err->code;
     switch (f->type) {
+    case 'P':
     case 'I':
-        return apply_intent(r, v, err);
+        return apply_intent(r, f->type, v, err);
     case 'H':
     case 'D':
     case 'F':

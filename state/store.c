@@ -3,10 +3,14 @@
 #include "state/store.h"
 #include "providers/sdk/alloc.h"
 #include "providers/sdk/buf.h"
+#include "providers/sdk/clock.h"
 #include "providers/sdk/digest.h"
+#include "providers/sdk/fs.h"
 #include "providers/sdk/log.h"
 #include "state/codec.h"
 #include "state/store_impl.h"
+#include <fcntl.h>
+#include <unistd.h>
 
 enum mio_code mio_store_open(const struct mio_store_opts *o, struct mio_store **out,
                              struct mio_err *err)
@@ -329,10 +333,34 @@ static void remember(struct mio_store *s, const struct mio_jrn_origin *o)
 {
     s->origin = *o;
     struct mio_jrn_begin *b = &s->origin.begin;
-    struct mio_str *texts[] = {&b->apply_id,     &b->lineage,     &b->plan_digest,
-                               &b->tool_version, &s->origin.salt, &s->origin.stage};
+    struct mio_str *texts[] = {&b->apply_id,    &b->lineage,      &b->plan_digest, &b->tool_version,
+                               &s->origin.salt, &s->origin.stage, &s->origin.boot};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         *texts[i] = mio_arena_str(&s->arena, *texts[i]);
+}
+
+/* Which start of this machine is this? "" when the system does not tell. */
+static struct mio_str boot_id(struct mio_arena *a)
+{
+    char text[64];
+    MIO_AUTO_CLOSE int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof text);
+    return mio_arena_str(a, mio_str_trim((struct mio_str){text, n > 0 ? (size_t)n : 0}));
+}
+
+/* The machine has not stopped since: every intent that was written is there, so what has none was
+ * not sent. */
+static void drop_unsent(struct mio_store *s, struct mio_arena *a, const struct mio_jrn_origin *o,
+                        struct mio_jrn_replay *r)
+{
+    size_t kept = 0;
+    if (!o->begin.lazy || !s->b->ops->journal_stays || o->boot.n == 0 ||
+        !mio_str_eq(o->boot, boot_id(a)))
+        return;
+    for (size_t i = 0; i < r->n; i++)
+        if (r->ops[i].outcome != MIO_OP_PLANNED)
+            r->ops[kept++] = r->ops[i];
+    r->n = kept;
 }
 
 enum mio_code mio_store_journal(struct mio_store *s, struct mio_arena *a,
@@ -347,8 +375,10 @@ enum mio_code mio_store_journal(struct mio_store *s, struct mio_arena *a,
     if (rc || !t.found)
         return rc;
     rc = mio_replay(a, s->sealer, t.text, t.rescue, &o, out, &begun, err);
-    if (rc == MIO_OK && begun)
+    if (rc == MIO_OK && begun) {
+        drop_unsent(s, a, &o, out);
         rc = mio_store_judge(s, &o, out, state, found, err);
+    }
     if (rc)
         return mio_err_wrap(err, "the state in %s", s->b->where);
     if (*found)
@@ -372,6 +402,7 @@ enum mio_code mio_store_begin(struct mio_store *s, const struct mio_state *state
     o.begin.lineage = state->lineage.n ? state->lineage : s->lineage;
     o.begin.base_serial = state->serial;
     o.begin.epoch = state->epoch;
+    o.boot = b->lazy && s->b->ops->journal_stays ? boot_id(&s->arena) : MIO_STR("");
     MIO_AUTO_BUF begin = {0};
     struct mio_sink *sink;
     rc = mio_begin_put(&begin, s->sealer, &o, err);
@@ -404,6 +435,9 @@ enum mio_code mio_store_reopen(struct mio_store *s, const struct mio_jrn_replay 
     rc = rc ? rc : s->b->ops->journal_open(s->b, r->valid_bytes, &sink, err);
     if (rc)
         return rc;
+    if (o.begin.lazy && !sink->held) /* from now on the former holder can sync no more; what it may
+                                        still send without a sync, it has sent after this */
+        mio_sleep_ms(sink->lease_ms);
     s->jrn = mio_jrn_new(sink, &o, mio_buf_view(&begin), r->valid_bytes, r->last_seq, r->last_hash,
                          &s->jrn);
     s->journal_ours = true;

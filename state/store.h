@@ -30,6 +30,12 @@ typedef const char *mio_lookup(void *arg, const char *name);
  * credentials the variables that their platforms' own tools read. What is set already stays.  */
 struct mio_value mio_backend_settings(struct mio_arena *a, struct mio_value backend,
                                       mio_lookup *lookup, void *arg);
+/* Errors: MIO_USAGE: a type or a setting that does not exist, a value of the wrong type; *where is
+ * the setting that is wrong. */
+enum mio_code mio_backend_check(struct mio_value backend, struct mio_str *where,
+                                struct mio_err *err);
+/* Is this setting of a backend of that type a secret? */
+bool mio_backend_secret(struct mio_str type, const struct mio_pair *p);
 /* Where sealing is configured. Every place can demand it, none can undo what another demands. */
 struct mio_seal_from {
     struct mio_value admin; /* this machine's encryption.yaml; null: there is none */

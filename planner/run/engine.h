@@ -44,8 +44,9 @@ struct mio_engine_opts {
     const char *plugin_dirs; /* colon-separated, or NULL */
     unsigned parallelism;    /* 0: 10 */
     int64_t lock_timeout_ms;
-    bool lock;           /* take the state lock (plan, apply: true unless -lock=false) */
-    bool durable_folder; /* make the state folder when missing */
+    bool lock;              /* take the state lock (plan, apply: true unless -lock=false) */
+    bool durable_folder;    /* make the state folder when missing */
+    const char *durability; /* "full", "plan"; NULL: as the backend's settings say */
     bool read_only; /* drift, show, output, state list: writes nothing at all (no lock, no folder,
                      * no recovery: an open journal is a warning) */
     bool refresh_events;      /* send MIO_EV_REFRESH_START and _DONE */

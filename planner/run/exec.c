@@ -209,6 +209,8 @@ static void interrupts(struct mio_exec *x)
             if (x->e->provs.items[i].plugin)
                 mio_provider_abort(x->e->provs.items[i].plugin);
     }
+    if (x->journal)
+        mio_jrn_tick(x->journal);
     if (!x->draining && x->journal && mio_jrn_poisoned(x->journal))
         x->draining = true; /* nothing new is started once it cannot be written down */
 }
@@ -373,6 +375,38 @@ static void history(struct mio_exec *x)
         mio_diags_warn(&x->e->diags, (struct mio_pos){0}, err.cause, "%s", err.message);
 }
 
+/* Can recovery find what the create may have made, with what is known of it now? */
+static bool is_findable(const struct mio_op *op)
+{
+    const struct mio_step *s = op->step;
+    if (op->idle || op->type != MIO_OP_APPLY || mio_op_action(op) != MIO_CREATE || !s->inst)
+        return false;
+    const struct mio_kind *k = s->inst->res->kind;
+    if (s->action == MIO_REPLACE) /* its number must follow that of the delete */
+        return false;
+    bool found = k->create_class == MLOPS_CREATE_C ||
+                 (k->create_class != MLOPS_CREATE_D && (k->flags & MLOPS_KIND_FINDABLE));
+    return found && s->content.type == MIO_MAP && !mio_has_unknown(s->content) &&
+           !mio_has_unknown(s->inputs) && !mio_holds_mask(s->inputs);
+}
+
+/* Durability "plan": what the apply may create is durable as a whole, before its first effect. */
+static enum mio_code plan_ahead(struct mio_exec *x, struct mio_err *err)
+{
+    for (size_t i = 0; i < x->ops.n && !err->code; i++) {
+        struct mio_op *op = &x->ops.items[i];
+        struct mio_work w = {0};
+        if (!is_findable(op))
+            continue;
+        mio_arena_init(&w.arena);
+        op->planned = true;
+        if (mio_exec_prepare(x, op, &w, err) == MIO_OK)
+            mio_jrn_plan(x->journal, &w.intent, err);
+        mio_arena_free(&w.arena);
+    }
+    return err->code ? err->code : mio_jrn_sync(x->journal, err);
+}
+
 static enum mio_code begin(struct mio_exec *x, struct mio_err *err)
 {
     struct mio_engine *e = x->e;
@@ -380,8 +414,9 @@ static enum mio_code begin(struct mio_exec *x, struct mio_err *err)
     uint8_t noise[8];
     char id[17];
     /* Keys derive from lineage and salt, so both are on disk before the first key is used. */
-    if (e->state.serial == 0 && mio_store_commit(e->store, &e->state, err))
-        return err->code;
+    enum mio_code rc = e->state.serial ? MIO_OK : mio_store_commit(e->store, &e->state, err);
+    if (rc)
+        return rc;
     x->base_serial = e->state.serial;
     mio_plan_digest(&e->plan, e->plan_salt, digest);
     mio_random(noise, sizeof noise);
@@ -392,7 +427,9 @@ static enum mio_code begin(struct mio_exec *x, struct mio_err *err)
                               .tool_version = MIO_STR(MIO_VERSION),
                               .base_serial = e->state.serial,
                               .epoch = e->state.epoch};
-    return mio_store_begin(e->store, &e->state, &b, &x->journal, err);
+    b.lazy = e->lazy;
+    rc = mio_store_begin(e->store, &e->state, &b, &x->journal, err);
+    return rc || !b.lazy ? rc : plan_ahead(x, err);
 }
 
 enum mio_code mio_engine_execute(struct mio_engine *e, struct mio_apply_result *out)

@@ -32,7 +32,8 @@ struct mio_engine {
     struct mio_store *store;
     struct mio_state state;
     bool loaded, locked;
-    bool remote;               /* the state is not in the state folder */
+    bool remote; /* the state is not in the state folder */
+    bool lazy;   /* durability "plan": by option, else as the backend's settings say */
     struct mio_seal_opts seal; /* when seal_known and sealing */
     bool seal_known, sealing;
     struct mio_refresh refresh;

@@ -77,6 +77,7 @@ static void make_ops(struct build *b)
                        : op == b->slots[i].destroy ? MIO_OP_DESTROY
                                                    : MIO_OP_LATE;
             op->idle = op->type == MIO_OP_APPLY && !s->main_change;
+            op->depose_key = MIO_STR("");
             b->ops->work += !op->idle;
         }
     }

@@ -15,7 +15,9 @@ struct mio_op {
     size_t waits;         /* predecessors that have not ended */
     struct mio_op **next; /* those that wait for it */
     size_t nnext, cap;
-    uint64_t number; /* in the journal */
+    uint64_t number;           /* in the journal; 0: not given yet */
+    bool planned;              /* the journal has it as a planned create */
+    struct mio_str depose_key; /* "" until it is chosen */
 };
 struct mio_ops {
     struct mio_op *items;

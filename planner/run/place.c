@@ -19,36 +19,14 @@ struct place {
 
 /* ---- what was asked for ---- */
 
-static bool holds_password(struct mio_str conn)
-{
-    ptrdiff_t at = mio_str_find(conn, '@'), scheme = -1;
-    for (size_t i = 0; i + 3 <= conn.n && scheme < 0; i++)
-        if (mio_str_is(mio_str_sub(conn, i, i + 3), "://"))
-            scheme = (ptrdiff_t)i + 3;
-    for (size_t i = 0; i + 8 <= conn.n; i++)
-        if (mio_str_is(mio_str_sub(conn, i, i + 8), "password"))
-            return true;
-    return scheme >= 0 && at > scheme &&
-           mio_str_find(mio_str_sub(conn, (size_t)scheme, (size_t)at), ':') >= 0;
-}
-
-static bool is_secret(struct mio_str type, const struct mio_pair *p)
-{
-    static const char *const names[] = {"password", "secret_key", "token", "sas_token"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (mio_str_is(p->key, names[i]))
-            return true;
-    return (mio_str_is(p->key, "access_key") && mio_str_is(type, "azure")) ||
-           (mio_str_is(p->key, "conn_str") && holds_password(mio_value_str(p->value)));
-}
-
-/* Settings without those that are secrets. */
+/* Settings without secrets and without those that do not say where the state is. */
 static struct mio_value without_secrets(struct mio_arena *a, struct mio_value settings)
 {
     struct mio_value out = settings;
     struct mio_str type = mio_get_str(settings, "type");
     for (uint32_t i = 0; settings.type == MIO_MAP && i < settings.n; i++)
-        if (is_secret(type, &settings.pairs[i]))
+        if (mio_backend_secret(type, &settings.pairs[i]) ||
+            mio_str_is(settings.pairs[i].key, "durability"))
             out = mio_map_without(a, out, settings.pairs[i].key);
     return out;
 }
@@ -81,12 +59,29 @@ static struct mio_value merged(struct mio_arena *a, const struct place *p)
 }
 
 /* The template's block; `file` is the same as none. */
-static enum mio_code read_block(struct mio_engine *e, struct mio_value *out)
+static enum mio_code read_block(struct mio_engine *e, struct mio_value *out, struct mio_err *err)
 {
+    struct mio_str where;
     enum mio_code rc = literal(e, e->tpl->backend, "`backend`", out);
-    if (rc == MIO_OK && is_file(*out))
+    if (rc || mio_is_null(*out))
+        return rc;
+    if (mio_backend_check(*out, &where, err)) {
+        const struct mio_entry *entry = mio_node_entry(e->tpl->backend, where);
+        return mio_err_at(err, entry ? entry->key_pos : e->tpl->backend->pos);
+    }
+    e->lazy = mio_str_is(mio_get_str(*out, "durability"), "plan");
+    if (is_file(*out))
         *out = mio_null();
     return rc;
+}
+
+/* How the journal is kept: by the command line, else -backend-config, else the template. */
+static void choose_durability(struct mio_engine *e, struct mio_value settings)
+{
+    struct mio_str chosen =
+        e->opts.durability ? mio_str_z(e->opts.durability) : mio_get_str(settings, "durability");
+    if (chosen.n)
+        e->lazy = mio_str_is(chosen, "plan");
 }
 
 /* Secrets are not noted: those of the template serve for the old place, too, when it is of the same
@@ -97,7 +92,7 @@ static struct mio_value with_secrets(struct mio_arena *a, struct mio_value old,
     struct mio_str type = mio_get_str(now, "type");
     bool fits = mio_str_eq(type, mio_get_str(old, "type"));
     for (uint32_t i = 0; fits && now.type == MIO_MAP && i < now.n; i++)
-        if (is_secret(type, &now.pairs[i]) && !mio_get(old, now.pairs[i].key))
+        if (mio_backend_secret(type, &now.pairs[i]) && !mio_get(old, now.pairs[i].key))
             old = mio_map_with(a, old, now.pairs[i].key, now.pairs[i].value);
     return old;
 }
@@ -231,7 +226,7 @@ static enum mio_code settled(struct mio_engine *e, struct mio_value *settings, s
     *settings = mio_null();
     if (e->opts.temp_dir) /* tests keep to their temporary folder */
         return MIO_OK;
-    enum mio_code rc = read_block(e, &now.block);
+    enum mio_code rc = read_block(e, &now.block, err);
     rc = rc ? rc : read_note(e, &note, &found, err);
     if (rc)
         return rc;
@@ -267,6 +262,7 @@ enum mio_code mio_engine_store_open(struct mio_engine *e)
     if (e->store)
         return MIO_OK;
     enum mio_code rc = settled(e, &settings, &err);
+    choose_durability(e, settings);
     rc = rc ? rc : open_place(e, settings, e->opts.durable_folder, &e->store, &err);
     e->remote = !is_file(settings);
     return tell(e, rc, &err);
@@ -319,7 +315,7 @@ static enum mio_code refuse_secrets(struct mio_engine *e, const struct place *p,
 {
     struct mio_str type = mio_get_str(merged(&e->arena, p), "type");
     for (uint32_t i = 0; p->config.type == MIO_MAP && i < p->config.n; i++) {
-        if (!is_secret(type, &p->config.pairs[i]))
+        if (!mio_backend_secret(type, &p->config.pairs[i]))
             continue;
         mio_fail(err, MIO_USAGE, "the secret `%.*s` does not belong on a command line",
                  MIO_FMT(p->config.pairs[i].key));
@@ -383,7 +379,7 @@ static enum mio_code init_place(struct mio_engine *e, const struct mio_backend_i
     struct place note, now;
     bool noted = false;
     struct mio_arena *a = &e->arena;
-    enum mio_code rc = read_block(e, &now.block);
+    enum mio_code rc = read_block(e, &now.block, err);
     rc = rc ? rc : read_note(e, &note, &noted, err);
     rc = rc ? rc : read_config(e, o, &now.config, err);
     if (rc)
@@ -395,6 +391,9 @@ static enum mio_code init_place(struct mio_engine *e, const struct mio_backend_i
     struct mio_value settings = merged(a, &now), old = merged(a, &note);
     bool changed = !same(a, &now, &note);
     old = with_secrets(a, old, settings);
+    struct mio_str wrong;
+    if ((rc = mio_backend_check(settings, &wrong, err)) != MIO_OK)
+        return rc;
     done->type = is_file(settings) ? MIO_STR("file") : mio_get_str(settings, "type");
     if (!is_file(settings) && done->type.n == 0)
         return mio_fail(err, MIO_USAGE, "the backend needs the setting `type`");

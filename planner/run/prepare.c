@@ -183,8 +183,10 @@ static void set_deposed(struct mio_exec *x, struct mio_op *op, struct mio_work *
         char hex[9];
         mio_random(noise, sizeof noise);
         mio_hex(noise, sizeof noise, hex);
+        if (op->depose_key.n == 0)
+            op->depose_key = mio_arena_str(&x->e->arena, mio_str_z(hex));
         w->intent.depose = true;
-        w->intent.depose_key = mio_arena_str(&x->e->arena, mio_str_z(hex));
+        w->intent.depose_key = op->depose_key;
         s->record->deposed = w->intent.depose_key; /* what the destroy that follows will look for */
     }
 }
@@ -215,7 +217,10 @@ enum mio_code mio_exec_prepare(struct mio_exec *x, struct mio_op *op, struct mio
     struct mio_record *t = &w->intent.target;
     if (found && verb != MIO_JRN_UPDATE)
         *t = now;
-    w->intent.op = op->number = ++x->number;
+    if (op->number == 0)
+        op->number = ++x->number;
+    w->intent.op = op->number;
+    w->intent.planned = op->planned;
     w->intent.verb = verb;
     w->intent.address = t->address;
     w->intent.deposed = deposed;

@@ -1,9 +1,11 @@
 /* planner/run/recover.c: settling what a killed apply left in its journal, before anything else
  * happens.
  *
- * Done operations become rows; open ones are settled by create class (step.h); then the state is
- * written and the journal dropped. May itself be killed: everything it learns is journalled first.
+ * Done operations become rows; open ones are settled by create class (step.h), several at a time;
+ * then the state is written and the journal dropped. May itself be killed: what it has sent has a
+ * durable intent, and what it has learned is looked up again.
  */
+#include <pthread.h>
 #include "planner/run/internal.h"
 #include "providers/sdk/alloc.h"
 #include "providers/sdk/clock.h"
@@ -32,9 +34,30 @@ static struct mio_prov *provider(struct mio_engine *e, struct mio_str name, stru
     return NULL;
 }
 
-static void prepare(struct mio_engine *e, const struct mio_jrn_op *op, struct mio_prov *prov,
-                    struct mio_jrn *j, struct mio_work *w)
+struct settling {
+    struct mio_work work; /* first: the pool hands it back */
+    const struct mio_jrn_op *op;
+};
+
+static void settle(struct mio_job *job)
 {
+    struct mio_work *w = (struct mio_work *)job;
+    const struct settling *s = (const struct settling *)w;
+    if (s->op->outcome == MIO_OP_PLANNED)
+        mio_work_find(w);
+    else
+        mio_work_settle(w);
+}
+
+static struct settling *prepare(struct mio_engine *e, const struct mio_jrn_op *op,
+                                struct mio_prov *prov, struct mio_jrn *j)
+{
+    struct settling *s = mio_zalloc(1, sizeof *s);
+    struct mio_work *w = &s->work;
+    mio_arena_init(&w->arena);
+    pthread_mutex_init(&w->lock, NULL);
+    w->job.run = settle;
+    s->op = op;
     w->plugin = prov->plugin;
     w->plugin_name = prov->type;
     w->kind = mio_schema_kind(prov->schema, op->intent.kind);
@@ -42,6 +65,7 @@ static void prepare(struct mio_engine *e, const struct mio_jrn_op *op, struct mi
     w->salt = e->state.salt;
     w->intent = op->intent;
     w->unjournalled = true;
+    w->settled = true;
     struct mio_str id = op->intent.id.n ? op->intent.id : op->intent.target.id;
     bool remove = op->intent.verb == MIO_JRN_DELETE;
     w->call = (struct mio_prov_change){.kind = op->intent.kind,
@@ -64,44 +88,110 @@ static void prepare(struct mio_engine *e, const struct mio_jrn_op *op, struct mi
                                      .attempt = 1,
                                      .cancel = e->opts.abort,
                                      .deadline_ms = mio_now_ms() + 1200 * 1000};
+    return s;
 }
 
-static enum mio_code settle(struct mio_engine *e, const struct mio_jrn_op *op, struct mio_jrn *j,
-                            struct mio_err *err)
+static enum mio_action action_of(const struct mio_jrn_op *op)
 {
-    struct mio_prov *prov = provider(e, op->intent.provider, err);
-    if (!prov)
-        return err->code;
-    struct mio_work w = {0};
-    mio_arena_init(&w.arena);
-    prepare(e, op, prov, j, &w);
-    mio_work_settle(&w);
+    switch (op->intent.verb) {
+    case MIO_JRN_CREATE:
+        return MIO_CREATE;
+    case MIO_JRN_UPDATE:
+        return MIO_UPDATE;
+    case MIO_JRN_DELETE:
+        return MIO_DELETE;
+    case MIO_JRN_FORGET:
+        break;
+    }
+    return MIO_FORGET;
+}
+
+/* What was found out, into journal and state. */
+static void settled(struct mio_engine *e, struct settling *s, struct mio_err *err)
+{
+    struct mio_work *w = &s->work;
+    const struct mio_jrn_op *op = s->op;
     struct mio_event ev = {.type = MIO_EV_RECOVERED,
                            .address = op->intent.address,
-                           .id = w.result.id,
-                           .action = op->intent.verb == MIO_JRN_CREATE   ? MIO_CREATE
-                                     : op->intent.verb == MIO_JRN_UPDATE ? MIO_UPDATE
-                                     : op->intent.verb == MIO_JRN_DELETE ? MIO_DELETE
-                                                                         : MIO_FORGET};
-    if (w.open) {
-        *err = w.err;
+                           .id = w->result.id,
+                           .action = action_of(op)};
+    if (w->open && !err->code) {
+        *err = w->err;
         mio_err_address(err, op->intent.address);
         mio_err_wrap(err, "an interrupted apply could not be settled");
         mio_err_hint(err, "Nothing is lost: the journal stays, and the next run tries again.");
-    } else if (mio_jrn_recovered(j, op->intent.op,
-                                 w.done && op->intent.verb <= MIO_JRN_UPDATE ? &w.result : NULL,
-                                 w.done, err) == MIO_OK) {
-        if (w.done)
-            mio_engine_record(e, &op->intent, &w.result);
-        ev.message = w.done ? MIO_STR("it took effect") : MIO_STR("it did not take effect");
-        if (w.err.code) { /* class D: recorded as unconfirmed; or a refusal, which the next plan
+    } else if (!w->open &&
+               mio_jrn_recovered(w->journal, op->intent.op,
+                                 w->done && op->intent.verb <= MIO_JRN_UPDATE ? &w->result : NULL,
+                                 w->done, err) == MIO_OK) {
+        if (w->done)
+            mio_engine_record(e, &op->intent, &w->result);
+        ev.message = w->done ? MIO_STR("it took effect") : MIO_STR("it did not take effect");
+        if (w->err.code) { /* class D: recorded as unconfirmed; or a refusal, which the next plan
                              meets again */
-            mio_err_address(&w.err, op->intent.address);
-            mio_diags_add(&e->diags, MIO_WARNING, &w.err);
+            mio_err_address(&w->err, op->intent.address);
+            mio_diags_add(&e->diags, MIO_WARNING, &w->err);
         }
-        mio_engine_event(e, &ev);
+        if (w->done || op->outcome != MIO_OP_PLANNED)
+            mio_engine_event(e, &ev);
     }
-    mio_arena_free(&w.arena);
+    mio_arena_free(&w->arena);
+    pthread_mutex_destroy(&w->lock);
+    free(s);
+}
+
+/* Late commits of class C, and of planned creates, must have shown themselves before anybody looks:
+ * one wait for all. */
+static void wait_for_commits(struct mio_engine *e, const struct mio_jrn_replay *replay)
+{
+    uint32_t longest = 0;
+    for (size_t i = 0; i < replay->n; i++) {
+        const struct mio_jrn_op *op = &replay->ops[i];
+        bool marked = op->intent.create_class == MLOPS_CREATE_C &&
+                      (op->outcome == MIO_OP_OPEN || op->outcome == MIO_OP_AMBIGUOUS);
+        struct mio_prov *prov = mio_provs_find(&e->provs, op->intent.provider);
+        const struct mio_kind *k =
+            prov && prov->schema ? mio_schema_kind(prov->schema, op->intent.kind) : NULL;
+        if (k && op->intent.verb == MIO_JRN_CREATE && (marked || op->outcome == MIO_OP_PLANNED) &&
+            k->settle_ms > longest)
+            longest = k->settle_ms;
+    }
+    mio_sleep_ms(longest);
+}
+
+static bool is_open(const struct mio_jrn_op *op)
+{
+    return op->outcome != MIO_OP_DONE && op->outcome != MIO_OP_FAILED;
+}
+
+static enum mio_code settle_all(struct mio_engine *e, const struct mio_jrn_replay *replay,
+                                struct mio_jrn *j, struct mio_err *err)
+{
+    enum { TICK_MS = 100 };
+    unsigned most = e->opts.parallelism ? e->opts.parallelism : 10;
+    size_t running = 0, next = 0;
+    for (size_t i = 0; i < replay->n; i++)
+        if (is_open(&replay->ops[i]) && !provider(e, replay->ops[i].intent.provider, err))
+            return err->code;
+    wait_for_commits(e, replay);
+    struct mio_pool *pool = mio_pool_open(most);
+    for (;;) {
+        for (; !err->code && next < replay->n && running < most; next++) {
+            const struct mio_jrn_op *op = &replay->ops[next];
+            if (!is_open(op))
+                continue;
+            struct mio_prov *prov = provider(e, op->intent.provider, err);
+            mio_pool_put(pool, &prepare(e, op, prov, j)->work.job);
+            running++;
+        }
+        if (running == 0)
+            break;
+        struct mio_job *job = mio_pool_take(pool, TICK_MS);
+        if (job)
+            settled(e, (struct settling *)(struct mio_work *)job, err);
+        running -= job != NULL;
+    }
+    mio_pool_close(pool);
     return err->code;
 }
 
@@ -109,22 +199,15 @@ enum mio_code mio_engine_recover(struct mio_engine *e, const struct mio_jrn_repl
 {
     struct mio_err err = {0};
     struct mio_jrn *j = NULL;
+    size_t started = 0;
     if (mio_store_reopen(e->store, replay, &j, &err))
         return mio_engine_fail(e, &err);
-    for (size_t i = 0; i < replay->n && !err.code; i++) {
-        const struct mio_jrn_op *op = &replay->ops[i];
-        switch (op->outcome) {
-        case MIO_OP_DONE:
-            mio_engine_record(e, &op->intent, &op->result);
-            break;
-        case MIO_OP_OPEN:
-        case MIO_OP_AMBIGUOUS:
-            settle(e, op, j, &err);
-            break;
-        case MIO_OP_FAILED:
-            break;
-        }
+    for (size_t i = 0; i < replay->n; i++) {
+        started += replay->ops[i].outcome != MIO_OP_PLANNED;
+        if (replay->ops[i].outcome == MIO_OP_DONE)
+            mio_engine_record(e, &replay->ops[i].intent, &replay->ops[i].result);
     }
+    settle_all(e, replay, j, &err);
     mio_jrn_close(j);
     if (!err.code)
         mio_store_commit(e->store, &e->state, &err);
@@ -132,6 +215,6 @@ enum mio_code mio_engine_recover(struct mio_engine *e, const struct mio_jrn_repl
         return mio_engine_fail(e, &err);
     mio_diags_warn(&e->diags, (struct mio_pos){0}, NULL,
                    "an interrupted apply was found and settled: %zu operations, state serial %llu",
-                   replay->n, (unsigned long long)e->state.serial);
+                   started, (unsigned long long)e->state.serial);
     return MIO_OK;
 }

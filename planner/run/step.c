@@ -137,22 +137,12 @@ static void again(struct mio_work *w)
     }
 }
 
-/* Class C: wait until a late commit must have shown itself, then look for the marker. */
-static void settle_by_marker(struct mio_work *w)
+/* The oldest stays, the others bear our marker too: sweep them. */
+static void keep_first(struct mio_work *w, const struct mio_object *found, size_t n)
 {
-    struct mio_object *found = NULL;
-    size_t n = 0;
-    mio_sleep_ms(w->kind ? w->kind->settle_ms : 0);
-    if (!lookup(w, &found, &n))
-        return;
-    if (n == 0) {
-        again(w);
-        return;
-    }
     mio_err_clear(&w->err);
     keep(w, &found[0]);
-    for (size_t i = 1; i < n;
-         i++) { /* the oldest stays, the others bear our marker too: sweep them */
+    for (size_t i = 1; i < n; i++) {
         struct mio_prov_change c = w->call;
         struct mio_object gone;
         struct mio_err err = {0};
@@ -161,6 +151,29 @@ static void settle_by_marker(struct mio_work *w)
         c.inputs = mio_null();
         mio_provider_change(w->plugin, &w->arena, MIO_PROV_DELETE, &c, &w->opts, &gone, &err);
     }
+}
+
+/* Class C: wait until a late commit must have shown itself, then look for the marker. */
+static void settle_by_marker(struct mio_work *w)
+{
+    struct mio_object *found = NULL;
+    size_t n = 0;
+    if (!w->settled)
+        mio_sleep_ms(w->kind ? w->kind->settle_ms : 0);
+    if (!lookup(w, &found, &n))
+        return;
+    if (n == 0)
+        again(w);
+    else
+        keep_first(w, found, n);
+}
+
+void mio_work_find(struct mio_work *w)
+{
+    struct mio_object *found = NULL;
+    size_t n = 0;
+    if (lookup(w, &found, &n) && n)
+        keep_first(w, found, n);
 }
 
 /* Class D: only a person can tell. The row says so and blocks the next plan until one has. */

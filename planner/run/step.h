@@ -26,6 +26,7 @@ struct mio_work {
     int64_t timeout_ms; /* what a second attempt may take; 0: a minute */
     bool is_read;       /* a lookup of a data block: no journal */
     bool unjournalled;  /* recovery: the intent is in the journal already */
+    bool settled;       /* recovery: late commits have shown themselves by now */
     pthread_mutex_t
         lock; /* of the progress: the plugin's threads write it, the main thread reads it */
     char progress[160];
@@ -46,3 +47,5 @@ bool mio_work_progress(struct mio_work *w, char text[160], int *percent);
 /* What to do with an operation whose outcome is unknown, by create class. Sets done, open, result
  * and err. */
 void mio_work_settle(struct mio_work *w);
+/* The same for a planned create whose intent may be lost: it is found, or was never sent. */
+void mio_work_find(struct mio_work *w);

@@ -166,6 +166,8 @@ enum mlops_kind_flags {
     MLOPS_KIND_ASSET = 1u << 0, /* name + version + content, immutable */
     MLOPS_KIND_DATA = 1u << 1,  /* can be looked up by data_read */
     MLOPS_KIND_JOB = 1u << 2,   /* a run: done once per digest of its inputs */
+    MLOPS_KIND_FINDABLE =
+        1u << 3, /* class A, B: lookup_by_key finds its objects within settle_ms, too */
 };
 
 struct mlops_kind {
@@ -174,7 +176,7 @@ struct mlops_kind {
     const char *name;
     const char *doc;
     int32_t create_class; /* enum mlops_create_class */
-    uint32_t settle_ms;   /* class C: commit delay plus read lag */
+    uint32_t settle_ms;   /* class C, and findable kinds: commit delay plus read lag */
     uint32_t create_timeout_s, update_timeout_s, delete_timeout_s,
         read_timeout_s;               /* 0: 1200, 1200, 1200, 60 */
     const struct mlops_field *fields; /* ended by an entry with name NULL */

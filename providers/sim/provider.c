@@ -63,18 +63,18 @@ static const struct mlops_field thing_fields[] = {
     {0},
 };
 
-#define KIND(kind, class, settle)                                                                 \
+#define KIND(kind, class, more, settle)                                                           \
     {                                                                                             \
-        .size = sizeof(struct mlops_kind), .flags = MLOPS_KIND_DATA, .name = (kind),              \
+        .size = sizeof(struct mlops_kind), .flags = MLOPS_KIND_DATA | (more), .name = (kind),     \
         .doc = "A thing in the simulated cloud.", .create_class = (class), .settle_ms = (settle), \
         .fields = thing_fields, .schema_version = 1                                               \
     }
 
 static const struct mlops_kind kinds[] = {
-    KIND("thing", MLOPS_CREATE_B, 0),
-    KIND("thing_a", MLOPS_CREATE_A, 0),
-    KIND("thing_c", MLOPS_CREATE_C, 1000),
-    KIND("thing_d", MLOPS_CREATE_D, 0),
+    KIND("thing", MLOPS_CREATE_B, MLOPS_KIND_FINDABLE, 200),
+    KIND("thing_a", MLOPS_CREATE_A, MLOPS_KIND_FINDABLE, 200),
+    KIND("thing_c", MLOPS_CREATE_C, 0, 1000),
+    KIND("thing_d", MLOPS_CREATE_D, 0, 0),
     {0},
 };
 

@@ -348,6 +348,7 @@ static void http_close(struct mio_backend *base)
 static const struct mio_backend_ops http_ops = {
     .type = "http",
     .lock_outlives = true,
+    .journal_stays = true,
     .close = http_close,
     .probe = http_probe,
     .lock = http_lock,

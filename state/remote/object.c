@@ -14,7 +14,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
-enum { GENERATIONS = 8 };
+enum { GENERATIONS = 8, LEASE_MS = 5000 };
 static const char state_name[] = "state", lock_name[] = "lock", history_name[] = "history.jsonl",
                   journal_prefix[] = "journal/", generation_prefix[] = "generations/";
 
@@ -388,7 +388,11 @@ static enum mio_code ob_journal_open(struct mio_backend *base, uint64_t keep, st
     if (rc)
         return rc;
     struct object_sink *s = mio_zalloc(1, sizeof *s);
-    s->base = (struct mio_sink){sink_write, sink_sync, sink_rescue, sink_close};
+    s->base = (struct mio_sink){.write = sink_write,
+                                .sync = sink_sync,
+                                .lease_ms = LEASE_MS,
+                                .rescue = sink_rescue,
+                                .close = sink_close};
     s->b = b;
     s->next = n + 1;
     pthread_mutex_init(&s->mutex, NULL);

@@ -192,9 +192,9 @@ void kit_class(struct kit *k)
     }
     struct mio_str check = mio_arena_printf(&k->a, "create class %s is declared", class_name(k));
     kit_check(k, true, check.p, "%s", "");
-    if (k->kind->create_class == MLOPS_CREATE_C)
+    if (k->kind->create_class == MLOPS_CREATE_C || (k->kind->flags & MLOPS_KIND_FINDABLE))
         marker_is_found(k);
-    else
+    if (k->kind->create_class != MLOPS_CREATE_C)
         same_key_twice(k);
     killed_calls(k);
 }

@@ -183,6 +183,33 @@ class Commands(Case):
         self.ok("plan")
 
 
+class Settings(Case):
+    def backend(self, settings):
+        self.template("", top=f"mlops_iac:\n  backend: {{ {settings} }}\n")
+
+    def test_misspelt(self):
+        self.backend("type: pg, nmae: x")
+        self.fails("init", says=["the backend pg has no setting `nmae`", "Did you mean `name`?", "main.yaml line 4, column 24"])
+        self.backend("type: htpp, address: x")
+        self.fails("init", says=['no backend of type "htpp"', 'Did you mean "http"?', "main.yaml line 4, column 14"])
+        self.backend("type: ssh, host: h, path: /p, bucket: b")
+        self.fails("init", says=["the backend ssh has no setting `bucket`", "identity_file"])
+        self.backend("type: file, path: x")
+        self.fails("init", says="the backend file has no setting `path`")
+
+    def test_of_the_wrong_type(self):
+        self.backend('type: http, address: "http://127.0.0.1:1", insecure_http: "yes"')
+        self.fails("init", says=["`insecure_http` is true or false", "main.yaml line 4"])
+        self.backend("type: pg, name: [a]")
+        self.fails("init", says="`name` is a text")
+        self.backend("type: [pg]")
+        self.fails("init", says="`type` is a text")
+
+    def test_of_the_command_line(self):
+        self.backend("type: pg")
+        self.fails("init", "-backend-config=nmae=x", says=["no setting `nmae`", "Did you mean `name`?"])
+
+
 class Http(Case):
     flags = ["--etag"]
 
@@ -379,6 +406,25 @@ class Postgres(Case):
         self.apply()
         self.assertEqual(self.recorded(), ["thing.a", "thing.b"])
         self.assertEqual(sorted(self.ops()), ["create 1", "create 2"])
+
+    def test_killed_with_the_plan_alone_in_the_journal(self):
+        """-durability=plan: what the runner had not sent to the backend yet is found by its key."""
+        self.template("thing:\n  n: { count: 6, name: \"n-${count.index}\" }\n", sim="latency_ms: 300",
+                      top=f"mlops_iac: {{ backend: {{ type: pg, name: {self.space} }} }}\n")
+        self.ok("init")
+        holder = self.start("apply", "-auto-approve", "-parallelism=2", "-durability=plan", env=self.env)
+        self.wait_for("some creates", lambda: len(self.things()) >= 3)
+        holder.kill()
+        self.finish(holder)
+        shutil.rmtree(self.path(".state"))
+        self.ok("init")
+        refused = self.fails("plan", says="force-unlock")
+        self.ok("force-unlock", "-force", re.search(r"force-unlock ([0-9a-f]+)", refused.text).group(1))
+        made = len(self.things())
+        self.ok("plan", says="interrupted apply was found")
+        self.assertEqual((len(self.recorded()), len(self.things())), (made, made))
+        self.apply()
+        self.assertEqual(sorted(self.ops()), [f"create {n}" for n in range(1, 7)])
 
     def test_moved_from_http_or_file(self):
         template(self)

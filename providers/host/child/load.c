@@ -91,6 +91,9 @@ static enum mio_code check_kinds(const struct mlops_provider *p, struct mio_err 
         if (k->create_class == MLOPS_CREATE_C && !(p->caps & MLOPS_CAP_LOOKUP))
             return mio_fail(err, MIO_PROVIDER, "kind %s is of create class C without lookup_by_key",
                             k->name);
+        if ((k->flags & MLOPS_KIND_FINDABLE) && !(p->caps & MLOPS_CAP_LOOKUP))
+            return mio_fail(err, MIO_PROVIDER, "kind %s is findable, but there is no lookup_by_key",
+                            k->name);
         if ((k->flags & MLOPS_KIND_DATA) && !(p->caps & MLOPS_CAP_DATA))
             return mio_fail(err, MIO_PROVIDER,
                             "kind %s can be looked up, but there is no data_read", k->name);

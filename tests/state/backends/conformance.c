@@ -279,6 +279,50 @@ static void test_take_over_stops_the_former_holder(void **ctx)
     mio_store_close(new);
 }
 
+/* Durability "plan": intents of planned creates make no request; they are found planned when the
+ * holder is gone; one that slept through a take-over starts nothing more. */
+static void test_lazy_journal(void **ctx)
+{
+    struct world *w = *ctx;
+    struct mio_store *old = open_it(w), *new = open_it(w);
+    struct mio_state a, b;
+    struct mio_jrn *j, *k;
+    struct mio_err err = {0};
+    struct mio_jrn_begin begin = {.apply_id = Z("a1"), .lazy = true};
+    struct mio_jrn_intent i = {
+        .address = Z("thing.n"), .kind = Z("thing"), .key = Z("k"), .planned = true};
+    struct mio_jrn_replay r;
+    uint64_t records, before, after;
+    bool found;
+    i.target = record(&w->arena, "thing.n", "");
+    load(old, &w->arena, &a);
+    commit(old, &a);
+    assert_ok(err, mio_store_begin(old, &a, &begin, &j, &err));
+    for (i.op = 1; i.op <= 2; i.op++)
+        assert_ok(err, mio_jrn_plan(j, &i, &err));
+    assert_ok(err, mio_jrn_sync(j, &err));
+    mio_jrn_counts(j, &records, &before);
+    i.op = 1;
+    assert_ok(err, mio_jrn_intent(j, &i, &err));
+    mio_jrn_counts(j, &records, &after);
+    assert_int_equal(before, after);
+    load(new, &w->arena, &b);
+    assert_ok(err, mio_store_journal(new, &w->arena, &b, &r, &found, &err));
+    assert_true(found);
+    assert_int_equal(r.n, journal_is_remote ? 2 : 1);
+    assert_int_equal(r.ops[0].outcome, journal_is_remote ? MIO_OP_PLANNED : MIO_OP_OPEN);
+    if (journal_is_remote) {
+        assert_ok(err, mio_store_reopen(new, &r, &k, &err));
+        i.op = 2;
+        assert_int_equal(mio_jrn_intent(j, &i, &err), MIO_IO);
+        assert_contains(err.cause, "taken over");
+        mio_jrn_close(k);
+    }
+    mio_jrn_close(j);
+    mio_store_close(old);
+    mio_store_close(new);
+}
+
 static void test_generations(void **ctx)
 {
     struct world *w = *ctx;
@@ -412,6 +456,7 @@ int main(void)
         T(test_lock_of_a_dead_holder),
         T(test_journal_survives_and_is_dropped),
         T(test_take_over_stops_the_former_holder),
+        T(test_lazy_journal),
         T(test_generations),
         T(test_history),
         T(test_sealed),
