@@ -1,4 +1,5 @@
-/* cli/cmd_state_edit.c: state mv and state rm: what changes addresses without touching objects. */
+/* cli/cmd_state_edit.c: state mv, state rm and state replace-provider: what changes the record
+ * without touching objects. */
 #include "cli/session.h"
 #include "planner/graph/address.h"
 #include "providers/sdk/map.h"
@@ -156,5 +157,68 @@ enum mio_code mio_cmd_state_mv(struct mio_cli *c)
     code = perform(c, s, &m);
     if (!code)
         mio_ui_note(&c->ui, "Successfully moved %zu object(s).", m.n);
+    return code;
+}
+
+/* ---- replace-provider ---- */
+
+/* NAME or NAME["KEY"] of the template; NULL when it has none such. */
+static const struct mio_provider_block *declared(struct mio_cli *c, const char *name)
+{
+    const struct mio_template *t = mio_engine_template(c->engine);
+    struct mio_str s = mio_str_z(name);
+    ptrdiff_t open = mio_str_find(s, '[');
+    struct mio_str block = open < 0 ? s : mio_str_sub(s, 0, (size_t)open);
+    for (size_t i = 0; i < t->providers.n; i++) {
+        const struct mio_provider_block *b = &t->providers.items[i];
+        if (mio_str_eq(b->name, block) && (b->for_each != NULL) == (open >= 0))
+            return b;
+    }
+    return NULL;
+}
+
+static enum mio_code check_providers(struct mio_cli *c)
+{
+    const struct mio_provider_block *from = declared(c, c->args[0]), *to = declared(c, c->args[1]);
+    if (!to)
+        return mio_cli_usage(c,
+                             "Declare it under `providers:` first; one with for_each is named "
+                             "'NAME[\"KEY\"]'.",
+                             "the template has no provider %s", c->args[1]);
+    if (from && !mio_str_eq(from->type, to->type))
+        return mio_cli_usage(c, NULL, "%s is of the plugin %.*s, %s of the plugin %.*s", c->args[0],
+                             MIO_FMT(from->type), c->args[1], MIO_FMT(to->type));
+    return MIO_OK;
+}
+
+enum mio_code mio_cmd_state_replace_provider(struct mio_cli *c)
+{
+    struct mio_state *s = NULL;
+    struct mio_err err = {0};
+    bool dry = mio_cli_on(c, MIO_OPT_DRY_RUN);
+    size_t n = 0;
+    enum mio_code code = open_state(c, &s);
+    if (code || (code = check_providers(c)) != MIO_OK)
+        return code;
+    for (size_t i = 0; i < s->nrows; i++) {
+        struct mio_record rec;
+        if (!mio_str_is(s->rows[i].provider, c->args[0]))
+            continue;
+        if (mio_row_read(&c->arena, &s->rows[i], &rec, &err))
+            return mio_cli_fail(c, &err);
+        mio_ui_note(&c->ui, "%s %.*s", dry ? "Would change" : "Change", MIO_FMT(rec.address));
+        rec.provider = mio_str_z(c->args[1]);
+        n++;
+        if (!dry && mio_state_put(s, &rec, &err))
+            return mio_cli_fail(c, &err);
+    }
+    if (!n)
+        return mio_cli_usage(c, "'mlops-iac state list -json' shows providers.",
+                             "nothing is recorded under the provider %s", c->args[0]);
+    if (dry)
+        return MIO_OK;
+    code = mio_cli_report(c, mio_engine_state_commit(c->engine));
+    if (!code)
+        mio_ui_note(&c->ui, "Successfully changed the provider of %zu object(s).", n);
     return code;
 }

@@ -138,6 +138,18 @@ const struct mio_command mio_command_table[] = {
      .max_args = 10000,
      .options = STATE_OPTS | LOCK_OPTS | B(DRY_RUN) | B(ALLOW_MISSING),
      .run = mio_cmd_state_rm},
+    {.name = "state replace-provider",
+     .args = "FROM TO",
+     .summary = "Record that a provider has another name",
+     .text =
+         "Writes the provider TO of the template (NAME or NAME[\"KEY\"]) in the place of FROM for "
+         "everything that is recorded under FROM: for a provider that got another name and is "
+         "the same place. Nothing is moved; where the place differs, name the other provider in "
+         "the block instead, and the next plan replaces the objects.",
+     .min_args = 2,
+     .max_args = 2,
+     .options = STATE_OPTS | LOCK_OPTS | B(DRY_RUN),
+     .run = mio_cmd_state_replace_provider},
     {.name = "state pull",
      .summary = "Print the state file",
      .text = "Writes the recorded state to standard output, as its file holds it; a sealed one is "

@@ -78,6 +78,7 @@ enum mio_code mio_cmd_state_mv(struct mio_cli *c);
 enum mio_code mio_cmd_state_pull(struct mio_cli *c);
 enum mio_code mio_cmd_state_push(struct mio_cli *c);
 enum mio_code mio_cmd_state_rekey(struct mio_cli *c);
+enum mio_code mio_cmd_state_replace_provider(struct mio_cli *c);
 enum mio_code mio_cmd_state_rm(struct mio_cli *c);
 enum mio_code mio_cmd_state_show(struct mio_cli *c);
 enum mio_code mio_cmd_test(struct mio_cli *c);

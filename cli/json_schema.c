@@ -418,6 +418,10 @@ static void put_providers(struct mio_jout *j, const struct mio_schema *const *sc
         mio_jout_kz(j, "type", "object");
         mio_jout_key(j, "properties");
         mio_jout_open(j, '{');
+        mio_jout_key(j, "for_each");
+        mio_jout_open(j, '{');
+        mio_jout_kz(j, "$ref", "#/$defs/for_each");
+        mio_jout_close(j, '}');
         for (size_t k = 0; k < schemas[i]->config.nfields; k++) {
             mio_jout_key_str(j, schemas[i]->config.fields[k].name);
             put_field(j, &schemas[i]->config.fields[k]);

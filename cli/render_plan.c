@@ -39,6 +39,7 @@ static const struct {
     [MIO_WHY_DRIFT] = {NULL, "because it was changed outside of mlops-iac"},
     [MIO_WHY_CONTENT] = {NULL, "because what a local path holds has changed"},
     [MIO_WHY_DEPENDENCY_CBD] = {NULL, "created first because a dependant is"},
+    [MIO_WHY_PROVIDER] = {"belongs to another provider now, so must be replaced", NULL},
 };
 
 static void put_comment(const struct mio_pen *pen, const char *fmt, struct mio_str text)

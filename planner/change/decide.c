@@ -79,7 +79,7 @@ static enum mio_code ask_plugin(struct mio_planner *p, struct mio_step *s,
                                 struct mio_diff_out *diff, bool create, struct mio_err *err)
 {
     const struct mio_res *r = s->inst->res;
-    struct mio_prov *prov = mio_provs_find(p->provs, r->provider);
+    struct mio_prov *prov = mio_provs_find(p->provs, s->inst->provider);
     if (p->validating || !prov || !prov->schema || !(prov->schema->caps & MLOPS_CAP_PLAN))
         return MIO_OK;
     struct mio_pair *pairs = MIO_NEW_N(p->arena, struct mio_pair, s->inputs.n + 1u);
@@ -177,9 +177,33 @@ static enum mio_code protect(struct mio_step *s, struct mio_err *err)
                                                                  : b->pos);
 }
 
+/* The object lies with another provider than the block names now. */
+static bool is_elsewhere(const struct mio_step *s)
+{
+    return s->row && !mio_str_eq(s->row->provider, s->inst->provider);
+}
+
+/* It can be replaced only while the provider that has it is there to destroy it. */
+static enum mio_code check_elsewhere(struct mio_planner *p, const struct mio_step *s,
+                                     struct mio_err *err)
+{
+    if (!is_elsewhere(s) || mio_prov_has(p->provs, s->row->provider))
+        return MIO_OK;
+    mio_fail(err, MIO_TEMPLATE,
+             "%.*s lies with the provider \"%.*s\", which the template no longer has",
+             MIO_FMT(s->inst->address), MIO_FMT(s->row->provider));
+    mio_err_hint(err,
+                 "Put the provider back until the resource has moved; or, where only its name has "
+                 "changed: mlops-iac state replace-provider '%.*s' '%.*s'.",
+                 MIO_FMT(s->row->provider), MIO_FMT(s->inst->provider));
+    return mio_err_at(err, s->inst->res->block->pos);
+}
+
 static enum mio_reason why_replace(const struct mio_step *s, const struct mio_diff_out *diff,
                                    bool requested, bool trigger)
 {
+    if (is_elsewhere(s))
+        return MIO_WHY_PROVIDER;
     if (requested)
         return MIO_WHY_REQUESTED;
     if (s->row->status == MIO_ROW_TAINTED)
@@ -210,12 +234,13 @@ static enum mio_code compare(struct mio_planner *p, struct mio_step *s, struct m
         return err->code;
     s->after = mio_diff_after(p->arena, in, &diff, false);
     keep_attrs(p, s, &diff);
-    if (diff.n && ask_plugin(p, s, &diff, false, err))
+    bool elsewhere = is_elsewhere(s);
+    if (diff.n && !elsewhere && ask_plugin(p, s, &diff, false, err))
         return err->code;
     bool asset = s->inst->res->kind->flags & MLOPS_KIND_ASSET;
     bool once = s->inst->res->kind->flags & MLOPS_KIND_JOB;
-    bool replace = requested || trigger || s->row->status == MIO_ROW_TAINTED || diff.replaces ||
-                   ((asset || once) && diff.content);
+    bool replace = requested || trigger || elsewhere || s->row->status == MIO_ROW_TAINTED ||
+                   diff.replaces || ((asset || once) && diff.content);
     keep_attrs(p, s, &diff);
     s->late_change = diff.late;
     if (replace) {
@@ -288,7 +313,9 @@ enum mio_code mio_decide(struct mio_planner *p, struct mio_inst *inst, struct mi
     s->row = row_of(p, inst, &index);
     if (s->row)
         p->claimed[index] = 1;
-    if (mio_stack_depends(p->st, inst, err))
+    struct mio_prov *prov;
+    if (mio_prov_of(p->provs, p->st, inst, &prov, err) || check_elsewhere(p, s, err) ||
+        mio_stack_depends(p->st, inst, err))
         return err->code;
     size_t kept = ++p->st->kept; /* whoever evaluates around this one must keep it */
     struct mio_arena_mark mark = mio_arena_mark(p->arena);
@@ -355,9 +382,10 @@ enum mio_code mio_decide_data(struct mio_planner *p, struct mio_inst *inst, stru
     struct mio_step *s = MIO_NEW(p->arena, struct mio_step);
     struct mio_scope_arg arg = {.st = p->st, .mod = r->mod};
     struct mio_scope scope = mio_stack_scope(&arg);
+    struct mio_prov *prov;
     s->inst = inst;
     inst->user = s;
-    if (mio_stack_depends(p->st, inst, err))
+    if (mio_prov_of(p->provs, p->st, inst, &prov, err) || mio_stack_depends(p->st, inst, err))
         return err->code;
     const struct mio_node *body = r->block->body;
     struct mio_pair *pairs = MIO_NEW_N(p->arena, struct mio_pair, body->n + 1);
@@ -390,7 +418,6 @@ enum mio_code mio_decide_data(struct mio_planner *p, struct mio_inst *inst, stru
         s->after = mio_map_merge(p->arena, mio_diff_after(p->arena, &in, &none, true), s->inputs);
         return MIO_OK;
     }
-    struct mio_prov *prov = mio_provs_find(p->provs, r->provider);
     struct mio_call_opts o = {.cancel = p->cancel};
     if (mio_provider_data(prov->plugin, p->arena, r->kind->name, s->inputs, &o, &s->after, err)) {
         mio_err_address(err, inst->address);

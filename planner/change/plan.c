@@ -21,6 +21,7 @@ const char *mio_reason_name(enum mio_reason r)
         [MIO_WHY_DRIFT] = "update_because_drift",
         [MIO_WHY_CONTENT] = "replace_because_content",
         [MIO_WHY_DEPENDENCY_CBD] = "replace_because_dependency",
+        [MIO_WHY_PROVIDER] = "replace_because_provider",
     };
     return names[r];
 }

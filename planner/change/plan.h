@@ -34,6 +34,7 @@ enum mio_reason {
     MIO_WHY_DRIFT,              /* an ensured attribute differs from what was recorded */
     MIO_WHY_CONTENT,            /* what a local path holds has changed */
     MIO_WHY_DEPENDENCY_CBD,     /* create-before-destroy forced by a dependant */
+    MIO_WHY_PROVIDER,           /* it belongs to another provider now */
 };
 const char *mio_reason_name(enum mio_reason r);   /* "" for NONE */
 const char *mio_action_name(enum mio_action a);   /* create, update, ... as in the JSON UI */

@@ -277,8 +277,8 @@ static struct mio_change read_change(struct mio_arena *a, struct mio_value m)
         .previous_address = mio_get_str(m, "previous_address"),
         .import_id = mio_get_str(m, "import_id"),
         .action = action >= 0 && action <= MIO_FORGET ? (enum mio_action)action : MIO_NOOP,
-        .reason = reason >= 0 && reason <= MIO_WHY_DEPENDENCY_CBD ? (enum mio_reason)reason
-                                                                  : MIO_WHY_NONE,
+        .reason =
+            reason >= 0 && reason <= MIO_WHY_PROVIDER ? (enum mio_reason)reason : MIO_WHY_NONE,
         .before = get(m, "before"),
         .after = get(m, "after"),
         .id = mio_get_str(m, "id")};

@@ -130,6 +130,21 @@ static void go(struct mio_planner *p, struct mio_row *row, enum mio_reason why)
         s->observed = mio_observed(p, kind, s->record, p->refresh->here[i]->attributes);
         s->fingerprint = p->refresh->here[i]->fingerprint;
     }
+    if (s->action == MIO_DELETE && !mio_prov_has(p->provs, row->provider) &&
+        mio_planner_selected(p, row->address)) {
+        mio_fail(
+            &err, MIO_TEMPLATE,
+            "the template no longer has the provider \"%.*s\", and the state still has objects "
+            "of it",
+            MIO_FMT(row->provider));
+        mio_err_hint(&err,
+                     "Put it back until they are destroyed, or give them up with `removed:` and "
+                     "`on_removed: forget`, or `mlops-iac state rm '%.*s'`.",
+                     MIO_FMT(row->address));
+        mio_err_address(&err, row->address);
+        mio_diags_add(p->diags, MIO_ERROR, &err);
+        return;
+    }
     if (s->gone) /* drift tells of it; nothing is left to delete */
         s->rewrite = true, s->action = MIO_NOOP;
     MIO_PUSH(p->arena, p->steps, p->nsteps, p->steps_cap) = s;
@@ -267,7 +282,7 @@ static void fill_change(struct mio_planner *p, struct mio_step *s, struct mio_ch
         c->kind = r->block->kind;
         c->name = r->block->name;
         c->key = s->inst->key;
-        c->provider = r->provider;
+        c->provider = s->inst->provider;
         c->is_data = r->block->is_data;
         c->pos = r->block->pos;
         c->schema = r->kind;

@@ -1,11 +1,17 @@
 /* planner/change/providers.c: see providers.h. */
 #include "planner/change/providers.h"
+#include "providers/sdk/json.h"
 
 static struct mio_prov *add(struct mio_provs *p, struct mio_str name, struct mio_str type,
                             const struct mio_provider_block *b)
 {
     struct mio_prov *it = &MIO_PUSH(p->arena, p->items, p->n, p->cap);
-    *it = (struct mio_prov){.name = name, .type = type, .block = b};
+    *it = (struct mio_prov){.name = name,
+                            .type = type,
+                            .block = b,
+                            .key = mio_null(),
+                            .each = mio_null(),
+                            .folded = b && b->for_each};
     return it;
 }
 
@@ -24,6 +30,12 @@ struct mio_prov *mio_provs_find(struct mio_provs *p, struct mio_str name)
         if (mio_str_eq(p->items[i].name, name))
             return &p->items[i];
     return NULL;
+}
+
+bool mio_prov_has(struct mio_provs *p, struct mio_str name)
+{
+    const struct mio_prov *it = mio_provs_find(p, name);
+    return it && !it->folded;
 }
 
 static const struct mio_lock_entry *locked(const struct mio_provs *p, struct mio_str type)
@@ -67,20 +79,30 @@ enum mio_code mio_prov_open(struct mio_provs *p, struct mio_prov *it, struct mio
     return MIO_OK;
 }
 
+enum mio_code mio_prov_settings(struct mio_stack *st, const struct mio_prov *it,
+                                struct mio_value *config, struct mio_err *err)
+{
+    struct mio_inst self = {.key = it->key, .each = it->each}, *outer = st->self;
+    const struct mio_node *map = it->block ? it->block->config : NULL;
+    st->self = mio_is_null(it->key) ? NULL : &self;
+    enum mio_code rc = mio_object_eval(st, st->root, map, &it->schema->config,
+                                       it->block ? it->block->pos : (struct mio_pos){0},
+                                       "the provider", config, err);
+    st->self = outer;
+    return rc;
+}
+
 enum mio_code mio_prov_configure(struct mio_provs *p, struct mio_prov *it, struct mio_stack *st,
                                  struct mio_str lineage, struct mio_err *err)
 {
-    if (it->configured)
+    if (it->configured || it->folded)
         return MIO_OK;
     if (mio_prov_open(p, it, err))
         return err->code;
     struct mio_value config;
-    const struct mio_node *map = it->block ? it->block->config : NULL;
-    struct mio_pos pos = it->block ? it->block->pos : (struct mio_pos){0};
     struct mio_deps deps = {0}, *outer = st->collect;
     st->collect = &deps;
-    enum mio_code rc =
-        mio_object_eval(st, st->root, map, &it->schema->config, pos, "the provider", &config, err);
+    enum mio_code rc = mio_prov_settings(st, it, &config, err);
     st->collect = outer;
     err->reported = rc != MIO_OK; /* each fault was, where it stands */
     if (rc == MIO_OK && (deps.n || mio_has_unknown(config))) {
@@ -90,12 +112,149 @@ enum mio_code mio_prov_configure(struct mio_provs *p, struct mio_prov *it, struc
             err,
             "Use variables, locals and the stage in provider settings: they are needed before any "
             "resource can be read.");
-        rc = mio_err_at(err, pos);
+        rc = it->block ? mio_err_at(err, it->block->pos) : err->code;
     }
     if (rc == MIO_OK)
         rc = mio_provider_configure(it->plugin, config, lineage, err);
     it->configured = rc == MIO_OK;
     return rc;
+}
+
+/* ---- for_each ---- */
+
+static void unfold(struct mio_provs *p, struct mio_stack *st, struct mio_prov folded)
+{
+    struct mio_err err = {0};
+    struct mio_value each;
+    if (mio_stack_each(st, folded.block->for_each, &each, &err)) {
+        mio_diags_add(st->diags, MIO_ERROR, &err);
+        each = mio_unknown(MIO_MAP);
+    }
+    if (each.type == MIO_UNKNOWN || each.n == 0) {
+        MIO_PUSH(p->arena, p->items, p->n, p->cap) = folded;
+        return;
+    }
+    for (uint32_t i = 0; i < each.n; i++) {
+        MIO_AUTO_BUF name = {0};
+        mio_buf_printf(&name, "%.*s[", MIO_FMT(folded.name));
+        mio_json_string(&name, each.pairs[i].key);
+        mio_buf_char(&name, ']');
+        struct mio_prov *it =
+            add(p, mio_arena_str(p->arena, mio_buf_view(&name)), folded.type, folded.block);
+        it->key = mio_string(each.pairs[i].key);
+        it->each = each.pairs[i].value;
+        it->folded = false;
+    }
+}
+
+/* Blocks with for_each become one provider a key, in their place. */
+static void unfold_all(struct mio_provs *p, struct mio_stack *st)
+{
+    struct mio_prov *old = p->items;
+    size_t n = p->n;
+    p->items = NULL;
+    p->n = p->cap = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (old[i].folded && !old[i].plugin)
+            unfold(p, st, old[i]);
+        else
+            MIO_PUSH(p->arena, p->items, p->n, p->cap) = old[i];
+    }
+}
+
+/* ---- which provider a resource has ---- */
+
+static bool names_instance(void *arg, const struct mio_ref *ref)
+{
+    bool *found = arg;
+    *found = mio_str_is(ref->root, "each") || mio_str_is(ref->root, "count");
+    return !*found;
+}
+
+/* `provider:` speaks of each or count: every instance has its own. */
+static bool is_per_instance(const struct mio_node *named)
+{
+    bool found = false;
+    if (named && named->expr)
+        mio_expr_refs(named->expr, names_instance, &found);
+    return found;
+}
+
+static struct mio_prov *of_block(struct mio_provs *p, struct mio_str block)
+{
+    for (size_t i = 0; i < p->n; i++)
+        if (p->items[i].block && mio_str_eq(p->items[i].block->name, block))
+            return &p->items[i];
+    return NULL;
+}
+
+/* NAME of NAME["KEY"]. */
+static struct mio_str block_name(struct mio_str text)
+{
+    ptrdiff_t open = mio_str_find(text, '[');
+    return open < 0 ? text : mio_str_sub(text, 0, (size_t)open);
+}
+
+static void no_provider(struct mio_provs *p, struct mio_str name, struct mio_err *err)
+{
+    struct mio_prov *same = of_block(p, block_name(name));
+    bool bare = mio_str_eq(block_name(name), name);
+    mio_fail(err, MIO_TEMPLATE, "there is no provider \"%.*s\"", MIO_FMT(name));
+    if (!same)
+        mio_err_hint(err, "Declare it under `providers:`.");
+    else if (!same->block->for_each)
+        mio_err_hint(err, "%.*s has no for_each: write `provider: %.*s`.", MIO_FMT(same->name),
+                     MIO_FMT(same->name));
+    else if (same->folded)
+        mio_err_hint(err, "The for_each of %.*s is empty.", MIO_FMT(same->block->name));
+    else
+        mio_err_hint(err, "%.*s has for_each: %s one of its keys, such as '%.*s'.",
+                     MIO_FMT(same->block->name), bare ? "name" : "use", MIO_FMT(same->name));
+}
+
+/* By the name that an expression gave. */
+static struct mio_prov *by_name(struct mio_provs *p, struct mio_value v, bool validating,
+                                struct mio_pos pos, struct mio_err *err)
+{
+    struct mio_str name = mio_value_str(v);
+    struct mio_prov *it = mio_provs_find(p, name);
+    if (it && !it->folded)
+        return it;
+    it = of_block(p, block_name(name)); /* a for_each that is not known yet has every key */
+    if (it && it->folded && validating && !mio_str_eq(block_name(name), name))
+        return it;
+    if (v.type == MIO_STRING)
+        no_provider(p, name, err);
+    else
+        mio_fail(err, MIO_TEMPLATE, "`provider` is the name of a provider, not a %s",
+                 v.type == MIO_UNKNOWN ? "value that only an apply knows"
+                                       : mio_type_name((enum mio_type)v.type));
+    mio_err_at(err, pos);
+    return NULL;
+}
+
+/* The first provider whose plugin has the kind; one of a for_each must be named. */
+static struct mio_prov *by_kind(struct mio_provs *p, const struct mio_block *b, struct mio_err *err)
+{
+    struct mio_prov *keyed = NULL;
+    for (size_t i = 0; i < p->n; i++) {
+        struct mio_prov *it = &p->items[i];
+        if (!it->schema || !mio_schema_kind(it->schema, b->kind))
+            continue;
+        if (!it->block || !it->block->for_each)
+            return it;
+        keyed = keyed ? keyed : it;
+    }
+    if (!keyed)
+        return p->n ? &p->items[0] : NULL;
+    mio_fail(err, MIO_TEMPLATE, "%.*s.%.*s does not say which provider it belongs to",
+             MIO_FMT(b->kind), MIO_FMT(b->name));
+    mio_err_hint(err,
+                 "%.*s has for_each: write `provider: '%.*s[\"KEY\"]'`, with \"${each.key}\" "
+                 "where the resource has for_each, too.",
+                 MIO_FMT(keyed->block->name), MIO_FMT(keyed->block->name));
+    mio_err_at(err, b->pos);
+    return NULL;
 }
 
 /* The provider that a block names, or the first whose plugin has the kind. */
@@ -106,22 +265,59 @@ static struct mio_prov *choose(struct mio_provs *p, struct mio_stack *st, struct
     struct mio_scope_arg arg = {.st = st, .mod = r->mod};
     struct mio_scope scope = mio_stack_scope(&arg);
     struct mio_value v;
-    if (named) {
-        if (mio_node_eval(named, &scope, &v, err))
-            return NULL;
-        struct mio_prov *it = mio_provs_find(p, mio_value_str(v));
-        if (!it) {
-            mio_fail(err, MIO_TEMPLATE, "there is no provider \"%.*s\"", MIO_FMT(mio_value_str(v)));
-            mio_err_hint(err, "Declare it under `providers:`.");
-            mio_err_at(err, named->pos);
-        }
-        return it;
-    }
-    for (size_t i = 0; i < p->n; i++)
-        if (p->items[i].block || p->n == 1)
+    struct mio_prov *it = NULL;
+    if (is_per_instance(named)) {
+        it = of_block(p, block_name(mio_str_trim(named->text)));
+        for (size_t i = 0; !it && i < p->n; i++)
             if (p->items[i].schema && mio_schema_kind(p->items[i].schema, r->block->kind))
-                return &p->items[i];
-    return p->n ? &p->items[0] : NULL;
+                it = &p->items[i];
+        for (size_t i = 0; it && i < p->n; i++)
+            p->items[i].used |= mio_str_eq(p->items[i].type, it->type);
+        return it ? it : by_kind(p, r->block, err);
+    }
+    if (!named)
+        it = by_kind(p, r->block, err);
+    else if (mio_node_eval(named, &scope, &v, err) == MIO_OK)
+        it = v.type == MIO_UNKNOWN && st->validating
+                 ? by_kind(p, r->block, err)
+                 : by_name(p, v, st->validating, named->pos, err);
+    if (it)
+        it->used = true;
+    return it;
+}
+
+enum mio_code mio_prov_of(struct mio_provs *p, struct mio_stack *st, struct mio_inst *inst,
+                          struct mio_prov **out, struct mio_err *err)
+{
+    const struct mio_node *named = inst->res->block->provider;
+    if (!inst->provider.n && is_per_instance(named)) {
+        struct mio_scope_arg arg = {.st = st, .mod = inst->res->mod};
+        struct mio_scope scope = mio_stack_scope(&arg);
+        struct mio_inst *outer = st->self;
+        struct mio_value v;
+        st->self = inst;
+        enum mio_code rc = mio_node_eval(named, &scope, &v, err);
+        st->self = outer;
+        struct mio_prov *first = mio_provs_find(p, inst->res->provider);
+        struct mio_prov *it = rc ? NULL
+                              : v.type == MIO_UNKNOWN && st->validating
+                                  ? first
+                                  : by_name(p, v, st->validating, named->pos, err);
+        if (!it)
+            return mio_err_at(err, named->pos);
+        if (first && !mio_str_eq(it->type, first->type)) {
+            mio_fail(err, MIO_TEMPLATE,
+                     "the instances of one resource have providers of two plugins, "
+                     "%.*s and %.*s",
+                     MIO_FMT(first->type), MIO_FMT(it->type));
+            return mio_err_at(err, named->pos);
+        }
+        inst->provider = it->name;
+    } else if (!inst->provider.n) {
+        inst->provider = inst->res->provider;
+    }
+    *out = mio_provs_find(p, inst->provider);
+    return MIO_OK;
 }
 
 static void no_kind(struct mio_provs *p, struct mio_res *r, const struct mio_prov *it,
@@ -151,6 +347,7 @@ static void no_kind(struct mio_provs *p, struct mio_res *r, const struct mio_pro
 enum mio_code mio_provs_bind(struct mio_provs *p, struct mio_stack *st)
 {
     size_t before = st->diags->errors;
+    unfold_all(p, st);
     for (size_t i = 0; i < p->n; i++) {
         struct mio_err err = {0};
         if (mio_prov_open(p, &p->items[i], &err))

@@ -10,7 +10,11 @@ struct mio_prov {
     const struct mio_provider_block *block; /* NULL: implied, or known from the state alone */
     struct mio_provider *plugin;            /* NULL until opened */
     const struct mio_schema *schema;
+    struct mio_value key, each; /* one of a block with for_each; else null */
     bool configured;
+    bool used;   /* a resource of the template names it */
+    bool folded; /* a for_each that nobody has unfolded, that is empty, or that is not known while
+                    validating: gives the schema alone */
 };
 struct mio_provs {
     struct mio_arena *arena;
@@ -26,14 +30,23 @@ struct mio_provs {
 };
 /* One entry a provider block; `local` when the template has none. Opens nothing. */
 void mio_provs_init(struct mio_provs *p, const struct mio_template *tpl);
-/* By instance name, or NULL. */
+/* By instance name (`prod`, `region["west"]`), or NULL. */
 struct mio_prov *mio_provs_find(struct mio_provs *p, struct mio_str name);
+/* Is it there, and no for_each without instances? */
+bool mio_prov_has(struct mio_provs *p, struct mio_str name);
 /* Opens the plugin (digest checked against the lock) and reads its schema. */
 enum mio_code mio_prov_open(struct mio_provs *p, struct mio_prov *it, struct mio_err *err);
 /* Opens it, evaluates its settings and sends them; done once. */
 enum mio_code mio_prov_configure(struct mio_provs *p, struct mio_prov *it, struct mio_stack *st,
                                  struct mio_str lineage, struct mio_err *err);
-/* Opens all; gives every resource of the stack its provider and kind, reporting to diags what has
- * none. */
+/* Unfolds for_each, opens all; gives every resource of the stack its provider and kind, reporting
+ * to diags what has none. */
 enum mio_code mio_provs_bind(struct mio_provs *p, struct mio_stack *st);
+/* The provider of one instance; by its own key when the block says `provider: 'NAME["KEY"]'` with
+ * each or count. Sets inst->provider. Errors: MIO_TEMPLATE with position. */
+enum mio_code mio_prov_of(struct mio_provs *p, struct mio_stack *st, struct mio_inst *inst,
+                          struct mio_prov **out, struct mio_err *err);
+/* The settings of a provider as they are after evaluation; errors go to st->diags. */
+enum mio_code mio_prov_settings(struct mio_stack *st, const struct mio_prov *it,
+                                struct mio_value *config, struct mio_err *err);
 void mio_provs_close(struct mio_provs *p);

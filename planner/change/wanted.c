@@ -148,7 +148,7 @@ void mio_wanted_digest(struct mio_planner *p, const struct mio_inst *inst, struc
     mio_buf_char(b, '\n');
     mio_buf_str(b, inst->res->kind->name);
     mio_buf_char(b, '\n');
-    mio_buf_str(b, inst->res->provider);
+    mio_buf_str(b, inst->provider);
     mio_buf_printf(b, "\n%u %d %d", inst->res->kind->schema_version,
                    inst->res->block->lifecycle.create_before_destroy,
                    inst->res->block->lifecycle.on_removed_forget);

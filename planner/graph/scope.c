@@ -168,6 +168,16 @@ static const struct mio_var_input *given(const struct mio_stack *st, struct mio_
     return NULL;
 }
 
+/* Key and value of an instance that stands for those that nobody knows yet. */
+static void stand_in(const struct mio_node *for_each, const struct mio_node *count,
+                     struct mio_value *key, struct mio_value *each)
+{
+    if (for_each)
+        *key = mio_unknown(MIO_STRING), *each = mio_unknown(MIO_UNKNOWN);
+    else if (count)
+        *key = mio_unknown(MIO_NUMBER);
+}
+
 /* Root variables come from outside, a module's from its call. */
 static enum mio_code raw_variable(struct mio_stack *st, struct item *it, struct mio_value *out,
                                   struct mio_err *err)
@@ -201,6 +211,8 @@ static enum mio_code raw_variable(struct mio_stack *st, struct item *it, struct 
         return mio_err_at(err, it->m->parent ? it->m->call->pos : v->pos);
     }
     struct mio_inst call = {.key = it->m->key, .each = it->m->each};
+    if (it->m->stand_in)
+        stand_in(it->m->call->for_each, it->m->call->count, &call.key, &call.each);
     st->self = where != it->m ? &call : NULL; /* each and count of the module call */
     enum mio_code rc = node_in(st, where, node, out, err);
     st->self = NULL;
@@ -320,6 +332,13 @@ static enum mio_code resource(struct mio_scope_arg *s, const struct mio_ref *ref
         *out = mio_null();
         return MIO_OK;
     }
+    if (r->stand_in) {
+        *used = step + (step < ref->n);
+        if (step < ref->n)
+            return instance_value(st, &r->insts[0], out, err);
+        *out = mio_unknown(r->block->count ? MIO_LIST : MIO_MAP);
+        return MIO_OK;
+    }
     if (r->repetition == MIO_ONE)
         return instance_value(st, &r->insts[0], out, err);
     if (step >= ref->n || !ref->steps[step].known || ref->steps[step].value.type == MIO_UNKNOWN)
@@ -413,6 +432,12 @@ static enum mio_code module_ref(struct mio_scope_arg *s, const struct mio_ref *r
         return mio_fail(err, MIO_TEMPLATE, "module.%.*s could not be unfolded", MIO_FMT(name));
     }
     *used = 1;
+    if (c->stand_in && ref->n > 1)
+        return module_value(s->st, c->items[0], ref, 2, out, used, err);
+    if (c->stand_in) {
+        *out = mio_unknown(c->call->count ? MIO_LIST : MIO_MAP);
+        return MIO_OK;
+    }
     if (c->repetition == MIO_ONE)
         return module_value(s->st, c->items[0], ref, 1, out, used, err);
     if (ref->n > 1 && ref->steps[1].known && ref->steps[1].value.type != MIO_UNKNOWN) {
@@ -432,6 +457,11 @@ static enum mio_code module_ref(struct mio_scope_arg *s, const struct mio_ref *r
     return MIO_OK;
 }
 
+static bool is_key(struct mio_value key, enum mio_type type)
+{
+    return key.type == type || (key.type == MIO_UNKNOWN && key.hint == type);
+}
+
 /* each, count, self, path, stage: small things that one look settles. */
 static enum mio_code context(struct mio_scope_arg *s, const struct mio_ref *ref,
                              struct mio_value *out, size_t *used, struct mio_err *err)
@@ -441,14 +471,16 @@ static enum mio_code context(struct mio_scope_arg *s, const struct mio_ref *ref,
     const struct mio_inst *self = st->self;
     struct mio_value key = self ? self->key : mio_null(), each = self ? self->each : mio_null();
     *used = 1;
-    if (mio_str_is(ref->root, "each") && key.type == MIO_STRING) {
+    if (self && self->res && self->res->stand_in)
+        stand_in(self->res->block->for_each, self->res->block->count, &key, &each);
+    if (mio_str_is(ref->root, "each") && is_key(key, MIO_STRING)) {
         if (mio_str_is(name, "key") || mio_str_is(name, "value")) {
             *out = mio_str_is(name, "key") ? key : each;
             return MIO_OK;
         }
         return mio_fail(err, MIO_TEMPLATE, "each has key and value, not \"%.*s\"", MIO_FMT(name));
     }
-    if (mio_str_is(ref->root, "count") && key.type == MIO_NUMBER) {
+    if (mio_str_is(ref->root, "count") && is_key(key, MIO_NUMBER)) {
         if (!mio_str_is(name, "index"))
             return mio_fail(err, MIO_TEMPLATE, "count has index, not \"%.*s\"", MIO_FMT(name));
         *out = key;

@@ -68,6 +68,7 @@ static void add_blocks(struct mio_stack *st, struct mio_modinst *m, unsigned dep
 /* Keys and values of one repetition; `n` is 1 with a null key when there is none. */
 struct unfolded {
     enum mio_repetition repetition;
+    bool stand_in;
     size_t n;
     struct mio_value each; /* MIO_FOR_EACH: a map, or a list of strings */
 };
@@ -121,8 +122,10 @@ static enum mio_code unfold(struct mio_stack *st, const struct mio_scope *scope,
             continue;
         if (mio_node_eval(nodes[k], scope, &v, err))
             return err->code;
-        if (v.type == MIO_UNKNOWN && st->validating)
-            continue; /* one instance stands for however many there will be */
+        if (v.type == MIO_UNKNOWN && st->validating) {
+            out->stand_in |= k < 2;
+            continue;
+        }
         if (v.type == MIO_UNKNOWN || (k == 1 && mio_has_unknown(v) && v.type == MIO_LIST)) {
             mio_fail(err, MIO_TEMPLATE, "%s depends on values that are known only after apply",
                      names[k]);
@@ -143,6 +146,24 @@ static enum mio_code unfold(struct mio_stack *st, const struct mio_scope *scope,
                 *out = (struct unfolded){.repetition = MIO_DISABLED, .n = 0};
         }
     }
+    return MIO_OK;
+}
+
+enum mio_code mio_stack_each(struct mio_stack *st, const struct mio_node *node,
+                             struct mio_value *out, struct mio_err *err)
+{
+    struct mio_scope_arg arg = {.st = st, .mod = st->root};
+    struct mio_scope scope = mio_stack_scope(&arg);
+    struct unfolded u;
+    if (unfold(st, &scope, NULL, node, NULL, &u, err))
+        return err->code;
+    *out = u.repetition == MIO_FOR_EACH ? u.each : mio_unknown(MIO_MAP);
+    if (out->type != MIO_LIST)
+        return MIO_OK;
+    struct mio_pair *pairs = MIO_NEW_N(st->arena, struct mio_pair, u.n + 1);
+    for (size_t i = 0; i < u.n; i++)
+        pairs[i] = (struct mio_pair){mio_value_str(u.each.items[i]), u.each.items[i]};
+    *out = mio_map(pairs, u.n);
     return MIO_OK;
 }
 
@@ -179,12 +200,14 @@ static enum mio_code unfold_call(struct mio_stack *st, struct mio_modcall *c, st
     if (rc)
         return rc;
     c->repetition = (uint8_t)u.repetition;
+    c->stand_in = u.stand_in;
     c->items = MIO_NEW_N(st->arena, struct mio_modinst *, u.n + 1);
     for (size_t i = 0; i < u.n; i++) {
         struct mio_modinst *m = new_module(st, c->call->tpl);
         m->call = c->call;
         m->parent = c->in;
         m->key = key_at(st, &u, i, &m->each);
+        m->stand_in = u.stand_in;
         mio_deps_merge(st, &m->deps, &c->in->deps);
         mio_deps_merge(st, &m->deps, &deps);
         MIO_AUTO_BUF b = {0};
@@ -276,6 +299,7 @@ static enum mio_code expand(struct mio_stack *st, struct mio_res *r, struct mio_
         return mio_err_hint(err, "Raise MLOPS_IAC_MAX_INSTANCES if that many are really wanted.");
     }
     r->repetition = u.repetition;
+    r->stand_in = u.stand_in;
     r->n = u.n;
     r->insts = MIO_NEW_N(st->arena, struct mio_inst, u.n + 1);
     if (u.repetition == MIO_FOR_EACH)

@@ -36,6 +36,7 @@ struct mio_modinst {
     struct mio_modinst *parent;
     struct mio_str prefix; /* "" or "module.a[0]." */
     struct mio_value key, each;
+    bool stand_in;        /* validating: stands for however many there will be */
     struct mio_deps deps; /* of the call's count and for_each, and of the callers */
     struct mio_memo *variables, *locals, *outputs; /* beside tpl's arrays */
     struct mio_index index; /* "var.x" "local.x" "output.x" to position; "kind.name",
@@ -46,6 +47,7 @@ struct mio_modcall { /* the instances of one module call */
     struct mio_modinst *in; /* the module that calls */
     enum mio_visit visit;
     uint8_t repetition; /* enum mio_repetition */
+    bool stand_in;      /* validating: the one instance stands for however many there will be */
     unsigned depth;     /* of `in`, 0 for the root */
     struct mio_modinst **items;
     size_t n;
@@ -55,9 +57,11 @@ struct mio_res {
     struct mio_modinst *mod;
     const struct mio_block *block;
     const struct mio_kind *kind; /* set by the caller after providers are known; may be NULL */
-    struct mio_str provider;     /* instance name; set by the caller */
+    struct mio_str provider;     /* instance name, of the first when the instances have different
+                                    ones; set by the caller */
     enum mio_visit visit;        /* of the expansion */
     enum mio_repetition repetition;
+    bool stand_in; /* validating: the one instance stands for however many there will be */
     struct mio_inst *insts;
     size_t n;
     struct mio_index keys; /* for_each key to position */
@@ -66,12 +70,13 @@ struct mio_res {
 struct mio_inst {
     struct mio_res *res;
     struct mio_str address;
-    struct mio_value key;  /* null, number or string */
-    struct mio_value each; /* for_each: each.value */
-    enum mio_visit visit;  /* of whatever the value hook does */
-    uint32_t number;       /* position in mio_stack.insts */
-    struct mio_deps deps;  /* direct */
-    void *user;            /* the value hook's own */
+    struct mio_value key;    /* null, number or string */
+    struct mio_value each;   /* for_each: each.value */
+    struct mio_str provider; /* instance name; set by the caller; "" while nobody asked */
+    enum mio_visit visit;    /* of whatever the value hook does */
+    uint32_t number;         /* position in mio_stack.insts */
+    struct mio_deps deps;    /* direct */
+    void *user;              /* the value hook's own */
 };
 
 /* -var, -var-file, environment, stage, *.auto.yaml: the last one that names a variable wins. */
@@ -119,6 +124,10 @@ enum mio_code mio_stack_unfold_module(struct mio_stack *st, struct mio_modcall *
 enum mio_code mio_stack_expand(struct mio_stack *st);
 /* Instances of one resource (by demand). */
 enum mio_code mio_stack_expand_res(struct mio_stack *st, struct mio_res *res, struct mio_err *err);
+/* The for_each of something that is no resource (a provider, an import), in the root module: a map
+ * of keys to values; unknown while validating, when it depends on a variable without a value. */
+enum mio_code mio_stack_each(struct mio_stack *st, const struct mio_node *node,
+                             struct mio_value *out, struct mio_err *err);
 /* The value of a root variable, local or output. */
 enum mio_code mio_stack_variable(struct mio_stack *st, struct mio_modinst *m, size_t i,
                                  struct mio_value *out, struct mio_err *err);

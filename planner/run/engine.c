@@ -201,11 +201,8 @@ enum mio_code mio_engine_load(struct mio_engine *e, const char *operation)
     return MIO_OK;
 }
 
-static bool is_used(const struct mio_engine *e, struct mio_str name)
+static bool is_recorded(const struct mio_engine *e, struct mio_str name)
 {
-    for (size_t i = 0; i < e->stack.nres; i++)
-        if (mio_str_eq(e->stack.res[i]->provider, name))
-            return true;
     for (size_t i = 0; i < e->state.nrows; i++)
         if (mio_str_eq(e->state.rows[i].provider, name))
             return true;
@@ -216,8 +213,9 @@ enum mio_code mio_engine_configure(struct mio_engine *e)
 {
     for (size_t i = 0; i < e->provs.n; i++) {
         struct mio_err err = {0};
-        if (is_used(e, e->provs.items[i].name) &&
-            mio_prov_configure(&e->provs, &e->provs.items[i], &e->stack, e->state.lineage, &err))
+        struct mio_prov *it = &e->provs.items[i];
+        if ((it->used || is_recorded(e, it->name)) &&
+            mio_prov_configure(&e->provs, it, &e->stack, e->state.lineage, &err))
             mio_engine_fail(e, &err);
     }
     return e->diags.errors ? e->diags.items[e->diags.n - 1].err.code : MIO_OK;

@@ -34,12 +34,11 @@ static struct mio_value inputs_of(struct mio_arena *a, const struct mio_kind *ki
 }
 
 /* Reads an object of the platform and records it under an address of the template, in memory. */
-static enum mio_code import_row(struct mio_engine *e, const struct mio_res *res,
-                                struct mio_str address, struct mio_str id, struct mio_err *err)
+static enum mio_code import_row(struct mio_engine *e, const struct mio_prov *prov,
+                                const struct mio_kind *kind, struct mio_str address,
+                                struct mio_str id, struct mio_err *err)
 {
-    struct mio_prov *prov = mio_provs_find(&e->provs, res->provider);
     struct mio_object o = {0};
-    const struct mio_kind *kind = res->kind;
     if (fetch(e, prov, kind, id, &o, err))
         return err->code;
     struct mio_value attributes = mio_mark(&e->arena, &kind->root, o.attributes);
@@ -71,6 +70,7 @@ enum mio_code mio_engine_import(struct mio_engine *e, struct mio_str address, st
         (rc = mio_stack_expand(&e->stack)) || (rc = mio_engine_configure(e)))
         return rc;
     struct mio_inst *inst = mio_stack_find(&e->stack, address);
+    struct mio_prov *prov = NULL;
     const struct mio_row *row = mio_state_find(&e->state, address, MIO_STR(""));
     if (!inst) {
         mio_fail(&err, MIO_USAGE, "the template has no resource %.*s", MIO_FMT(address));
@@ -81,17 +81,34 @@ enum mio_code mio_engine_import(struct mio_engine *e, struct mio_str address, st
             &err,
             "To record another object under that address, run `mlops-iac state rm '%.*s'` first.",
             MIO_FMT(address));
-    } else if (import_row(e, inst->res, inst->address, id, &err) == MIO_OK) {
+    } else if (mio_prov_of(&e->provs, &e->stack, inst, &prov, &err) == MIO_OK &&
+               import_row(e, prov, inst->res->kind, inst->address, id, &err) == MIO_OK) {
         mio_store_commit(e->store, &e->state, &err);
     }
     return err.code ? mio_engine_fail(e, &err) : MIO_OK;
 }
 
+/* The provider of an instance that may not have been unfolded: only one with a provider of its own
+ * has to be. */
+static enum mio_code provider_for(struct mio_engine *e, struct mio_res *res, struct mio_str address,
+                                  struct mio_prov **out, struct mio_err *err)
+{
+    *out = mio_provs_find(&e->provs, res->provider);
+    if (!res->block->provider)
+        return MIO_OK;
+    if (mio_stack_expand_res(&e->stack, res, err))
+        return err->code;
+    for (size_t i = 0; i < res->n; i++)
+        if (mio_str_eq(res->insts[i].address, address))
+            return mio_prov_of(&e->provs, &e->stack, &res->insts[i], out, err);
+    return mio_fail(err, MIO_TEMPLATE, "the template has no %.*s to import into", MIO_FMT(address));
+}
+
 /* The resource of the root module that an address belongs to. */
-static const struct mio_res *res_of(struct mio_engine *e, const struct mio_address *ad)
+static struct mio_res *res_of(struct mio_engine *e, const struct mio_address *ad)
 {
     for (size_t i = 0; i < e->stack.nres; i++) {
-        const struct mio_res *r = e->stack.res[i];
+        struct mio_res *r = e->stack.res[i];
         if (mio_res_in_module(r, ad->module) && mio_str_eq(r->block->kind, ad->kind) &&
             mio_str_eq(r->block->name, ad->name))
             return r;
@@ -188,7 +205,7 @@ static enum mio_code import_one(struct mio_engine *e, const struct mio_import_bl
         return mio_err_at(err, b->pos);
     if (mio_state_find(&e->state, to, MIO_STR("")))
         return MIO_OK; /* imported by an earlier apply */
-    const struct mio_res *res = res_of(e, &ad);
+    struct mio_res *res = res_of(e, &ad);
     if (!res && e->generating && ad.module.n == 0 && mio_is_null(ad.key) && !ad.is_data)
         return generate(e, &ad, id, err) ? mio_err_at(err, b->pos) : MIO_OK;
     if (!res || !res->kind) {
@@ -198,7 +215,9 @@ static enum mio_code import_one(struct mio_engine *e, const struct mio_import_bl
             "Declare it under `resources:`, or write it with `plan -generate-config-out=FILE`.");
         return mio_err_at(err, b->pos);
     }
-    if (import_row(e, res, mio_arena_str(&e->arena, to), id, err))
+    struct mio_prov *prov;
+    if (provider_for(e, res, to, &prov, err) ||
+        import_row(e, prov, res->kind, mio_arena_str(&e->arena, to), id, err))
         return mio_err_at(err, b->pos);
     struct mio_imported *one = &MIO_PUSH(&e->arena, e->imported, e->nimported, e->imported_cap);
     *one = (struct mio_imported){mio_arena_str(&e->arena, to), id};

@@ -93,7 +93,7 @@ enum mio_code mio_engine_init(struct mio_engine *e, bool upgrade, bool readonly,
 
 static enum mio_code ask(struct mio_engine *e, struct mio_step *s)
 {
-    struct mio_prov *prov = mio_provs_find(&e->provs, s->inst->res->provider);
+    struct mio_prov *prov = mio_provs_find(&e->provs, s->inst->provider);
     struct mio_prov_change c = {.kind = s->inst->res->kind->name,
                                 .address = s->inst->address,
                                 .inputs = s->inputs,
@@ -130,9 +130,8 @@ static void check_settings(struct mio_engine *e)
         struct mio_prov *it = &e->provs.items[i];
         struct mio_err err = {0};
         struct mio_value config;
-        if (it->schema && it->block)
-            mio_object_eval(&e->stack, e->stack.root, it->block->config, &it->schema->config,
-                            it->block->pos, "the provider", &config, &err);
+        if (it->schema && it->block && !it->folded)
+            mio_prov_settings(&e->stack, it, &config, &err);
     }
 }
 

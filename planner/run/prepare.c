@@ -23,6 +23,14 @@ static int64_t timeout_s(const struct mio_step *s, const struct mio_kind *k, enu
     return seconds > 0 ? seconds : 1200;
 }
 
+/* What is destroyed lies with the provider that made it; the rest with the one that the template
+ * names. */
+static struct mio_str provider_of(const struct mio_op *op)
+{
+    const struct mio_step *s = op->step;
+    return op->type == MIO_OP_DESTROY && s->record ? s->record->provider : s->change->provider;
+}
+
 static void base_record(struct mio_exec *x, struct mio_op *op, struct mio_work *w)
 {
     struct mio_step *s = op->step;
@@ -31,7 +39,7 @@ static void base_record(struct mio_exec *x, struct mio_op *op, struct mio_work *
     t->deposed = op->type == MIO_OP_DESTROY && s->record ? s->record->deposed : MIO_STR("");
     t->address = s->change->address;
     t->kind = s->change->kind;
-    t->provider = s->change->provider;
+    t->provider = provider_of(op);
     if (op->type == MIO_OP_DESTROY || !s->inst)
         return;
     const struct mio_kind *k = s->inst->res->kind;
@@ -196,21 +204,23 @@ enum mio_code mio_exec_prepare(struct mio_exec *x, struct mio_op *op, struct mio
 {
     struct mio_step *s = op->step;
     struct mio_engine *e = x->e;
-    struct mio_prov *prov = mio_provs_find(&e->provs, s->change->provider);
+    struct mio_prov *prov = mio_provs_find(&e->provs, provider_of(op));
     enum mio_jrn_verb verb = verb_of(op);
     bool found = false;
     struct mio_record now = {0};
-    if (!prov || !prov->configured)
+    if (verb != MIO_JRN_FORGET && (!prov || !prov->configured))
         return mio_fail(err, MIO_TEMPLATE,
                         "the provider \"%.*s\" is not configured in the template",
-                        MIO_FMT(s->change->provider));
+                        MIO_FMT(provider_of(op)));
     struct mio_str deposed =
         op->type == MIO_OP_DESTROY && s->record ? s->record->deposed : MIO_STR("");
     if (verb != MIO_JRN_CREATE && current(x, op, w, deposed, &now, &found, err))
         return err->code;
-    w->plugin = prov->plugin;
-    w->plugin_name = prov->type;
-    w->kind = mio_schema_kind(prov->schema, s->change->kind);
+    if (prov) {
+        w->plugin = prov->plugin;
+        w->plugin_name = prov->type;
+        w->kind = mio_schema_kind(prov->schema, s->change->kind);
+    }
     w->journal = x->journal;
     w->salt = e->state.salt;
     base_record(x, op, w);

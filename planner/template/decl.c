@@ -67,6 +67,17 @@ static void local(struct mio_scope_load *s, const struct mio_entry *e)
         ADD(s, locals) = (struct mio_local){e->key, e->key_pos, e->value};
 }
 
+void mio_tpl_provider_body(struct mio_load *l, const struct mio_node *map,
+                           struct mio_provider_block *p)
+{
+    if (map->type != MIO_NODE_MAP)
+        return;
+    p->for_each = mio_node_get(map, "for_each");
+    p->config = mio_tpl_without(l->arena, map, "type");
+    if (p->for_each)
+        p->config = mio_tpl_without(l->arena, p->config, "for_each");
+}
+
 static void provider(struct mio_scope_load *s, const struct mio_entry *e)
 {
     if (!define(s, "provider", e, "provider") ||
@@ -78,8 +89,7 @@ static void provider(struct mio_scope_load *s, const struct mio_entry *e)
     const struct mio_entry *t = mio_node_entry(e->value, MIO_STR("type"));
     if (t)
         mio_tpl_take(s->load, t, called(s, "provider", e->key), &type, &p);
-    if (e->value->type == MIO_NODE_MAP)
-        p.config = mio_tpl_without(s->load->arena, e->value, "type");
+    mio_tpl_provider_body(s->load, e->value, &p);
     ADD(s, providers) = p;
 }
 

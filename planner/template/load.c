@@ -229,10 +229,9 @@ static void lay_over(struct mio_load *l, struct mio_template *t, const char *pat
         if (!mio_tpl_is_map(l, e->value, MIO_STR("a provider")))
             continue;
         const struct mio_node *type = mio_node_get(e->value, "type");
-        struct mio_provider_block p = {.name = e->key,
-                                       .type = type ? type->text : e->key,
-                                       .pos = e->key_pos,
-                                       .config = mio_tpl_without(l->arena, e->value, "type")};
+        struct mio_provider_block p = {
+            .name = e->key, .type = type ? type->text : e->key, .pos = e->key_pos};
+        mio_tpl_provider_body(l, e->value, &p);
         size_t k = 0;
         while (k < t->providers.n && !mio_str_eq(t->providers.items[k].name, e->key))
             k++;

@@ -118,6 +118,9 @@ const char *mio_tpl_names_hint(const struct mio_tpl_names *n, struct mio_arena *
 /* decl.c: every top-level key but resources, data and modules. */
 void mio_tpl_declarations(struct mio_scope_load *s, const struct mio_entry *top);
 bool mio_tpl_is_declaration(struct mio_str key);
+/* The settings of a provider, and its for_each, out of what is written under its name. */
+void mio_tpl_provider_body(struct mio_load *l, const struct mio_node *map,
+                           struct mio_provider_block *p);
 /* delete or forget, at `on_removed` of the mapping. */
 bool mio_tpl_on_removed(struct mio_load *l, const struct mio_node *map, struct mio_str word,
                         bool *forget);

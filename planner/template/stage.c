@@ -60,10 +60,14 @@ static void set_provider(struct mio_load *l, struct mio_template *t, const struc
         struct mio_provider_block *p = &t->providers.items[i];
         if (!mio_str_eq(p->name, e->key))
             continue;
+        struct mio_provider_block more = {0};
+        mio_tpl_provider_body(l, e->value, &more);
+        if (more.for_each)
+            p->for_each = more.for_each;
         if (!p->config)
-            p->config = e->value;
-        for (size_t k = 0; k < e->value->n && p->config != e->value; k++)
-            p->config = with(l, p->config, e->value->entries[k].key, &e->value->entries[k]);
+            p->config = more.config;
+        for (size_t k = 0; more.config && k < more.config->n && p->config != more.config; k++)
+            p->config = with(l, p->config, more.config->entries[k].key, &more.config->entries[k]);
         return;
     }
     struct mio_tpl_names names;

@@ -26,7 +26,8 @@ struct mio_provider_block {
     struct mio_str name; /* instance */
     struct mio_str type; /* plugin */
     struct mio_pos pos;
-    const struct mio_node *config; /* map without `type`; may be NULL */
+    const struct mio_node *config;   /* map without `type` and `for_each`; may be NULL */
+    const struct mio_node *for_each; /* NULL when absent */
 };
 struct mio_lifecycle {
     bool create_before_destroy, prevent_destroy, ignore_all, on_removed_forget;
