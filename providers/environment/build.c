@@ -202,12 +202,12 @@ static enum mio_code add_layer(struct mio_arena *a, struct mio_env_image *im, co
 static enum mio_code make_static(struct mio_arena *a, struct shop *s, struct mio_err *err)
 {
     struct mio_env_view view;
-    struct mio_env_tree made = {.spool = -1};
+    struct mio_env_tree made;
     struct mio_env_cell cell = {0};
     if (mio_env_view_init(&view, a, s->im->cells, s->im->n_cells, s->spec.setuid, s->spec.n_setuid,
-                          err) ||
-        mio_env_tree_init(&made, a, s->o->store, err))
+                          err))
         return err->code;
+    mio_env_tree_init(&made, a, s->o->store);
     if (!mio_env_static(&view, s->lock, &made, err)) {
         mio_env_tree_sort(&made);
         if (!mio_env_tree_check(&made, err))

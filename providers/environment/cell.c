@@ -104,7 +104,7 @@ enum mio_code mio_env_cell_put(struct mio_arena *a, const struct mio_env_store *
     const char *tmp = mio_env_store_tmp(a, s), *path = cell_path(a, s, key, "zst");
     struct mio_env_sink *sink;
     struct mio_env_sums sums;
-    if (mio_env_sink_open(tmp, MIO_CODEC_ZSTD, &sink, err))
+    if (mio_env_sink_open(tmp, MIO_CODEC_ZSTD, false, &sink, err))
         return err->code;
     enum mio_code code = mio_env_tar_write(t, sink, err);
     if (code)

@@ -126,9 +126,10 @@ enum mio_code mio_env_cell_deb(struct mio_arena *a, const struct mio_env_store *
     if (mio_env_cell_load(a, s, key, &found, out, err))
         return err->code;
     if (!found) {
-        struct mio_env_tree control = {.spool = -1}, data = {.spool = -1};
-        if (!mio_env_tree_init(&control, a, s, err) && !mio_env_tree_init(&data, a, s, err))
-            build(a, s, p, key, &control, &data, out, err);
+        struct mio_env_tree control, data;
+        mio_env_tree_init(&control, a, s);
+        mio_env_tree_init(&data, a, s);
+        build(a, s, p, key, &control, &data, out, err);
         mio_env_tree_free(&control);
         mio_env_tree_free(&data);
         if (err->code)

@@ -2,7 +2,6 @@
  * offset. */
 #include "providers/environment/elf.h"
 #include <elf.h>
-#include <unistd.h>
 
 struct view {
     const struct mio_env_tree *t;
@@ -14,7 +13,8 @@ static bool get(const struct view *v, uint64_t at, void *p, size_t n)
 {
     if (at > v->e->size || n > v->e->size - at)
         return false;
-    return pread(v->t->spool, p, n, (off_t)(v->e->offset + at)) == (ssize_t)n;
+    struct mio_err ignored = {0};
+    return !mio_env_spool_read(&v->t->spool, v->e->offset + at, p, n, &ignored);
 }
 
 static bool to_offset(const struct view *v, const Elf64_Ehdr *h, uint64_t address, uint64_t *offset)
@@ -50,9 +50,12 @@ static bool find_soname(const struct view *v, const Elf64_Ehdr *h, const Elf64_P
     uint64_t offset;
     if (!has || !to_offset(v, h, strings, &offset))
         return false;
-    for (size_t i = 0; i + 1 < room; i++) {
-        if (!get(v, offset + soname + i, name + i, 1))
-            return false;
+    uint64_t left =
+        soname < v->e->size && offset < v->e->size - soname ? v->e->size - soname - offset : 0;
+    size_t n = left < room ? (size_t)left : room;
+    if (!get(v, offset + soname, name, n))
+        return false;
+    for (size_t i = 0; i < n; i++) {
         unsigned char c = (unsigned char)name[i];
         if (!c)
             return i > 0;

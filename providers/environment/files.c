@@ -65,9 +65,8 @@ enum mio_code mio_env_files(struct mio_arena *a, const struct mio_env_build_opts
                             const struct mio_env_lock *lock, struct mio_env_cell *out,
                             struct mio_err *err)
 {
-    struct mio_env_tree t = {.spool = -1};
-    if (mio_env_tree_init(&t, a, o->store, err))
-        return err->code;
+    struct mio_env_tree t;
+    mio_env_tree_init(&t, a, o->store);
     struct adder w = {&t, lock->epoch, err};
     for (uint32_t i = 0; lock->files.type == MIO_LIST && i < lock->files.n && !err->code; i++)
         add_locked(&w, o->dir, lock->files.items[i]);

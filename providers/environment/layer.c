@@ -97,7 +97,7 @@ enum mio_code mio_env_layer_make(struct mio_arena *a, const struct mio_env_store
         return MIO_OK;
     const char *tmp = mio_env_store_tmp(a, s);
     struct mio_env_sink *sink;
-    if (mio_env_sink_open(tmp, codec, &sink, err))
+    if (mio_env_sink_open(tmp, codec, true, &sink, err))
         return err->code;
     enum mio_code code = write_layer(layer, sink, err);
     if (code)

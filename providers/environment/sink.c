@@ -17,25 +17,25 @@ struct mio_env_sink {
     bool in_frame;
     ZSTD_CCtx *zstd;
     z_stream gzip;
-    struct mio_sha256 *plain, *packed;
+    struct mio_sha256 *plain, *packed; /* NULL: nobody asks for them */
     uint64_t plain_size, packed_size;
     unsigned char *chunk;
 };
 
-enum mio_code mio_env_sink_open(const char *path, enum mio_codec codec, struct mio_env_sink **out,
-                                struct mio_err *err)
+enum mio_code mio_env_sink_open(const char *path, enum mio_codec codec, bool digests,
+                                struct mio_env_sink **out, struct mio_err *err)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
     if (fd < 0)
         return mio_fail_sys(err, errno, "cannot make %s", path);
     struct mio_env_sink *s = mio_zalloc(1, sizeof *s);
-    *s = (struct mio_env_sink){.fd = fd,
-                               .codec = codec,
-                               .plain = mio_sha256_new(),
-                               .packed = mio_sha256_new(),
-                               .chunk = mio_alloc(CHUNK)};
-    mio_sha256_start(s->plain);
-    mio_sha256_start(s->packed);
+    *s = (struct mio_env_sink){.fd = fd, .codec = codec, .chunk = mio_alloc(CHUNK)};
+    if (digests) {
+        s->plain = mio_sha256_new();
+        s->packed = mio_sha256_new();
+        mio_sha256_start(s->plain);
+        mio_sha256_start(s->packed);
+    }
     if (codec == MIO_CODEC_ZSTD) {
         s->zstd = ZSTD_createCCtx();
         ZSTD_CCtx_setParameter(s->zstd, ZSTD_c_compressionLevel, ZSTD_LEVEL);
@@ -65,7 +65,8 @@ void mio_env_sink_drop(struct mio_env_sink *s)
 static enum mio_code put_packed(struct mio_env_sink *s, const void *p, size_t n,
                                 struct mio_err *err)
 {
-    mio_sha256_add(s->packed, p, n);
+    if (s->packed)
+        mio_sha256_add(s->packed, p, n);
     s->packed_size += n;
     return mio_fs_write_all(s->fd, p, n, "a layer", err);
 }
@@ -115,7 +116,8 @@ enum mio_code mio_env_sink_write(struct mio_env_sink *s, const void *p, size_t n
 {
     s->in_frame = true;
     s->plain_size += n;
-    mio_sha256_add(s->plain, p, n);
+    if (s->plain)
+        mio_sha256_add(s->plain, p, n);
     return pump(s, p, n, false, err);
 }
 
@@ -135,7 +137,8 @@ static enum mio_code take_plain(void *arg, const void *p, size_t n, bool *enough
     if (s->codec != MIO_CODEC_ZSTD)
         return mio_env_sink_write(s, p, n, err);
     s->plain_size += n;
-    mio_sha256_add(s->plain, p, n);
+    if (s->plain)
+        mio_sha256_add(s->plain, p, n);
     return MIO_OK;
 }
 
@@ -168,11 +171,13 @@ enum mio_code mio_env_sink_close(struct mio_env_sink *s, struct mio_arena *a,
     enum mio_code code = mio_env_sink_frame(s, err);
     if (!code && fdatasync(s->fd))
         code = mio_fail_sys(err, errno, "cannot flush a layer to disk");
-    if (!code)
-        *out = (struct mio_env_sums){.plain = take_hex(a, s->plain),
-                                     .packed = take_hex(a, s->packed),
-                                     .plain_size = s->plain_size,
-                                     .packed_size = s->packed_size};
+    if (!code) {
+        *out = (struct mio_env_sums){.plain_size = s->plain_size, .packed_size = s->packed_size};
+        if (s->plain) {
+            out->plain = take_hex(a, s->plain);
+            out->packed = take_hex(a, s->packed);
+        }
+    }
     mio_env_sink_drop(s);
     return code;
 }
@@ -228,7 +233,7 @@ enum mio_code mio_env_codec_check(struct mio_arena *a, const struct mio_env_stor
     const char *tmp = mio_env_store_tmp(a, s);
     struct mio_env_sink *sink;
     struct mio_env_sums sums;
-    if (mio_env_sink_open(tmp, codec, &sink, err))
+    if (mio_env_sink_open(tmp, codec, true, &sink, err))
         return err->code;
     enum mio_code code = mio_env_sink_write(sink, text, CHUNK, err);
     if (code)

@@ -2,8 +2,6 @@
 #include "providers/environment/tar.h"
 #include "providers/sdk/alloc.h"
 #include "providers/sdk/buf.h"
-#include <errno.h>
-#include <unistd.h>
 
 enum { BLOCK = 512, CHUNK = 1 << 16, NAME = 100 };
 
@@ -88,12 +86,10 @@ static enum mio_code put_content(const struct mio_env_tree *t, const struct mio_
     MIO_AUTO_FREE char *chunk = mio_alloc(CHUNK);
     for (uint64_t done = 0; done < e->size;) {
         size_t want = e->size - done < CHUNK ? (size_t)(e->size - done) : CHUNK;
-        ssize_t n = pread(t->spool, chunk, want, (off_t)(e->offset + done));
-        if (n <= 0)
-            return mio_fail_sys(err, n ? errno : EIO, "cannot read the builder's spool");
-        if (mio_env_sink_write(out, chunk, (size_t)n, err))
+        if (mio_env_spool_read(&t->spool, e->offset + done, chunk, want, err) ||
+            mio_env_sink_write(out, chunk, want, err))
             return err->code;
-        done += (uint64_t)n;
+        done += want;
     }
     return put_padding(out, e->size, err);
 }

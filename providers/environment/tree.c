@@ -1,36 +1,22 @@
 /* providers/environment/tree.c: entries and their spool. */
 #include "providers/environment/tree.h"
 #include "providers/sdk/digest.h"
-#include "providers/sdk/fs.h"
 #include "providers/sdk/map.h"
-#include <errno.h>
-#include <fcntl.h>
-#include <unistd.h>
 
-enum mio_code mio_env_tree_init(struct mio_env_tree *t, struct mio_arena *a,
-                                const struct mio_env_store *s, struct mio_err *err)
+void mio_env_tree_init(struct mio_env_tree *t, struct mio_arena *a, const struct mio_env_store *s)
 {
-    *t = (struct mio_env_tree){.arena = a, .spool = -1};
-    const char *path = mio_env_store_tmp(a, s);
-    t->spool = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (t->spool < 0)
-        return mio_fail_sys(err, errno, "cannot make %s", path);
-    unlink(path);
-    return MIO_OK;
+    *t = (struct mio_env_tree){.arena = a, .spool = {.store = s}};
 }
 
 void mio_env_tree_free(struct mio_env_tree *t)
 {
-    if (t->spool >= 0)
-        close(t->spool);
-    t->spool = -1;
+    mio_env_spool_free(&t->spool);
 }
 
 enum mio_code mio_env_tree_spool(struct mio_env_tree *t, const void *p, size_t n,
                                  struct mio_err *err)
 {
-    t->spooled += n;
-    return mio_fs_write_all(t->spool, p, n, "the builder's spool", err);
+    return mio_env_spool_add(&t->spool, t->arena, p, n, err);
 }
 
 enum mio_code mio_env_tree_file(struct mio_env_tree *t, struct mio_str path, unsigned mode,
@@ -40,7 +26,7 @@ enum mio_code mio_env_tree_file(struct mio_env_tree *t, struct mio_str path, uns
                               .mode = mode,
                               .mtime = mtime,
                               .size = content.n,
-                              .offset = t->spooled,
+                              .offset = t->spool.size,
                               .sha256 = mio_env_sha256(t->arena, content)};
     MIO_PUSH(t->arena, t->items, t->n, t->cap) = e;
     return mio_env_tree_spool(t, content.p, content.n, err);
@@ -65,15 +51,10 @@ enum mio_code mio_env_tree_read(const struct mio_env_tree *t, const struct mio_e
                                 struct mio_str *out, struct mio_err *err)
 {
     char *p = mio_arena_alloc(t->arena, (size_t)e->size + 1);
-    size_t got = 0;
-    while (got < e->size) {
-        ssize_t n = pread(t->spool, p + got, (size_t)e->size - got, (off_t)(e->offset + got));
-        if (n <= 0)
-            return mio_fail_sys(err, n ? errno : EIO, "cannot read the builder's spool");
-        got += (size_t)n;
-    }
-    p[got] = 0;
-    *out = (struct mio_str){p, got};
+    if (mio_env_spool_read(&t->spool, e->offset, p, (size_t)e->size, err))
+        return err->code;
+    p[e->size] = 0;
+    *out = (struct mio_str){p, (size_t)e->size};
     return MIO_OK;
 }
 

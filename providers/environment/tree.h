@@ -1,9 +1,8 @@
 /* providers/environment/tree.h: files on their way from a package into a layer.
  *
- * A list of entries in memory and one unlinked spool file that holds all contents, so that a
- * package of gigabytes costs no memory. */
+ * A list of entries in memory, and their contents in a spool. */
 #pragma once
-#include "providers/environment/store.h"
+#include "providers/environment/spool.h"
 #include "providers/sdk/str.h"
 #include <sys/types.h>
 
@@ -23,12 +22,9 @@ struct mio_env_tree {
     struct mio_arena *arena;
     struct mio_env_entry *items;
     size_t n, cap;
-    int spool;
-    uint64_t spooled;
+    struct mio_env_spool spool;
 };
-/* Errors: MIO_IO. */
-enum mio_code mio_env_tree_init(struct mio_env_tree *t, struct mio_arena *a,
-                                const struct mio_env_store *s, struct mio_err *err);
+void mio_env_tree_init(struct mio_env_tree *t, struct mio_arena *a, const struct mio_env_store *s);
 void mio_env_tree_free(struct mio_env_tree *t); /* the spool; entries stay in the arena */
 /* Adds content to the spool. Errors: MIO_IO. */
 enum mio_code mio_env_tree_spool(struct mio_env_tree *t, const void *p, size_t n,

@@ -66,19 +66,19 @@ static enum mio_code take_content(struct archive *ar, struct mio_env_tree *t,
     MIO_AUTO_FREE char *chunk = mio_alloc(CHUNK);
     struct mio_sha256 *sha = mio_sha256_new();
     mio_sha256_start(sha);
-    e->offset = t->spooled;
+    e->offset = t->spool.size;
     la_ssize_t n;
     while (!err->code && (n = archive_read_data(ar, chunk, CHUNK)) != 0) {
         if (n < 0)
             broken(ar, err);
-        else if (t->spooled + (uint64_t)n > max_content)
+        else if (t->spool.size + (uint64_t)n > max_content)
             mio_fail(err, MIO_REALITY, "the archive unpacks to more than 64 GiB");
         else {
             mio_sha256_add(sha, chunk, (size_t)n);
             mio_env_tree_spool(t, chunk, (size_t)n, err);
         }
     }
-    e->size = t->spooled - e->offset;
+    e->size = t->spool.size - e->offset;
     uint8_t sum[MIO_SHA256_LEN];
     char *hex = mio_arena_alloc(t->arena, MIO_SHA256_HEX + 1);
     mio_sha256_end(sha, sum);

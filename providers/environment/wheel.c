@@ -258,13 +258,13 @@ enum mio_code mio_env_cell_wheel(struct mio_arena *a, const struct mio_env_store
     if (mio_env_cell_load(a, s, key, &found, out, err))
         return err->code;
     if (!found) {
-        struct mio_env_tree t = {.spool = -1};
+        struct mio_env_tree t;
         struct wheel k = {
             .a = a, .w = w, .t = &t, .err = err, .mtime = 315532800 /* 1980, as zip */};
         k.site = mio_arena_printf(a, "usr/local/lib/python%.*s/dist-packages", MIO_FMT(version));
         k.python = mio_arena_printf(a, "/usr/bin/python%.*s", MIO_FMT(version));
-        if (!mio_env_tree_init(&t, a, s, err) &&
-            !mio_env_unpack_zip(mio_env_store_blob(a, s, w->sha256), &t, err) && !install(&k))
+        mio_env_tree_init(&t, a, s);
+        if (!mio_env_unpack_zip(mio_env_store_blob(a, s, w->sha256), &t, err) && !install(&k))
             mio_env_cell_put(a, s, key, &t, (struct mio_str){0}, (struct mio_str){0}, out, err);
         mio_env_tree_free(&t);
         if (err->code)

@@ -18,11 +18,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
     if (!n)
         return 0;
     struct mio_arena a;
-    struct mio_env_tree control = {.spool = -1}, data = {.spool = -1};
+    struct mio_env_tree control, data;
     mio_arena_init(&a);
-    if (!mio_env_tree_init(&control, &a, &store, &err) &&
-        !mio_env_tree_init(&data, &a, &store, &err) &&
-        !mio_env_unpack_memory(p + 1, n - 1, p[0] & 1, &control, &data, &err)) {
+    mio_env_tree_init(&control, &a, &store);
+    mio_env_tree_init(&data, &a, &store);
+    if (!mio_env_unpack_memory(p + 1, n - 1, p[0] & 1, &control, &data, &err)) {
         mio_env_tree_sort(&data);
         if (!mio_env_tree_check(&data, &err))
             for (size_t i = 0; i < data.n; i++) {
