@@ -171,6 +171,7 @@ static enum mio_code get_packages(struct mio_arena *a, const struct mio_env_stor
         if (*endings[i] && mio_env_inflate(a, s, f.path, x->sha256, size, err))
             return err->code;
     }
+    x->cache = mio_arena_printf(a, "%s/indices/%.*s", s->root, MIO_FMT(x->sha256)).p;
     return map_text(plain, &x->packages, err);
 }
 

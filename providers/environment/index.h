@@ -15,6 +15,7 @@ struct mio_env_index {
     int64_t epoch;           /* the same in seconds */
     bool expired;            /* past its Valid-Until; accepted because apt is set to accept it */
     struct mio_str packages; /* mapped text, kept until the process ends */
+    const char *cache;       /* stem of files for what was made of it; NULL: keep nothing */
 };
 /* Fetches and checks. Errors: those of mio_env_fetch_all; MIO_AUTH when a signature is missing, bad
  * or by an unknown key, or when the index has expired. */

@@ -1,10 +1,10 @@
 /* providers/environment/pool.c: the first-alternative walk and the solver. */
 #include "providers/environment/pool.h"
+#include "providers/environment/solv.h"
 #include "providers/sdk/map.h"
 #include <solv/evr.h>
 #include <solv/pool.h>
 #include <solv/repo.h>
-#include <solv/repo_deb.h>
 #include <solv/solver.h>
 
 enum rank { RANK_REQUIRED, RANK_IMPORTANT, RANK_STANDARD, RANK_OPTIONAL, RANK_EXTRA };
@@ -29,47 +29,24 @@ static const Reldep *rel_of(const Pool *pool, Id id)
     return pool->rels + (id & 0x7fffffff);
 }
 
-/* Ties every solvable of a repo to its stanza: libsolv keeps their order. */
-static enum mio_code tie(struct resolver *r, const Repo *repo, const struct mio_env_index *x)
-{
-    struct mio_str rest = x->packages;
-    Id p = repo->start;
-    while (rest.n) {
-        const char *end = memmem(rest.p, rest.n, "\n\n", 2);
-        size_t n = end ? (size_t)(end - rest.p) + 1 : rest.n;
-        struct mio_str stanza = {rest.p, n};
-        rest = mio_str_sub(rest, end ? n + 1 : n, rest.n);
-        if (!mio_str_starts(stanza, "Package:"))
-            continue;
-        if (p >= repo->end)
-            return mio_fail(r->err, MIO_BUG, "the index of %.*s has more packages than were read",
-                            MIO_FMT(x->source.suite));
-        r->stanzas[p] = stanza;
-        r->suites[p++] = x->source.suite;
-    }
-    return MIO_OK;
-}
-
 static enum mio_code load(struct resolver *r, const struct mio_env_index *indices, size_t n)
 {
     Pool *pool = r->pool;
     Repo **repos = MIO_NEW_N(r->a, Repo *, n + 1);
+    struct mio_str **stanzas = MIO_NEW_N(r->a, struct mio_str *, n + 1);
     for (size_t i = 0; i < n; i++) {
         repos[i] = repo_create(pool, mio_arena_z(r->a, indices[i].source.suite));
-        if (!indices[i].packages.n)
-            continue;
-        FILE *f = fmemopen((void *)(uintptr_t)indices[i].packages.p, indices[i].packages.n, "r");
-        if (!f || repo_add_debpackages(repos[i], f, 0))
-            return mio_fail(r->err, MIO_IO, "the index of %.*s cannot be read: %s",
-                            MIO_FMT(indices[i].source.suite), pool_errstr(pool));
-        fclose(f);
+        if (mio_env_solv_load(r->a, &indices[i], repos[i], &stanzas[i], r->err))
+            return r->err->code;
     }
     r->stanzas = MIO_NEW_N(r->a, struct mio_str, (size_t)pool->nsolvables + 1);
     r->suites = MIO_NEW_N(r->a, struct mio_str, (size_t)pool->nsolvables + 1);
     r->chosen = MIO_NEW_N(r->a, bool, (size_t)pool->nsolvables + 1);
     for (size_t i = 0; i < n; i++)
-        if (tie(r, repos[i], &indices[i]))
-            return r->err->code;
+        for (int k = 0; k < repos[i]->nsolvables; k++) {
+            r->stanzas[repos[i]->start + k] = stanzas[i][k];
+            r->suites[repos[i]->start + k] = indices[i].source.suite;
+        }
     return MIO_OK;
 }
 
@@ -167,6 +144,7 @@ static void choose(struct resolver *r, Id p)
     if (!p || r->chosen[p])
         return;
     r->chosen[p] = true;
+    mio_env_solv_order(r->pool, r->pool->solvables + p);
     queue_push(&r->walk, p);
     queue_push(&r->trail, p);
 }

@@ -22,7 +22,7 @@ enum mio_code mio_env_store_open(struct mio_arena *a, const char *path, struct m
         MIO_AUTO_FREE char *cwd = getcwd(NULL, 0);
         path = mio_path_join(a, mio_str_z(cwd ? cwd : "/"), mio_str_z(path)).p;
     }
-    static const char *const folders[] = {"blobs/sha256", "cells", "layers", "tmp"};
+    static const char *const folders[] = {"blobs/sha256", "cells", "indices", "layers", "tmp"};
     for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
         if (mio_fs_mkdirs(mio_arena_printf(a, "%s/%s", path, folders[i]).p, 0755, err))
             return mio_err_wrap(err, "environment store");

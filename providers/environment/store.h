@@ -2,6 +2,7 @@
  *
  *   blobs/sha256/HEX   inputs and image blobs by digest: read-only, complete or absent
  *   cells/KEY.*        one package turned into a tar fragment, see cell.h
+ *   indices/KEY-*      a package index as libsolv holds it, see solv.h
  *   layers/KEY         what a list of cells gave
  *   tmp/               work in progress; renamed into place when whole
  *
