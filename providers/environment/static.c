@@ -134,14 +134,15 @@ static enum mio_code make_links(struct job *j)
     return MIO_OK;
 }
 
-/* Debian's Python links its sitecustomize into /etc and leaves the file to the script. */
+/* Debian's Python links its sitecustomize into /etc; some versions leave the file to the script. */
 static enum mio_code make_sitecustomize(struct job *j)
 {
     for (size_t c = 0; c < j->v->n; c++)
         for (size_t i = 0; i < j->v->cells[c].n; i++) {
             const struct mio_env_entry *e = &j->v->cells[c].items[i];
             if (e->type != MIO_ENTRY_SYMLINK || !mio_str_starts(e->path, "usr/lib/python3") ||
-                !mio_str_ends(e->path, "/sitecustomize.py") || !mio_str_starts(e->link, "/etc/"))
+                !mio_str_ends(e->path, "/sitecustomize.py") || !mio_str_starts(e->link, "/etc/") ||
+                mio_env_view_get(j->v, mio_str_sub(e->link, 1, e->link.n)).entry)
                 continue;
             if (mio_env_tree_file(j->made, mio_str_sub(e->link, 1, e->link.n), 0644, j->lock->epoch,
                                   MIO_STR("# Empty: the link to it must not dangle.\n"), j->err))
