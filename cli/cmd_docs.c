@@ -1,4 +1,5 @@
 /* cli/cmd_docs.c: the manual page and docs/cli.md, made from the tables. */
+#include "cli/markdown.h"
 #include "cli/session.h"
 
 static const struct {
@@ -140,16 +141,6 @@ void mio_docs_man(struct mio_buf *b)
 
 /* ---- Markdown ---- */
 
-/* A cell: bars and line ends would break the table. */
-static void put_cell(struct mio_buf *b, const char *text)
-{
-    for (; *text; text++) {
-        if (*text == '|')
-            mio_buf_char(b, '\\');
-        mio_buf_char(b, *text);
-    }
-}
-
 static void put_option_links(struct mio_buf *b, uint64_t set)
 {
     bool some = false;
@@ -190,7 +181,7 @@ void mio_docs_markdown(struct mio_buf *b)
         put_option_name(b, &mio_option_table[i]);
         mio_buf_z(b, MIO_OPTS_GLOBAL >> i & 1 ? "` (global) | " : "` | ");
         put_option_text(&text, &mio_option_table[i]);
-        put_cell(b, text.p);
+        mio_md_cell(b, mio_buf_view(&text));
         mio_buf_z(b, " |\n");
     }
     mio_buf_z(b,
@@ -218,6 +209,19 @@ static enum mio_code put_module(struct mio_cli *c)
     return code;
 }
 
+/* Every type of provider once, in the order of the template's instances. */
+static enum mio_code put_providers(struct mio_cli *c)
+{
+    const struct mio_schema *const *schemas;
+    size_t n;
+    enum mio_code code = mio_cli_open(c, MIO_OPEN_READ);
+    if (!code)
+        code = mio_cli_report(c, mio_engine_schemas(c->engine, &schemas, &n));
+    for (size_t i = 0; !code && i < n; i++)
+        mio_docs_provider(&c->out.buf, schemas[i]);
+    return code;
+}
+
 enum mio_code mio_cmd_docs(struct mio_cli *c)
 {
     if (mio_str_is(mio_str_z(c->args[0]), "man"))
@@ -228,8 +232,10 @@ enum mio_code mio_cmd_docs(struct mio_cli *c)
         mio_docs_functions(&c->out.buf);
     else if (mio_str_is(mio_str_z(c->args[0]), "module"))
         return put_module(c);
+    else if (mio_str_is(mio_str_z(c->args[0]), "provider"))
+        return put_providers(c);
     else
-        return mio_cli_usage(c, "There are man, markdown, functions and module.",
+        return mio_cli_usage(c, "There are man, markdown, functions, module and provider.",
                              "no manual as \"%s\"", c->args[0]);
     return MIO_OK;
 }

@@ -371,8 +371,10 @@ const struct mio_command mio_command_table[] = {
     {.name = "docs",
      .args = "FORMAT",
      .summary = "Print the manual made from the command tables",
-     .text = "FORMAT is man (a manual page), markdown, functions (the function table), or module "
-             "(inputs and outputs of the template directory).",
+     .text =
+         "FORMAT is man (a manual page), markdown, functions (the function table), module (inputs "
+         "and outputs of the template directory), or provider (settings, kinds and fields of its "
+         "providers).",
      .min_args = 1,
      .max_args = 1,
      .flags = MIO_CMD_HIDDEN,

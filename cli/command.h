@@ -42,6 +42,9 @@ void mio_docs_markdown(struct mio_buf *b);
 struct mio_template;
 void mio_docs_module(struct mio_arena *a, struct mio_buf *b, const struct mio_template *t);
 void mio_docs_functions(struct mio_buf *b);
+/* docs_provider.c: one page of a provider. */
+struct mio_schema;
+void mio_docs_provider(struct mio_buf *b, const struct mio_schema *s);
 
 /* The functions, one file each. */
 enum mio_code mio_cmd_apply(struct mio_cli *c);

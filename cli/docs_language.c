@@ -1,41 +1,25 @@
 /* cli/docs_language.c: tables for the documentation of modules and of the language, as Markdown. */
 #include "cli/json_out.h"
+#include "cli/markdown.h"
 #include "cli/session.h"
-
-/* A cell: bars and line ends would break the table. */
-static void cell(struct mio_buf *b, struct mio_str text)
-{
-    for (size_t i = 0; i < text.n; i++) {
-        if (text.p[i] == '|')
-            mio_buf_char(b, '\\');
-        mio_buf_char(b, text.p[i] == '\n' ? ' ' : text.p[i]);
-    }
-}
-
-static void code(struct mio_buf *b, struct mio_str text)
-{
-    mio_buf_char(b, '`');
-    cell(b, text);
-    mio_buf_char(b, '`');
-}
 
 static void put_input(struct mio_arena *a, struct mio_buf *b, const struct mio_variable *v)
 {
     struct mio_value dflt;
     MIO_AUTO_BUF json = {0};
     mio_buf_z(b, "| ");
-    code(b, v->name);
+    mio_md_code(b, v->name);
     mio_buf_z(b, " | ");
-    code(b, v->type ? mio_typespec_name(a, v->type) : MIO_STR("any"));
+    mio_md_code(b, v->type ? mio_typespec_name(a, v->type) : MIO_STR("any"));
     mio_buf_z(b, " | ");
     if (v->dflt && mio_node_literal(a, v->dflt, &dflt)) {
         mio_json_write(&json, dflt, MIO_JSON_HIDDEN);
-        code(b, mio_buf_view(&json));
+        mio_md_code(b, mio_buf_view(&json));
     } else {
         mio_buf_z(b, "required");
     }
     mio_buf_z(b, " | ");
-    cell(b, v->doc);
+    mio_md_cell(b, v->doc);
     mio_buf_z(b, " |\n");
 }
 
@@ -47,9 +31,9 @@ void mio_docs_module(struct mio_arena *a, struct mio_buf *b, const struct mio_te
     mio_buf_z(b, "\n| output | meaning |\n|---|---|\n");
     for (size_t i = 0; i < t->outputs.n; i++) {
         mio_buf_z(b, "| ");
-        code(b, t->outputs.items[i].name);
+        mio_md_code(b, t->outputs.items[i].name);
         mio_buf_z(b, " | ");
-        cell(b, t->outputs.items[i].doc);
+        mio_md_cell(b, t->outputs.items[i].doc);
         mio_buf_z(b, " |\n");
     }
 }
@@ -61,13 +45,13 @@ void mio_docs_functions(struct mio_buf *b)
     mio_buf_z(b, "| function | meaning | example | gives |\n|---|---|---|---|\n");
     for (size_t i = 0; i < n; i++) {
         mio_buf_z(b, "| ");
-        code(b, mio_str_z(f[i].signature));
+        mio_md_code(b, mio_str_z(f[i].signature));
         mio_buf_z(b, " | ");
-        cell(b, mio_str_z(f[i].help));
+        mio_md_cell(b, mio_str_z(f[i].help));
         mio_buf_z(b, " | ");
-        code(b, mio_str_z(f[i].example));
+        mio_md_code(b, mio_str_z(f[i].example));
         mio_buf_z(b, " | ");
-        code(b, mio_str_z(f[i].result));
+        mio_md_code(b, mio_str_z(f[i].result));
         mio_buf_z(b, " |\n");
     }
 }

@@ -49,7 +49,7 @@ static const struct mlops_field thing_fields[] = {
     {FIELD, .flags = MLOPS_OPTIONAL, .type = MLOPS_MAP, .name = "inputs", .element = &anything,
      .doc = "What the thing holds: any keys, any values."},
     {FIELD, .flags = MLOPS_OPTIONAL | MLOPS_CREATE_ONLY, .type = MLOPS_ANY, .name = "triggers",
-     .doc = "A change replaces the thing."},
+     .doc = "Any values; what they stand for is the template's own."},
     {FIELD, .flags = MLOPS_OPTIONAL, .type = MLOPS_STRING, .name = "fail",
      .doc = "What goes wrong with this thing: create, update or delete, also after crash-, "
             "crash-after-, hang- or "

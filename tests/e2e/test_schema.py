@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The JSON Schema of templates: valid as a schema, right about templates, and of use in an editor.
+"""The JSON Schema of templates: valid as a schema, right about templates, and of use in an editor; the pages of the
+providers: what their tables say.
 
 A validator from PyPI and the YAML language server from npm are put into the build folder once; without a way to get
 them their tests are skipped.
@@ -185,6 +186,20 @@ class Editor(Schema):
         self.assertIn("Most machines at once", json.dumps(hover))
 
     test_templates_that_are_right = test_templates_that_are_wrong = test_one_kind = None
+
+
+class Pages(Case):
+    def page_is_what_the_tables_say(self, name):
+        self.write("main.yaml", "providers: { %s: {} }\n" % name)
+        self.ok("init")
+        with open(os.path.join(SOURCE, "docs", "providers", name + ".md"), encoding="utf-8") as f:
+            self.assertEqual(f.read(), self.ok("docs", "provider").out, "make it: mlops-iac docs provider > " + f.name)
+
+    def test_local(self):
+        self.page_is_what_the_tables_say("local")
+
+    def test_sim(self):
+        self.page_is_what_the_tables_say("sim")
 
 
 if __name__ == "__main__":

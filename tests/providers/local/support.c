@@ -51,7 +51,9 @@ static bool on_handle(const struct mlops_call *c, const char *handle)
 
 static bool on_cancelled(const struct mlops_call *c)
 {
-    return of(c)->f->cancel;
+    struct fixture *f = of(c)->f;
+    return f->cancel_at &&
+           memmem(f->last_progress.p, f->last_progress.n, f->cancel_at, strlen(f->cancel_at));
 }
 
 static struct mio_value parse(struct fixture *f, const char *json, size_t n)
@@ -98,6 +100,7 @@ static void on_answer(const struct mlops_call *c, const char *json, size_t n)
 static void begin(struct one_call *o, struct fixture *f, const char *key)
 {
     *o = (struct one_call){.f = f, .a = {.rc = -1, .status = -1}};
+    f->last_progress = MIO_STR("");
     o->call = (struct mlops_call){
         .size = sizeof o->call,
         .host = o,

@@ -31,8 +31,8 @@ struct fixture {
     const char *root; /* dir/.local-platform */
     unsigned warnings;
     struct mio_str last_warning, last_progress;
-    bool cancel;         /* cancelled() answers this */
-    int64_t deadline_ms; /* of the calls; 0: none */
+    const char *cancel_at; /* cancelled() is true once a progress line has this; NULL: never */
+    int64_t deadline_ms;   /* of the calls; 0: none */
 };
 
 /* cmocka set-up and tear-down: a configured plugin on a fresh folder; nothing is left running. */

@@ -238,10 +238,10 @@ static void test_cancel_and_deadline(void **state)
     struct answer a = run(f, "k1", "sleep 60", "");
     assert_has(a.message, "deadline");
     f->deadline_ms = 0;
-    f->cancel = true;
+    f->cancel_at = "";
     a = run(f, "k2", "sleep 60", "");
     assert_int_equal(a.code, MLOPS_E_CANCELLED);
-    f->cancel = false;
+    f->cancel_at = NULL;
     assert_int_equal(do_list(f, "job").json.n, 0);
 }
 
