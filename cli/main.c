@@ -1,6 +1,7 @@
 /* cli/main.c: signals, the command line as a whole, and the jump into the command. */
 #include "cli/session.h"
 #include "providers/sdk/clock.h"
+#include "providers/sdk/digest.h"
 #include "providers/sdk/fault.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -151,6 +152,7 @@ int main(int argc, char **argv)
     fill_descriptors();
     setup_signals();
     prctl(PR_SET_DUMPABLE, 0); /* a core file would hold every secret of the run */
+    mio_crypto_setup();
     mio_fault_setup(getenv("MLOPS_IAC_FAULT"));
     struct mio_cli c = {.interrupt = &interrupted,
                         .abort = &aborted,

@@ -7,17 +7,30 @@
 #include <pwd.h>
 #include <unistd.h>
 
+/* The file first: who is in it needs no directory server, whose modules glibc loads, and which does
+ * not survive it when memory runs out meanwhile. */
+static struct mio_str user_name(struct mio_arena *a)
+{
+    char text[1024];
+    struct passwd pw, *found = NULL;
+    FILE *f = fopen("/etc/passwd", "re");
+    while (f && fgetpwent_r(f, &pw, text, sizeof text, &found) == 0 && found->pw_uid != geteuid())
+        found = NULL;
+    if (f)
+        fclose(f);
+    if (!found && getpwuid_r(geteuid(), &pw, text, sizeof text, &found) != 0)
+        found = NULL;
+    return found ? mio_arena_str(a, mio_str_z(found->pw_name))
+                 : mio_arena_printf(a, "uid %u", (unsigned)geteuid());
+}
+
 void mio_store_who(struct mio_arena *a, struct mio_str *who, struct mio_str *host)
 {
-    char name[256] = "", text[1024];
-    struct passwd pw, *found = NULL;
+    char name[256] = "";
     if (gethostname(name, sizeof name - 1) != 0)
         name[0] = '\0';
     *host = mio_arena_str(a, mio_str_z(name));
-    if (getpwuid_r(geteuid(), &pw, text, sizeof text, &found) == 0 && found)
-        *who = mio_arena_str(a, mio_str_z(found->pw_name));
-    else
-        *who = mio_arena_printf(a, "uid %u", (unsigned)geteuid());
+    *who = user_name(a);
 }
 
 static void put_str(struct mio_buf *b, const char *before, struct mio_str s)

@@ -1,10 +1,49 @@
 /* providers/sdk/digest.c: see digest.h; digests of files and trees are in digest_path.c. */
 #include "providers/sdk/digest.h"
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <stdatomic.h>
 #include <sys/random.h>
+#include <unistd.h>
 #include "providers/sdk/alloc.h"
+
+/* ---- OpenSSL out of memory ---- */
+
+static void *crypto_alloc(size_t n, const char *file, int line)
+{
+    (void)file, (void)line;
+    return mio_alloc(n);
+}
+
+static void *crypto_realloc(void *p, size_t n, const char *file, int line)
+{
+    (void)file, (void)line;
+    return mio_realloc(p, n, 1);
+}
+
+static void crypto_free(void *p, const char *file, int line)
+{
+    (void)file, (void)line;
+    free(p);
+}
+
+void mio_crypto_setup(void)
+{
+    (void)CRYPTO_set_mem_functions(crypto_alloc, crypto_realloc, crypto_free);
+}
+
+/* What is left when it cannot digest: its configuration, or memory that it does not ask us for. */
+static _Noreturn void no_digest(void)
+{
+    static const char text[] =
+        "mlops-iac: OpenSSL cannot compute SHA-256: out of memory, or OPENSSL_CONF is wrong\n";
+    ssize_t ignored = write(2, text, sizeof text - 1);
+    (void)ignored;
+    _exit(71);
+}
+
+/* ---- digests ---- */
 
 struct mio_sha256 {
     EVP_MD_CTX *ctx;
@@ -19,7 +58,7 @@ static const EVP_MD *sha256(void)
         return md;
     EVP_MD *mine = EVP_MD_fetch(NULL, "SHA256", NULL);
     if (!mine)
-        abort();
+        no_digest();
     if (!atomic_compare_exchange_strong(&fetched, &md, mine)) {
         EVP_MD_free(mine);
         return md;
@@ -47,27 +86,27 @@ void mio_sha256_free(struct mio_sha256 *s)
 void mio_sha256_start(struct mio_sha256 *s)
 {
     if (EVP_DigestInit_ex2(s->ctx, sha256(), NULL) != 1)
-        abort();
+        no_digest();
 }
 
 void mio_sha256_add(struct mio_sha256 *s, const void *p, size_t n)
 {
     if (n && EVP_DigestUpdate(s->ctx, p, n) != 1)
-        abort();
+        no_digest();
 }
 
 void mio_sha256_end(struct mio_sha256 *s, uint8_t out[MIO_SHA256_LEN])
 {
     unsigned n = 0;
     if (EVP_DigestFinal_ex(s->ctx, out, &n) != 1 || n != MIO_SHA256_LEN)
-        abort();
+        no_digest();
 }
 
 void mio_sha256_of(const void *p, size_t n, uint8_t out[MIO_SHA256_LEN])
 {
     unsigned len = 0;
     if (EVP_Digest(p, n, out, &len, sha256(), NULL) != 1 || len != MIO_SHA256_LEN)
-        abort();
+        no_digest();
 }
 
 void mio_hmac_sha256(const void *key, size_t keylen, const void *p, size_t n,
@@ -75,7 +114,7 @@ void mio_hmac_sha256(const void *key, size_t keylen, const void *p, size_t n,
 {
     unsigned len = 0;
     if (keylen > INT32_MAX || !HMAC(sha256(), key, (int)keylen, p, n, out, &len))
-        abort();
+        no_digest();
 }
 
 void mio_hex(const uint8_t *p, size_t n, char *out)

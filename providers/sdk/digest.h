@@ -7,6 +7,10 @@
 
 enum { MIO_SHA256_LEN = 32, MIO_SHA256_HEX = 64 };
 
+/* OpenSSL out of memory ends the process as ours does (alloc.h): it does not survive it by itself.
+ * First thing in main. */
+void mio_crypto_setup(void);
+
 struct mio_sha256; /* running digest; thread-confined */
 struct mio_sha256 *mio_sha256_new(void);
 void mio_sha256_free(struct mio_sha256 *s); /* NULL accepted */

@@ -89,7 +89,7 @@ struct change {
     int64_t id;
     struct mio_str key, body;
     bool dedupe, marked, found;
-    bool ran, done;
+    bool done;
     struct mio_err err;
 };
 
@@ -97,6 +97,7 @@ struct sim_cloud {
     sqlite3 *db;
     pthread_mutex_t mu; /* the connection */
     sqlite3_stmt *st[NSQL];
+    bool failed;              /* a statement did: what follows must not stand on its answer */
     pthread_mutex_t queue_mu; /* what follows */
     struct change *first, **last;
     bool busy; /* somebody commits for all */
@@ -170,8 +171,10 @@ static void bind_text(sqlite3_stmt *s, int i, struct mio_str v)
 static bool run(struct sim_cloud *c, enum sql which)
 {
     int got = sqlite3_step(c->st[which]);
+    bool ok = got == SQLITE_DONE || got == SQLITE_ROW;
     sqlite3_reset(c->st[which]);
-    return got == SQLITE_DONE || got == SQLITE_ROW;
+    c->failed |= !ok;
+    return ok;
 }
 
 static struct mio_str column(struct mio_arena *a, sqlite3_stmt *s, int i)
@@ -195,11 +198,13 @@ static struct sim_row row_of(struct mio_arena *a, sqlite3_stmt *s)
 /* The row of a bound statement; false when there is none. */
 static bool one(struct sim_cloud *c, struct mio_arena *a, enum sql which, struct sim_row *out)
 {
-    bool found = sqlite3_step(c->st[which]) == SQLITE_ROW;
-    if (found)
+    int got = sqlite3_step(c->st[which]);
+    if (got == SQLITE_ROW)
         *out = row_of(a, c->st[which]);
+    c->failed |= (got != SQLITE_ROW && got != SQLITE_DONE) ||
+                 sqlite3_errcode(c->db) == SQLITE_NOMEM; /* of a column's text */
     sqlite3_reset(c->st[which]);
-    return found;
+    return got == SQLITE_ROW;
 }
 
 static bool by_id(struct sim_cloud *c, struct mio_arena *a, int64_t id, struct sim_row *out)
@@ -272,24 +277,20 @@ static void end(struct sim_cloud *c, bool ok, struct mio_err *err)
         run(c, ROLLBACK);
 }
 
-/* One transaction for all of them. */
+/* One transaction for all of them, or for none: a statement that fails may have ended it, and what
+ * came after would take effect by itself. */
 static void commit_all(struct sim_cloud *c, struct change *all)
 {
     struct mio_err err = {0};
     pthread_mutex_lock(&c->mu);
+    c->failed = false;
     bool ok = run(c, BEGIN);
-    for (struct change *ch = all; ch && ok; ch = ch->next) {
-        ch->ran = ch->run(c, ch);
-        if (!ch->ran)
-            broken(c, &ch->err);
-        ok = ch->ran ||
-             !sqlite3_get_autocommit(c->db); /* a failure may have ended the transaction */
-    }
+    for (struct change *ch = all; ch && ok; ch = ch->next)
+        ok = ch->run(c, ch) && !c->failed;
     end(c, ok, &err);
     pthread_mutex_unlock(&c->mu);
     for (struct change *ch = all; ch; ch = ch->next)
-        if (err.code && !ch->err.code)
-            ch->err = err;
+        ch->err = err;
 }
 
 /* Takes what waits, commits it, wakes those who wanted it, and one more to go on with what has come
@@ -338,7 +339,7 @@ static bool run_insert(struct sim_cloud *c, struct change *ch)
     if (!log_call(c, "create", 1))
         return false;
     ch->found = find_existing(c, ch->a, ch->in, ch->dedupe, &ch->out);
-    return ch->found || add(c, &ch->out, ch->dedupe, ch->marked);
+    return !c->failed && (ch->found || add(c, &ch->out, ch->dedupe, ch->marked));
 }
 
 enum mio_code sim_cloud_insert(struct sim_cloud *c, struct mio_arena *a, const struct sim_row *in,

@@ -12,7 +12,8 @@ import time
 from world import SOURCE
 
 FOLDER = os.environ.get("MIO_PLANTED_DIR") or os.path.join(SOURCE, "build/planted")
-TARGETS = ["mlops-iac", "mlops-iac-provider-host", "plugin_sim", "faults_killer", "faults_shaky"]
+TARGETS = ["mlops-iac", "mlops-iac-provider-host", "plugin_sim", "faults_killer", "faults_shaky", "faults_starve",
+           "faults_hungry"]
 
 # (bug, file, text, replacement, campaigns that look for it)
 BUGS = [
@@ -57,6 +58,10 @@ BUGS = [
      ["plugin"]),
     ("nobody notices that another run took over", "state/backend_file_journal.c",
      "if (fstat(s->fd, &st) == 0 && st.st_nlink > 0)", "if (fstat(s->fd, &st) == 0)", ["contention"]),
+    ("text for which there is no memory is left out", "providers/sdk/buf.c",
+     "    b->p = mio_realloc(b->p, room, 1);\n",
+     "    char *more = realloc(b->p, room);\n    if (!more)\n        return false;\n    b->p = more;\n", ["alloc"]),
+    ("OpenSSL is left to itself when memory runs out", "cli/main.c", "    mio_crypto_setup();\n", "", ["alloc"]),
 ]
 
 

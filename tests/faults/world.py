@@ -79,10 +79,10 @@ class World:
 
     # ---- the program ----
 
-    def start(self, *args, before=(), env=None, **how):
+    def start(self, *args, before=(), env=None, program=PROGRAM, **how):
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("MLOPS_IAC_", "TF_", "MIO_"))}
         kept.update({"LC_ALL": "C.UTF-8", "NO_COLOR": "1", "XDG_STATE_HOME": self.path(".seen"), **self.env, **(env or {})})
-        return subprocess.Popen([*before, PROGRAM, *args], cwd=self.dir, env=kept, stdin=subprocess.DEVNULL,
+        return subprocess.Popen([*before, program, *args], cwd=self.dir, env=kept, stdin=subprocess.DEVNULL,
                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
                                 start_new_session=True, **how)
 

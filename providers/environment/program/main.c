@@ -3,6 +3,7 @@
  * In: a verb, options, and the environment's body as JSON (-spec). Out: text, an exit status as the
  * main program's: 0, 1, 2 for "differs". */
 #include "providers/environment/program/verbs.h"
+#include "providers/sdk/digest.h"
 #include "providers/sdk/fault.h"
 #include "providers/sdk/log.h"
 
@@ -76,6 +77,7 @@ static enum mio_code run(struct mio_env_cli *c, int argc, char **argv)
 int main(int argc, char **argv)
 {
     struct mio_env_cli c = {.dir = "."};
+    mio_crypto_setup();
     mio_fault_setup(getenv("MLOPS_IAC_FAULT"));
     mio_arena_init(&c.arena);
     mio_buf_init(&c.out, 0);

@@ -12,6 +12,7 @@
 
 #include "providers/host/child/child.h"
 #include "providers/sdk/buf.h"
+#include "providers/sdk/digest.h"
 #include "providers/sdk/schema.h"
 
 /* Before any code of the plugin runs. */
@@ -58,6 +59,7 @@ int main(int argc, char **argv)
     if (argc != 4 || getsockopt(MIO_WIRE_FD, SOL_SOCKET, SO_TYPE, &type, &len) < 0)
         return explain();
     confine(argv[3]);
+    mio_crypto_setup();
     static struct mio_child c = {.calls_mu = PTHREAD_MUTEX_INITIALIZER};
     static struct mio_child_lane first = {
         .child = &c, .send_mu = PTHREAD_MUTEX_INITIALIZER, .rx = {.fd = MIO_WIRE_FD}};
