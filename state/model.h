@@ -82,6 +82,8 @@ bool mio_state_reindex(struct mio_state *s, size_t *twice);
 void mio_state_set_outputs(struct mio_state *s, struct mio_state_output *outputs, size_t n);
 enum mio_code mio_row_read(struct mio_arena *a, const struct mio_row *row, struct mio_record *out,
                            struct mio_err *err);
+/* A row's line with every secret in it as a mask: what may be written where nothing is sealed. */
+struct mio_str mio_row_masked(struct mio_arena *a, struct mio_str salt, const struct mio_row *row);
 /* The canonical line of a record, without newline. Aborts (MIO_BUG) on unknown or unmasked
  * sensitive values. */
 void mio_record_write(struct mio_buf *b, const struct mio_record *r);

@@ -146,6 +146,13 @@ void mio_record_write(struct mio_buf *b, const struct mio_record *r)
     mio_buf_char(b, '}');
 }
 
+struct mio_str mio_row_masked(struct mio_arena *a, struct mio_str salt, const struct mio_row *row)
+{
+    (void)a;
+    (void)salt;
+    return row->line;
+}
+
 static struct mio_value get(struct mio_arena *a, struct mio_value v, const char *key)
 {
     const struct mio_value *x = mio_get_z(v, key);

@@ -88,6 +88,7 @@ struct mio_plan_counts {
 };
 struct mio_plan_binding { /* what the plan holds for; all of it is checked by apply */
     struct mio_str tool_version, template_digest, variables_digest, stage, lineage, state_digest;
+    struct mio_str commit; /* of the repository that the template is in, or "" */
     uint64_t serial;
     const struct mio_str *plugins; /* "TYPE VERSION SHA256", sorted */
     size_t nplugins;

@@ -1,10 +1,10 @@
 /* planner/change/planfile.c: a plan as canonical lines and back. See planfile.h. */
 #include "planner/change/planfile.h"
+#include "planner/graph/address.h"
 #include "providers/sdk/digest.h"
 #include "providers/sdk/json.h"
-#include "state/model.h"
 
-enum { FORMAT = 1, MOST_PAIRS = 24 };
+enum { FORMAT = 2, MOST_PAIRS = 32 };
 
 /* A map in the making; values are masked on the way in. */
 struct map {
@@ -160,7 +160,29 @@ void mio_plan_digest(const struct mio_plan *p, struct mio_str salt, char out[65]
     hex_digest(&b, out);
 }
 
-static struct mio_value header(struct mio_arena *a, const struct mio_plan *p, const char *digest)
+/* What stays as it is: the recorded rows, and what lookups found. */
+static void unchanged(struct mio_buf *b, const struct mio_plan *p, struct mio_str salt,
+                      const struct mio_state *state)
+{
+    struct mio_arena a;
+    mio_arena_init(&a);
+    for (size_t i = 0; state && i < p->nchanges; i++) {
+        const struct mio_change *c = &p->changes[i];
+        const struct mio_row *row =
+            c->action == MIO_NOOP ? mio_state_find(state, c->address, c->deposed) : NULL;
+        struct mio_arena_mark mark = mio_arena_mark(&a);
+        if (row)
+            mio_buf_printf(b, "{\"prior\":%.*s}\n", MIO_FMT(mio_row_masked(&a, salt, row)));
+        else if (c->action == MIO_NOOP && c->is_data && c->after.type == MIO_MAP &&
+                 !mio_has_unknown(c->after))
+            line(b, "prior_data", change_value(&a, salt, c));
+        mio_arena_rewind(&a, mark);
+    }
+    mio_arena_free(&a);
+}
+
+static struct mio_value header(struct mio_arena *a, const struct mio_plan *p, const char *digest,
+                               const char *prior)
 {
     const struct mio_plan_binding *k = &p->binding;
     struct map m = {.a = a}, c = {.a = a};
@@ -175,6 +197,7 @@ static struct mio_value header(struct mio_arena *a, const struct mio_plan *p, co
     put_num(&m, "mode", (int64_t)p->mode);
     put_str(&m, "tool_version", k->tool_version);
     put_str(&m, "template_digest", k->template_digest);
+    put_str(&m, "commit", k->commit);
     put_str(&m, "variables_digest", k->variables_digest);
     put_str(&m, "stage", k->stage);
     put_str(&m, "lineage", k->lineage);
@@ -190,6 +213,7 @@ static struct mio_value header(struct mio_arena *a, const struct mio_plan *p, co
     put_flag(&m, "errored", p->errored);
     put(&m, "counts", close_map(&c));
     put(&m, "body_sha256", mio_string_z(digest));
+    put(&m, "prior_sha256", mio_string_z(prior));
     return close_map(&m);
 }
 
@@ -205,18 +229,31 @@ static void put_header(struct mio_buf *b, struct mio_arena *a, struct mio_value 
     mio_json_write(b, mio_map_with(a, h, MIO_STR("header_sha256"), text), MIO_JSON_PLAIN);
 }
 
-void mio_planfile_write(struct mio_buf *b, const struct mio_plan *p, struct mio_str salt)
+void mio_planfile_write(struct mio_buf *b, const struct mio_plan *p, struct mio_str salt,
+                        const struct mio_state *state)
 {
-    MIO_AUTO_BUF rest = {0};
+    MIO_AUTO_BUF changed = {0}, same = {0};
     struct mio_arena a;
-    char digest[65];
+    char digest[65], prior[65];
     mio_arena_init(&a);
-    body(&rest, p, salt);
-    hex_digest(&rest, digest);
-    put_header(b, &a, header(&a, p, digest));
+    body(&changed, p, salt);
+    hex_digest(&changed, digest);
+    unchanged(&same, p, salt, state);
+    hex_digest(&same, prior);
+    put_header(b, &a, header(&a, p, digest, prior));
     mio_buf_char(b, '\n');
-    mio_buf_str(b, mio_buf_view(&rest));
+    mio_buf_str(b, mio_buf_view(&changed));
+    mio_buf_str(b, mio_buf_view(&same));
     mio_arena_free(&a);
+}
+
+void mio_planfile_put(struct mio_buf *b, const struct mio_planfile *f)
+{
+    mio_buf_str(b, f->content);
+    if (!mio_is_null(f->signature))
+        line(b, "signature", f->signature);
+    for (size_t i = 0; i < f->napprovals; i++)
+        line(b, "approval", f->approvals[i]);
 }
 
 /* ---- reading ---- */
@@ -295,6 +332,7 @@ static void read_header(struct mio_arena *a, struct mio_value h, struct mio_plan
         mode >= 0 && mode <= MIO_PLAN_REFRESH_ONLY ? (enum mio_plan_mode)mode : MIO_PLAN_NORMAL;
     k->tool_version = mio_get_str(h, "tool_version");
     k->template_digest = mio_get_str(h, "template_digest");
+    k->commit = mio_get_str(h, "commit");
     k->variables_digest = mio_get_str(h, "variables_digest");
     k->stage = mio_get_str(h, "stage");
     k->lineage = mio_get_str(h, "lineage");
@@ -350,41 +388,163 @@ static void read_line(struct mio_arena *a, struct mio_value m, struct mio_plan *
     }
 }
 
-enum mio_code mio_planfile_read(struct mio_arena *a, struct mio_str text, struct mio_plan *out,
-                                struct mio_str *digest, struct mio_err *err)
+/* A recorded row that the plan leaves alone, as the no-op that it is. */
+static enum mio_code read_prior(struct mio_arena *a, struct mio_str line, struct mio_change *out,
+                                struct mio_err *err)
+{
+    static const char before[] = "{\"prior\":";
+    struct mio_row row = {.line = mio_str_sub(line, sizeof before - 1, line.n - sizeof before)};
+    struct mio_record r;
+    struct mio_address ad;
+    if (mio_row_read(a, &row, &r, err) || mio_address_parse(a, r.address, &ad, err))
+        return err->code;
+    *out = (struct mio_change){.address = r.address,
+                               .module = ad.module,
+                               .kind = r.kind,
+                               .name = ad.name,
+                               .key = ad.key,
+                               .deposed = r.deposed,
+                               .provider = r.provider,
+                               .id = r.id,
+                               .before = r.attributes,
+                               .after = r.attributes};
+    return MIO_OK;
+}
+
+/* The parts of the text, each beginning at the first line that is of it. */
+struct parts {
+    struct mio_str header, body, prior, seals;
+};
+
+static struct parts split(struct mio_str text)
+{
+    struct parts p = {0};
+    ptrdiff_t nl = mio_str_find(text, '\n');
+    size_t at = nl < 0 ? text.n : (size_t)nl + 1, prior = text.n, seals = text.n;
+    p.header = mio_str_sub(text, 0, nl < 0 ? text.n : (size_t)nl);
+    for (size_t from = at; from < text.n && seals == text.n;) {
+        struct mio_str rest = mio_str_sub(text, from, text.n);
+        if (mio_str_starts(rest, "{\"signature\":") || mio_str_starts(rest, "{\"approval\":"))
+            seals = from;
+        else if (prior == text.n && mio_str_starts(rest, "{\"prior"))
+            prior = from;
+        nl = mio_str_find(rest, '\n');
+        from += nl < 0 ? rest.n : (size_t)nl + 1;
+    }
+    prior = prior < seals ? prior : seals;
+    p.body = mio_str_sub(text, at, prior - at);
+    p.prior = mio_str_sub(text, prior, seals - prior);
+    p.seals = mio_str_sub(text, seals, text.n);
+    return p;
+}
+
+/* Takes the next line off *text; false at its end, and with an error for one without an end. */
+static bool take_line(struct mio_str *text, struct mio_str *out, struct mio_err *err)
+{
+    ptrdiff_t nl = mio_str_find(*text, '\n');
+    if (nl < 0 && text->n)
+        mio_fail(err, MIO_STATE, "its last line is cut off");
+    if (nl < 0)
+        return false;
+    *out = mio_str_sub(*text, 0, (size_t)nl);
+    *text = mio_str_sub(*text, (size_t)nl + 1, text->n);
+    return true;
+}
+
+/* The same as a value. */
+static bool next_line(struct mio_arena *a, struct mio_str *text, struct mio_value *out,
+                      struct mio_err *err)
+{
+    struct mio_str one;
+    if (!take_line(text, &one, err) || mio_json_read(a, one, NULL, out, err))
+        return false;
+    *out = mio_json_unmarshal_marks(a, *out);
+    return true;
+}
+
+/* What stays as it is, behind the changes. */
+static void read_unchanged(struct mio_arena *a, struct mio_str text, struct mio_plan *p,
+                           struct caps *cap, struct mio_err *err)
+{
+    struct mio_str one;
+    while (!err->code && take_line(&text, &one, err)) {
+        struct mio_change c = {0};
+        struct mio_value m;
+        if (!mio_str_starts(one, "{\"prior_data\":"))
+            read_prior(a, one, &c, err);
+        else if (mio_json_read(a, one, NULL, &m, err) == MIO_OK)
+            c = read_change(a, get(mio_json_unmarshal_marks(a, m), "prior_data"));
+        if (!err->code)
+            MIO_PUSH(a, p->changes, p->nchanges, cap->change) = c;
+    }
+}
+
+static enum mio_code read_seals(struct mio_arena *a, struct mio_str text, struct mio_planfile *f,
+                                struct mio_err *err)
+{
+    struct mio_value m, *approvals = NULL;
+    size_t cap = 0;
+    while (next_line(a, &text, &m, err)) {
+        const struct mio_value *s = mio_get_z(m, "signature"), *p = mio_get_z(m, "approval");
+        if (s && mio_is_null(f->signature))
+            f->signature = *s;
+        else if (p)
+            MIO_PUSH(a, approvals, f->napprovals, cap) = *p;
+        else
+            return mio_fail(err, MIO_STATE, "something else lies among its approvals");
+    }
+    f->approvals = approvals;
+    return err->code;
+}
+
+static enum mio_code check_digests(struct mio_arena *a, struct mio_value h, const struct parts *p,
+                                   struct mio_planfile *f, struct mio_err *err)
+{
+    const struct {
+        const char *key;
+        struct mio_str part;
+    } rows[] = {{"body_sha256", p->body}, {"prior_sha256", p->prior}};
+    for (size_t i = 0; i < 2; i++) {
+        uint8_t sum[MIO_SHA256_LEN];
+        char hex[MIO_SHA256_HEX + 1];
+        mio_sha256_of(rows[i].part.p, rows[i].part.n, sum);
+        mio_hex(sum, sizeof sum, hex);
+        if (!mio_str_is(mio_get_str(h, rows[i].key), hex))
+            return refuse(err,
+                          "its content was altered or cut off since it was made (digest mismatch)");
+    }
+    MIO_AUTO_BUF head = {0};
+    put_header(&head, a, mio_map_without(a, h, MIO_STR("header_sha256")));
+    if (!mio_str_eq(mio_buf_view(&head), p->header))
+        return refuse(err, "its header was altered since it was made (digest mismatch)");
+    f->changes = mio_get_str(h, "body_sha256");
+    f->digest = mio_get_str(h, "header_sha256");
+    return MIO_OK;
+}
+
+enum mio_code mio_planfile_read(struct mio_arena *a, struct mio_str text, bool whole,
+                                struct mio_planfile *out, struct mio_err *err)
 {
     struct mio_err inner = {0};
-    struct mio_value h;
-    ptrdiff_t nl = mio_str_find(text, '\n');
-    if (nl < 0 || mio_json_read(a, mio_str_sub(text, 0, (size_t)nl), NULL, &h, &inner) ||
+    struct mio_value h, m;
+    struct parts p = split(text);
+    struct mio_planfile f = {.signature = mio_null()};
+    if (p.header.n == text.n || mio_json_read(a, p.header, NULL, &h, &inner) ||
         !mio_get_z(h, "mlops_iac_plan"))
         return refuse(err, "it is not a plan of mlops-iac, or it is cut off in its first line");
     if (mio_get_i64(h, "mlops_iac_plan", 0) != FORMAT)
-        return refuse(err, "it was written by a newer version of mlops-iac");
-    struct mio_str rest = mio_str_sub(text, (size_t)nl + 1, text.n);
-    uint8_t sum[MIO_SHA256_LEN];
-    char hex[MIO_SHA256_HEX + 1];
-    mio_sha256_of(rest.p, rest.n, sum);
-    mio_hex(sum, sizeof sum, hex);
-    if (!mio_str_is(mio_get_str(h, "body_sha256"), hex))
-        return refuse(err,
-                      "its content was altered or cut off since it was made (digest mismatch)");
-    MIO_AUTO_BUF head = {0};
-    put_header(&head, a, mio_map_without(a, h, MIO_STR("header_sha256")));
-    if (!mio_str_starts(text, mio_arena_z(a, mio_buf_view(&head))) || text.p[head.n] != '\n')
-        return refuse(err, "its header was altered since it was made (digest mismatch)");
-    *out = (struct mio_plan){0};
-    read_header(a, h, out);
+        return refuse(err, "it was written by another version of mlops-iac");
+    if (check_digests(a, h, &p, &f, err))
+        return err->code;
+    f.content = mio_str_sub(text, 0, text.n - p.seals.n);
+    read_header(a, h, &f.plan);
     struct caps cap = {0};
-    while (rest.n) {
-        struct mio_value m;
-        nl = mio_str_find(rest, '\n');
-        size_t len = nl < 0 ? rest.n : (size_t)nl;
-        if (mio_json_read(a, mio_str_sub(rest, 0, len), NULL, &m, &inner))
-            return refuse(err, inner.message);
-        read_line(a, mio_json_unmarshal_marks(a, m), out, &cap);
-        rest = mio_str_sub(rest, len + 1, rest.n);
-    }
-    *digest = mio_arena_str(a, mio_str_z(hex));
+    while (next_line(a, &p.body, &m, &inner))
+        read_line(a, m, &f.plan, &cap);
+    if (whole && !inner.code)
+        read_unchanged(a, p.prior, &f.plan, &cap, &inner);
+    if (inner.code || read_seals(a, p.seals, &f, &inner))
+        return refuse(err, inner.message);
+    *out = f;
     return MIO_OK;
 }

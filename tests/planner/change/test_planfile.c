@@ -70,23 +70,23 @@ static struct mio_plan sample(void)
 static void reads_back_what_it_wrote(void **state)
 {
     (void)state;
-    struct mio_plan p = sample(), q;
-    struct mio_str digest;
+    struct mio_plan p = sample();
+    struct mio_planfile q;
     struct mio_err err = {0};
     MIO_AUTO_BUF b = {0}, again = {0};
     char sum[65];
-    mio_planfile_write(&b, &p, MIO_STR(salt));
+    mio_planfile_write(&b, &p, MIO_STR(salt), NULL);
     assert_null(strstr(b.p, "hunter"));
-    assert_int_equal(mio_planfile_read(&arena, mio_buf_view(&b), &q, &digest, &err), MIO_OK);
-    assert_int_equal(q.nchanges, 1); /* no-ops are not written */
-    assert_int_equal(q.changes[0].action, MIO_REPLACE);
-    assert_int_equal(mio_get_z(q.changes[0].after, "id")->type, MIO_UNKNOWN);
-    assert_true(mio_is_sensitive(*mio_get_z(q.changes[0].after, "key")));
-    assert_true(mio_str_is(q.changes[0].attrs[0].inputs[0], "var.v"));
-    assert_int_equal(q.binding.serial, 7);
+    assert_int_equal(mio_planfile_read(&arena, mio_buf_view(&b), true, &q, &err), MIO_OK);
+    assert_int_equal(q.plan.nchanges, 1); /* no-ops are not written */
+    assert_int_equal(q.plan.changes[0].action, MIO_REPLACE);
+    assert_int_equal(mio_get_z(q.plan.changes[0].after, "id")->type, MIO_UNKNOWN);
+    assert_true(mio_is_sensitive(*mio_get_z(q.plan.changes[0].after, "key")));
+    assert_true(mio_str_is(q.plan.changes[0].attrs[0].inputs[0], "var.v"));
+    assert_int_equal(q.plan.binding.serial, 7);
     mio_plan_digest(&p, MIO_STR(salt), sum);
-    assert_true(mio_str_is(digest, sum));
-    mio_planfile_write(&again, &q, MIO_STR(salt));
+    assert_true(mio_str_is(q.changes, sum));
+    mio_planfile_write(&again, &q.plan, MIO_STR(salt), NULL);
     assert_int_equal(b.n, again.n);
     assert_memory_equal(b.p, again.p, b.n);
 }
@@ -94,14 +94,14 @@ static void reads_back_what_it_wrote(void **state)
 static void every_altered_byte_is_refused(void **state)
 {
     (void)state;
-    struct mio_plan p = sample(), q;
+    struct mio_plan p = sample();
+    struct mio_planfile q;
     MIO_AUTO_BUF b = {0};
-    mio_planfile_write(&b, &p, MIO_STR(salt));
+    mio_planfile_write(&b, &p, MIO_STR(salt), NULL);
     for (size_t i = 0; i < b.n; i++) {
-        struct mio_str digest;
         struct mio_err err = {0};
         b.p[i] ^= 1;
-        assert_int_equal(mio_planfile_read(&arena, mio_buf_view(&b), &q, &digest, &err), MIO_STATE);
+        assert_int_equal(mio_planfile_read(&arena, mio_buf_view(&b), true, &q, &err), MIO_STATE);
         assert_true(err.hint[0] != '\0');
         b.p[i] ^= 1;
     }
@@ -110,14 +110,14 @@ static void every_altered_byte_is_refused(void **state)
 static void every_truncation_is_refused(void **state)
 {
     (void)state;
-    struct mio_plan p = sample(), q;
+    struct mio_plan p = sample();
+    struct mio_planfile q;
     MIO_AUTO_BUF b = {0};
-    mio_planfile_write(&b, &p, MIO_STR(salt));
+    mio_planfile_write(&b, &p, MIO_STR(salt), NULL);
     for (size_t n = 0; n < b.n; n++) {
-        struct mio_str digest;
         struct mio_err err = {0};
         char *copy = mio_arena_z(&arena, mio_str_sub(mio_buf_view(&b), 0, n));
-        assert_int_equal(mio_planfile_read(&arena, (struct mio_str){copy, n}, &q, &digest, &err),
+        assert_int_equal(mio_planfile_read(&arena, (struct mio_str){copy, n}, true, &q, &err),
                          MIO_STATE);
     }
 }
