@@ -101,6 +101,10 @@ void mio_payload_begin(struct mio_buf *b, const struct mio_jrn_origin *o)
     put_u64(b, ",\"epoch\":", o->begin.epoch);
     put_str(b, ",\"plan_digest\":", o->begin.plan_digest);
     put_str(b, ",\"tool_version\":", o->begin.tool_version);
+    put_str(b, ",\"commit\":", o->begin.commit);
+    put_str(b, ",\"signed_by\":", o->begin.signed_by);
+    mio_buf_z(b, ",\"approvals\":");
+    mio_json_write(b, o->begin.approvals, MIO_JSON_PLAIN);
     put_str(b, ",\"stage\":", o->stage);
     put_str(b, ",\"salt\":", o->salt);
     if (o->begin.lazy)
@@ -247,11 +251,15 @@ enum mio_code mio_begin_get(struct mio_sealer *s, struct mio_arena *a, struct mi
     bool sealed = mio_is_sealed(payload);
     if (unseal_begin(s, a, &payload, err) || mio_json_read(a, payload, NULL, &v, err))
         return err->code;
+    const struct mio_value *approvals = mio_get_z(v, "approvals");
     struct mio_jrn_origin o = {
         .begin = {.apply_id = mio_get_str(v, "apply_id"),
                   .lineage = mio_get_str(v, "lineage"),
                   .plan_digest = mio_get_str(v, "plan_digest"),
                   .tool_version = mio_get_str(v, "tool_version"),
+                  .commit = mio_get_str(v, "commit"),
+                  .signed_by = mio_get_str(v, "signed_by"),
+                  .approvals = approvals ? *approvals : mio_null(),
                   .lazy = mio_str_is(mio_get_str(v, "durability"), "plan")},
         .boot = mio_get_str(v, "boot"),
         .salt = mio_get_str(v, "salt"),

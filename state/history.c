@@ -49,6 +49,12 @@ static void write_line(struct mio_buf *b, const char *prev, const struct mio_his
     put_str(b, ",\"commit\":", h->commit);
     put_str(b, ",\"plan_digest\":", h->plan_digest);
     put_str(b, ",\"stage\":", h->stage);
+    if (h->signed_by.n)
+        put_str(b, ",\"signed_by\":", h->signed_by);
+    if (h->approvals.type == MIO_LIST && h->approvals.n) {
+        mio_buf_z(b, ",\"approvals\":");
+        mio_json_write(b, h->approvals, MIO_JSON_PLAIN);
+    }
     put_u64(b, ",\"serial\":", h->serial);
     put_u64(b, ",\"added\":", h->added);
     put_u64(b, ",\"changed\":", h->changed);
@@ -108,6 +114,7 @@ static bool read_line(struct mio_arena *a, struct mio_str line, struct mio_histo
     struct mio_err err = {0};
     if (mio_json_read(a, line, NULL, &v, &err))
         return false;
+    const struct mio_value *approvals = mio_get_z(v, "approvals");
     *h = (struct mio_history){
         .who = mio_get_str(v, "who"),
         .host = mio_get_str(v, "host"),
@@ -115,6 +122,8 @@ static bool read_line(struct mio_arena *a, struct mio_str line, struct mio_histo
         .commit = mio_get_str(v, "commit"),
         .plan_digest = mio_get_str(v, "plan_digest"),
         .stage = mio_get_str(v, "stage"),
+        .signed_by = mio_get_str(v, "signed_by"),
+        .approvals = approvals ? *approvals : mio_null(),
         .complete = mio_get_bool(v, "complete", false),
     };
     return mio_rfc3339_parse(mio_get_str(v, "when"), &h->when) &&

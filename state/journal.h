@@ -15,6 +15,8 @@ struct mio_jrn;
 
 struct mio_jrn_begin {
     struct mio_str apply_id, lineage, plan_digest, tool_version;
+    struct mio_str commit, signed_by; /* of a saved plan, as in struct mio_history */
+    struct mio_value approvals;
     uint64_t base_serial, epoch;
     bool lazy; /* durability "plan" */
 };

@@ -41,6 +41,11 @@ const char *mio_store_warning(const struct mio_store *s)
     return s->b->warning;
 }
 
+struct mio_sealer *mio_store_sealer(const struct mio_store *s)
+{
+    return s->sealer;
+}
+
 enum mio_code mio_store_probe(struct mio_store *s, struct mio_err *err)
 {
     return s->b->ops->probe ? s->b->ops->probe(s->b, err) : MIO_OK;
@@ -333,10 +338,12 @@ static void remember(struct mio_store *s, const struct mio_jrn_origin *o)
 {
     s->origin = *o;
     struct mio_jrn_begin *b = &s->origin.begin;
-    struct mio_str *texts[] = {&b->apply_id,    &b->lineage,      &b->plan_digest, &b->tool_version,
-                               &s->origin.salt, &s->origin.stage, &s->origin.boot};
+    struct mio_str *texts[] = {&b->apply_id,     &b->lineage,      &b->plan_digest,
+                               &b->tool_version, &b->commit,       &b->signed_by,
+                               &s->origin.salt,  &s->origin.stage, &s->origin.boot};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         *texts[i] = mio_arena_str(&s->arena, *texts[i]);
+    b->approvals = mio_value_copy(&s->arena, b->approvals);
 }
 
 /* Which start of this machine is this? "" when the system does not tell. */

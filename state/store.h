@@ -52,6 +52,10 @@ enum mio_code mio_seal_settings(struct mio_arena *a, const struct mio_seal_from 
                                 struct mio_seal_opts *out, bool *wanted, struct mio_err *err);
 enum mio_code mio_store_open(const struct mio_store_opts *o, struct mio_store **out,
                              struct mio_err *err);
+/* The keys that the store seals with; NULL: nothing is sealed. Lives as long as the store. */
+struct mio_sealer *mio_store_sealer(const struct mio_store *s);
+/* User and host, as far as the system knows them. */
+void mio_store_who(struct mio_arena *a, struct mio_str *who, struct mio_str *host);
 /* What users must be told of the place where the state is, or NULL. */
 const char *mio_store_warning(const struct mio_store *s);
 /* For init: proves that the backend compares and swaps. Errors: MIO_STATE when it does not. */
@@ -94,7 +98,11 @@ enum mio_code mio_store_drop_journal(struct mio_store *s, struct mio_err *err);
 /* One line of history. */
 struct mio_history {
     int64_t when;
-    struct mio_str who, host, operation, commit, plan_digest, stage;
+    struct mio_str who, host, operation, stage;
+    struct mio_str commit;      /* of the template's repository, or "" */
+    struct mio_str plan_digest; /* of the saved plan, or of what was changed when there was none */
+    struct mio_str signed_by;   /* the saved plan's signer, or "" */
+    struct mio_value approvals; /* list of {by, key} that counted; null: none */
     uint64_t serial;
     unsigned added, changed, destroyed, imported, forgotten;
     bool complete;

@@ -22,8 +22,6 @@ struct mio_store {
     struct mio_jrn *jrn;
 };
 
-/* user and host, as far as the system knows them */
-void mio_store_who(struct mio_arena *a, struct mio_str *who, struct mio_str *host);
 /* Does the journal belong to this state, and is anything in it (*live) that the state does not
  * have? Errors: MIO_STATE (of another state or stage, or of a later one). */
 enum mio_code mio_store_judge(struct mio_store *s, const struct mio_jrn_origin *o,

@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <unistd.h>
 #include "planner/run/internal.h"
+#include "planner/run/review.h"
 #include "planner/run/version.h"
 #include "providers/sdk/alloc.h"
 #include "providers/sdk/clock.h"
@@ -78,6 +79,7 @@ void mio_engine_close(struct mio_engine *e)
     mio_planner_free(&e->planner);
     mio_provs_close(&e->provs);
     mio_store_close(e->store);
+    mio_sealer_close(e->sealer);
     mio_arena_free(&e->arena);
     free(e);
 }
@@ -247,6 +249,20 @@ static int by_text(const void *a, const void *b)
     return mio_str_cmp(*x, *y);
 }
 
+const struct mio_str *mio_engine_plugins(struct mio_engine *e, size_t *n)
+{
+    struct mio_str *plugins = MIO_NEW_N(&e->arena, struct mio_str, e->provs.lock.n + 1);
+    for (size_t i = 0; i < e->provs.lock.n; i++) {
+        const struct mio_lock_entry *l = &e->provs.lock.items[i];
+        plugins[i] = mio_arena_printf(&e->arena, "%.*s %.*s %.*s", MIO_FMT(l->type),
+                                      MIO_FMT(l->version), MIO_FMT(l->sha256));
+    }
+    if (e->provs.lock.n > 1)
+        qsort(plugins, e->provs.lock.n, sizeof *plugins, by_text);
+    *n = e->provs.lock.n;
+    return plugins;
+}
+
 /* Values of the variables as the plan used them, and a digest over them. */
 static void bind_variables(struct mio_engine *e)
 {
@@ -284,17 +300,8 @@ static void bind(struct mio_engine *e)
     b->serial = e->state.serial;
     b->state_digest = e->state.digest;
     b->created = mio_wall_s();
-    b->expires = b->created + PLAN_LIFE_S;
-    struct mio_str *plugins = MIO_NEW_N(&e->arena, struct mio_str, e->provs.lock.n + 1);
-    for (size_t i = 0; i < e->provs.lock.n; i++) {
-        const struct mio_lock_entry *l = &e->provs.lock.items[i];
-        plugins[i] = mio_arena_printf(&e->arena, "%.*s %.*s %.*s", MIO_FMT(l->type),
-                                      MIO_FMT(l->version), MIO_FMT(l->sha256));
-    }
-    if (e->provs.lock.n > 1)
-        qsort(plugins, e->provs.lock.n, sizeof *plugins, by_text);
-    b->plugins = plugins;
-    b->nplugins = e->provs.lock.n;
+    b->expires = b->created + (e->opts.plan_life_s > 0 ? e->opts.plan_life_s : PLAN_LIFE_S);
+    b->plugins = mio_engine_plugins(e, &b->nplugins);
 }
 
 static const struct mio_str *names(struct mio_arena *a, const char *const *list, size_t n)
@@ -415,14 +422,9 @@ enum mio_code mio_engine_apply(struct mio_engine *e, struct mio_apply_result *ou
         mio_fail(&err, MIO_BUG, "there is no plan to apply");
         return mio_engine_fail(e, &err);
     }
+    enum mio_code rc = mio_engine_may_apply(e);
+    if (rc)
+        return rc;
     e->stack.planning = false;
     return mio_engine_execute(e, out);
-}
-
-enum mio_code mio_engine_save_plan(struct mio_engine *e, const char *path)
-{
-    MIO_AUTO_BUF b = {0};
-    struct mio_err err = {0};
-    mio_planfile_write(&b, &e->plan, e->plan_salt);
-    return mio_fs_replace(path, mio_buf_view(&b), 0600, &err) ? mio_engine_fail(e, &err) : MIO_OK;
 }

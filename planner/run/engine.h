@@ -44,6 +44,7 @@ struct mio_engine_opts {
     const char *plugin_dirs; /* colon-separated, or NULL */
     unsigned parallelism;    /* 0: 10 */
     int64_t lock_timeout_ms;
+    int64_t plan_life_s;    /* how long a saved plan holds; 0: a day */
     bool lock;              /* take the state lock (plan, apply: true unless -lock=false) */
     bool durable_folder;    /* make the state folder when missing */
     const char *durability; /* "full", "plan"; NULL: as the backend's settings say */
@@ -125,8 +126,6 @@ enum mio_code mio_engine_plan(struct mio_engine *e, const struct mio_plan_opts *
  * expired or used. */
 enum mio_code mio_engine_plan_from_file(struct mio_engine *e, const char *path,
                                         const struct mio_plan **out);
-/* Writes the plan made by mio_engine_plan. Errors: MIO_IO. */
-enum mio_code mio_engine_save_plan(struct mio_engine *e, const char *path);
 
 struct mio_apply_result {
     struct mio_plan_counts done; /* what was applied */

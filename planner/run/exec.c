@@ -4,7 +4,7 @@
  * Owns: the order, the state in memory, events. A failed operation skips what waits for it and
  * nothing else. */
 #include "planner/run/exec.h"
-#include <unistd.h>
+#include "planner/run/review.h"
 #include "providers/sdk/alloc.h"
 #include "providers/sdk/clock.h"
 
@@ -346,24 +346,27 @@ static void record_outputs(struct mio_exec *x)
     x->out->noutputs = n;
 }
 
+/* What the history tells of the plan. */
+static void tell_plan(struct mio_engine *e, struct mio_history *h)
+{
+    char *digest = mio_arena_alloc(&e->arena, MIO_SHA256_HEX + 1);
+    mio_plan_digest(&e->plan, e->plan_salt, digest);
+    h->plan_digest = e->review ? e->review->file.digest : mio_str_z(digest);
+    h->commit = e->review ? e->review->file.plan.binding.commit : e->plan.binding.commit;
+    if (!e->review)
+        return;
+    h->signed_by = e->review->signed_by;
+    h->approvals = mio_review_counted(&e->arena, e->review);
+}
+
 static void history(struct mio_exec *x)
 {
-    char digest[65], who[64], host[64];
+    struct mio_engine *e = x->e;
     struct mio_err err = {0};
-    const char *user = getenv("USER");
-    mio_plan_digest(&x->e->plan, x->e->plan_salt, digest);
-    snprintf(who, sizeof who, "%s", user ? user : "unknown");
-    if (gethostname(host, sizeof host) != 0)
-        snprintf(host, sizeof host, "unknown");
-    host[sizeof host - 1] = '\0';
     struct mio_history h = {
-        .when = mio_wall_s(),
-        .who = mio_str_z(who),
-        .host = mio_str_z(host),
-        .operation = x->e->plan.mode == MIO_PLAN_DESTROY ? MIO_STR("destroy") : MIO_STR("apply"),
-        .plan_digest = mio_str_z(digest),
-        .stage = x->e->tpl->stage,
-        .serial = x->e->state.serial,
+        .operation = e->plan.mode == MIO_PLAN_DESTROY ? MIO_STR("destroy") : MIO_STR("apply"),
+        .stage = e->tpl->stage,
+        .serial = e->state.serial,
         .added = (unsigned)x->out->done.add,
         .changed = (unsigned)x->out->done.change,
         .destroyed = (unsigned)x->out->done.destroy,
@@ -371,8 +374,9 @@ static void history(struct mio_exec *x)
         .forgotten = (unsigned)x->out->done.forget,
         .complete = x->first == MIO_OK && !x->draining,
     };
-    if (mio_store_history_add(x->e->store, &h, &err))
-        mio_diags_warn(&x->e->diags, (struct mio_pos){0}, err.cause, "%s", err.message);
+    tell_plan(e, &h);
+    if (mio_store_history_add(e->store, &h, &err))
+        mio_diags_warn(&e->diags, (struct mio_pos){0}, err.cause, "%s", err.message);
 }
 
 /* Can recovery find what the create may have made, with what is known of it now? */
@@ -410,21 +414,26 @@ static enum mio_code plan_ahead(struct mio_exec *x, struct mio_err *err)
 static enum mio_code begin(struct mio_exec *x, struct mio_err *err)
 {
     struct mio_engine *e = x->e;
-    char digest[65];
     uint8_t noise[8];
     char id[17];
+    struct mio_history h = {0};
     /* Keys derive from lineage and salt, so both are on disk before the first key is used. */
     enum mio_code rc = e->state.serial ? MIO_OK : mio_store_commit(e->store, &e->state, err);
     if (rc)
         return rc;
     x->base_serial = e->state.serial;
-    mio_plan_digest(&e->plan, e->plan_salt, digest);
+    if (!e->review)
+        e->plan.binding.commit = mio_engine_commit(e);
+    tell_plan(e, &h);
     mio_random(noise, sizeof noise);
     mio_hex(noise, sizeof noise, id);
     struct mio_jrn_begin b = {.apply_id = mio_arena_str(&e->arena, mio_str_z(id)),
                               .lineage = e->state.lineage,
-                              .plan_digest = mio_arena_str(&e->arena, mio_str_z(digest)),
+                              .plan_digest = h.plan_digest,
                               .tool_version = MIO_STR(MIO_VERSION),
+                              .commit = h.commit,
+                              .signed_by = h.signed_by,
+                              .approvals = h.approvals,
                               .base_serial = e->state.serial,
                               .epoch = e->state.epoch};
     b.lazy = e->lazy;
@@ -454,7 +463,8 @@ enum mio_code mio_engine_execute(struct mio_engine *e, struct mio_apply_result *
     if (x.open) /* the journal is the only one that knows: it stays, and recovery writes the state
                  */
         return x.first ? x.first : MIO_STATE;
-    if (e->state.dirty || e->plan.counts.move || e->plan.counts.import) {
+    /* A saved plan moves the serial on even when nothing of it worked: it is used up. */
+    if (e->state.dirty || e->plan.counts.move || e->plan.counts.import || e->review) {
         if (mio_store_commit(e->store, &e->state, &err))
             return mio_engine_fail(e, &err);
     } else if (x.journal && mio_store_drop_journal(e->store, &err)) {

@@ -8,6 +8,7 @@
 #include "planner/run/step.h"
 #include "providers/sdk/json.h"
 
+struct mio_review;
 struct mio_imported {
     struct mio_str address, id;
 };
@@ -36,6 +37,7 @@ struct mio_engine {
     bool lazy;   /* durability "plan": by option, else as the backend's settings say */
     struct mio_seal_opts seal; /* when seal_known and sealing */
     bool seal_known, sealing;
+    struct mio_sealer *sealer; /* for plans, where no store is open */
     struct mio_refresh refresh;
     struct mio_planner planner;
     struct mio_plan plan;
@@ -47,9 +49,8 @@ struct mio_engine {
     bool generating;
     struct mio_str
         plan_salt; /* masks of the plan file: the state's, or zeros before the first write */
-    const struct mio_plan
-        *seen;               /* the file that is being applied: its drift stands in for a refresh */
-    struct mio_str planfile; /* digest of the file that is being applied, or "" */
+    const struct mio_review *review; /* the file that is being applied, or NULL; its drift stands in
+                                        for a refresh */
 };
 
 /* Stage and directory to variables in order of precedence: environment, stage, *.auto.yaml, files,
@@ -59,10 +60,22 @@ enum mio_code mio_engine_variables(struct mio_engine *e);
 enum mio_code mio_engine_stack(struct mio_engine *e, bool planning, bool validating);
 /* What the backend has to say against itself, as a warning. planner/run/place.c */
 void mio_engine_store_warn(struct mio_engine *e);
+/* A variable of the environment as the caller keeps it, or NULL. planner/run/place.c */
+const char *mio_engine_env(struct mio_engine *e, const char *name);
+/* A YAML file of this machine's administrator as a value; null when it is not there. */
+enum mio_code mio_engine_admin(struct mio_engine *e, const char *path, struct mio_value *out,
+                               struct mio_err *err);
+/* The keys that state and plans are sealed with; *out NULL: nothing is sealed. */
+enum mio_code mio_engine_sealer(struct mio_engine *e, struct mio_sealer **out, struct mio_err *err);
 /* Opens, locks and loads the state; recovers what a killed apply left. */
 enum mio_code mio_engine_load(struct mio_engine *e, const char *operation);
 /* A lock file's content in memory, for runs that keep none. planner/run/init.c */
 enum mio_code mio_engine_find_plugins(struct mio_engine *e, struct mio_lockfile *out);
+/* The commit of the repository that the template is in, with "-dirty" when files differ from it, or
+ * "". planner/run/commit.c */
+struct mio_str mio_engine_commit(struct mio_engine *e);
+/* "TYPE VERSION SHA256" of every locked plugin, sorted. */
+const struct mio_str *mio_engine_plugins(struct mio_engine *e, size_t *n);
 enum mio_code mio_engine_configure(struct mio_engine *e);
 /* The template is wrong already: whatever else is wrong with it is told in the same run.
  * planner/run/init.c */

@@ -4,11 +4,12 @@
  * The note is backend.json in the state folder: {"block": {...}, "config": {...}}, without secrets.
  * Absent: the state folder itself is the place. */
 #include "planner/run/internal.h"
+#include "planner/run/review.h"
 #include "providers/sdk/digest.h"
 #include "providers/sdk/fs.h"
 #include "state/fsck.h"
 
-#define ADMIN_FILE "/etc/mlops-iac/encryption.yaml"
+#define SEALING_FILE "/etc/mlops-iac/encryption.yaml"
 enum { FILE_MAX = 1 << 20 };
 
 /* Settings of a backend; both null: the state folder itself. */
@@ -147,35 +148,80 @@ static const char *from_environment(void *arg, const char *name)
     return e->opts.env ? e->opts.env(e->opts.arg_env, name) : getenv(name);
 }
 
-static enum mio_code read_admin(struct mio_engine *e, struct mio_value *out, struct mio_err *err)
+const char *mio_engine_env(struct mio_engine *e, const char *name)
+{
+    return from_environment(e, name);
+}
+
+/* Settings of this machine; null when the file is not there. */
+static enum mio_code read_admin(struct mio_arena *a, struct mio_sources *sources,
+                                struct mio_diags *diags, const char *path, struct mio_value *out,
+                                struct mio_err *err)
 {
     struct mio_str text;
     bool found = false;
     *out = mio_null();
-    enum mio_code rc = mio_fs_read(&e->arena, ADMIN_FILE, FILE_MAX, &text, &found, err);
+    enum mio_code rc = mio_fs_read(a, path, FILE_MAX, &text, &found, err);
     if (rc || !found)
         return rc;
-    MIO_PUSH(&e->arena, e->sources.items, e->sources.n, e->sources.cap) =
-        (struct mio_source){MIO_STR(ADMIN_FILE), text};
-    const struct mio_node *n =
-        mio_yaml_parse(&e->arena, &e->sources, (uint32_t)e->sources.n, false, &e->diags);
-    if (!n || !mio_node_literal(&e->arena, n, out))
-        return mio_fail(err, MIO_USAGE, "%s cannot be read", ADMIN_FILE);
+    MIO_PUSH(a, sources->items, sources->n, sources->cap) =
+        (struct mio_source){mio_str_z(path), text};
+    const struct mio_node *n = mio_yaml_parse(a, sources, (uint32_t)sources->n, false, diags);
+    if (!n || !mio_node_literal(a, n, out))
+        return mio_fail(err, MIO_USAGE, "%s cannot be read", path);
     return MIO_OK;
+}
+
+enum mio_code mio_engine_admin(struct mio_engine *e, const char *path, struct mio_value *out,
+                               struct mio_err *err)
+{
+    return read_admin(&e->arena, &e->sources, &e->diags, path, out, err);
+}
+
+static enum mio_code seal_settings(struct mio_arena *a, const struct mio_plan_source *p,
+                                   bool accept_clear, struct mio_sources *sources,
+                                   struct mio_diags *diags, struct mio_seal_opts *out, bool *wanted,
+                                   struct mio_err *err)
+{
+    struct mio_seal_from from = {.block = mio_null(),
+                                 .dir = p->dir,
+                                 .lookup = p->lookup,
+                                 .arg = p->arg,
+                                 .accept_clear = accept_clear};
+    enum mio_code rc = MIO_OK;
+    if (p->encryption && !mio_node_literal(a, p->encryption, &from.block))
+        rc = mio_err_at(err, p->encryption->pos);
+    rc = rc ? rc : read_admin(a, sources, diags, SEALING_FILE, &from.admin, err);
+    return rc ? rc : mio_seal_settings(a, &from, out, wanted, err);
+}
+
+enum mio_code mio_sealing_of(struct mio_arena *a, const struct mio_plan_source *from,
+                             struct mio_sources *sources, struct mio_diags *diags,
+                             struct mio_seal_opts *out, bool *wanted, struct mio_err *err)
+{
+    return seal_settings(a, from, false, sources, diags, out, wanted, err);
 }
 
 static enum mio_code settle_sealing(struct mio_engine *e, struct mio_err *err)
 {
-    struct mio_seal_from from = {.dir = e->tpl->dir,
-                                 .lookup = from_environment,
-                                 .arg = e,
-                                 .accept_clear = e->opts.accept_clear};
+    struct mio_plan_source from = {e->tpl->encryption, e->tpl->dir, from_environment, e};
+    struct mio_value ignored;
     if (e->seal_known)
         return MIO_OK;
-    enum mio_code rc = literal(e, e->tpl->encryption, "`encryption`", &from.block);
-    rc = rc ? rc : read_admin(e, &from.admin, err);
-    rc = rc ? rc : mio_seal_settings(&e->arena, &from, &e->seal, &e->sealing, err);
+    enum mio_code rc = literal(e, e->tpl->encryption, "`encryption`", &ignored);
+    rc = rc ? rc
+            : seal_settings(&e->arena, &from, e->opts.accept_clear, &e->sources, &e->diags,
+                            &e->seal, &e->sealing, err);
     e->seal_known = rc == MIO_OK;
+    return rc;
+}
+
+enum mio_code mio_engine_sealer(struct mio_engine *e, struct mio_sealer **out, struct mio_err *err)
+{
+    enum mio_code rc = settle_sealing(e, err);
+    if (rc == MIO_OK && e->sealing && !e->store && !e->sealer)
+        rc = mio_sealer_open(&e->seal, &e->sealer, err);
+    *out = rc ? NULL : e->store ? mio_store_sealer(e->store) : e->sealer;
     return rc;
 }
 

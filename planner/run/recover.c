@@ -106,8 +106,8 @@ static enum mio_action action_of(const struct mio_jrn_op *op)
     return MIO_FORGET;
 }
 
-/* What was found out, into journal and state. */
-static void settled(struct mio_engine *e, struct settling *s, struct mio_err *err)
+/* What was found out, into journal and state; done: counts by verb. */
+static void settled(struct mio_engine *e, struct settling *s, size_t *done, struct mio_err *err)
 {
     struct mio_work *w = &s->work;
     const struct mio_jrn_op *op = s->op;
@@ -124,6 +124,7 @@ static void settled(struct mio_engine *e, struct settling *s, struct mio_err *er
                mio_jrn_recovered(w->journal, op->intent.op,
                                  w->done && op->intent.verb <= MIO_JRN_UPDATE ? &w->result : NULL,
                                  w->done, err) == MIO_OK) {
+        done[op->intent.verb] += w->done;
         if (w->done)
             mio_engine_record(e, &op->intent, &w->result);
         ev.message = w->done ? MIO_STR("it took effect") : MIO_STR("it did not take effect");
@@ -165,7 +166,7 @@ static bool is_open(const struct mio_jrn_op *op)
 }
 
 static enum mio_code settle_all(struct mio_engine *e, const struct mio_jrn_replay *replay,
-                                struct mio_jrn *j, struct mio_err *err)
+                                struct mio_jrn *j, size_t *done, struct mio_err *err)
 {
     enum { TICK_MS = 100 };
     unsigned most = e->opts.parallelism ? e->opts.parallelism : 10;
@@ -188,31 +189,54 @@ static enum mio_code settle_all(struct mio_engine *e, const struct mio_jrn_repla
             break;
         struct mio_job *job = mio_pool_take(pool, TICK_MS);
         if (job)
-            settled(e, (struct settling *)(struct mio_work *)job, err);
+            settled(e, (struct settling *)(struct mio_work *)job, done, err);
         running -= job != NULL;
     }
     mio_pool_close(pool);
     return err->code;
 }
 
+/* The killed apply's line in the history: its plan, and what became of it. */
+static void history(struct mio_engine *e, const struct mio_jrn_replay *replay, const size_t *done)
+{
+    struct mio_err err = {0};
+    const struct mio_jrn_begin *b = &replay->begin;
+    struct mio_history h = {.operation = MIO_STR("recovery"),
+                            .stage = e->tpl->stage,
+                            .commit = b->commit,
+                            .plan_digest = b->plan_digest,
+                            .signed_by = b->signed_by,
+                            .approvals = b->approvals,
+                            .serial = e->state.serial,
+                            .added = (unsigned)done[MIO_JRN_CREATE],
+                            .changed = (unsigned)done[MIO_JRN_UPDATE],
+                            .destroyed = (unsigned)done[MIO_JRN_DELETE],
+                            .forgotten = (unsigned)done[MIO_JRN_FORGET]};
+    if (mio_store_history_add(e->store, &h, &err))
+        mio_diags_warn(&e->diags, (struct mio_pos){0}, err.cause, "%s", err.message);
+}
+
 enum mio_code mio_engine_recover(struct mio_engine *e, const struct mio_jrn_replay *replay)
 {
     struct mio_err err = {0};
     struct mio_jrn *j = NULL;
-    size_t started = 0;
+    size_t started = 0, done[MIO_JRN_FORGET + 1] = {0};
     if (mio_store_reopen(e->store, replay, &j, &err))
         return mio_engine_fail(e, &err);
     for (size_t i = 0; i < replay->n; i++) {
         started += replay->ops[i].outcome != MIO_OP_PLANNED;
-        if (replay->ops[i].outcome == MIO_OP_DONE)
-            mio_engine_record(e, &replay->ops[i].intent, &replay->ops[i].result);
+        if (replay->ops[i].outcome != MIO_OP_DONE)
+            continue;
+        mio_engine_record(e, &replay->ops[i].intent, &replay->ops[i].result);
+        done[replay->ops[i].intent.verb]++;
     }
-    settle_all(e, replay, j, &err);
+    settle_all(e, replay, j, done, &err);
     mio_jrn_close(j);
     if (!err.code)
         mio_store_commit(e->store, &e->state, &err);
     if (err.code)
         return mio_engine_fail(e, &err);
+    history(e, replay, done);
     mio_diags_warn(&e->diags, (struct mio_pos){0}, NULL,
                    "an interrupted apply was found and settled: %zu operations, state serial %llu",
                    started, (unsigned long long)e->state.serial);

@@ -213,7 +213,7 @@ static void import(struct mio_scope_load *s, const struct mio_node *n)
 
 struct raw_settings {
     struct mio_str required_version;
-    const struct mio_node *backend, *encryption;
+    const struct mio_node *backend, *encryption, *plans;
 };
 
 static void settings(struct mio_scope_load *s, const struct mio_entry *e)
@@ -222,14 +222,17 @@ static void settings(struct mio_scope_load *s, const struct mio_entry *e)
         MIO_TPL_KEY(raw_settings, "required_version", MIO_WANT_TEXT, required_version),
         MIO_TPL_KEY(raw_settings, "backend", MIO_WANT_MAP, backend),
         MIO_TPL_KEY(raw_settings, "encryption", MIO_WANT_MAP, encryption),
+        MIO_TPL_KEY(raw_settings, "plans", MIO_WANT_MAP, plans),
     };
     if (!mio_tpl_define(s, e->key, e->key_pos))
         return;
     struct raw_settings r = {0};
-    mio_tpl_read(s->load, e->value, "`mlops_iac`", e->key_pos, keys, 3, &r);
+    mio_tpl_read(s->load, e->value, "`mlops_iac`", e->key_pos, keys, sizeof keys / sizeof *keys,
+                 &r);
     s->t->required_version = r.required_version;
     s->t->backend = r.backend;
     s->t->encryption = r.encryption;
+    s->t->plans = r.plans;
 }
 
 /* The table of top-level keys. Exactly one of the three readers is set. */

@@ -6,7 +6,7 @@
 #include "providers/sdk/fs.h"
 
 struct raw_stage {
-    const struct mio_node *variables, *providers, *set, *guards, *after, *approvals;
+    const struct mio_node *variables, *providers, *set, *guards, *after, *approvals, *approvers;
     struct mio_str description;
 };
 static const struct mio_tpl_key stage_keys[] = {
@@ -15,6 +15,7 @@ static const struct mio_tpl_key stage_keys[] = {
     MIO_TPL_KEY(raw_stage, "set", MIO_WANT_MAP, set),
     MIO_TPL_KEY(raw_stage, "guards", MIO_WANT_MAP, guards),
     MIO_TPL_KEY(raw_stage, "required_approvals", MIO_WANT_NODE, approvals),
+    MIO_TPL_KEY(raw_stage, "approvers", MIO_WANT_NODE, approvers),
     MIO_TPL_KEY(raw_stage, "after", MIO_WANT_NODE, after),
     MIO_TPL_KEY(raw_stage, "description", MIO_WANT_TEXT, description),
 };

@@ -110,6 +110,7 @@ struct mio_template {
     auto_vars;                          /* *.auto.yaml: maps of name to value, by file name */
     const struct mio_node *backend;     /* mlops_iac.backend, or NULL */
     const struct mio_node *encryption;  /* mlops_iac.encryption, or NULL */
+    const struct mio_node *plans;       /* mlops_iac.plans, or NULL */
     struct mio_str required_version;    /* or "" */
     const struct mio_node *stage_block; /* stages/NAME.yaml as a whole, or NULL */
     struct mio_str stage;               /* "" when none */
