@@ -1,6 +1,7 @@
 /* cli/cmd_apply.c: apply, and its two relatives destroy and refresh. */
 #include "cli/apply.h"
 #include "cli/render_plan.h"
+#include "planner/run/review.h"
 
 enum mio_code mio_cli_mode(struct mio_cli *c, enum mio_plan_mode *mode)
 {
@@ -66,6 +67,16 @@ static void report_unchanged(struct mio_cli *c, const struct mio_plan *plan)
     mio_ui_applied(&c->ui, plan, &r, false);
 }
 
+/* What was reviewed is what is applied: the same digest that `show` and `approve` print. */
+static void tell_review(struct mio_cli *c)
+{
+    const struct mio_review *r = mio_engine_reviewed(c->engine);
+    mio_ui_note(&c->ui, "Applying plan %.*s", MIO_FMT(r->file.digest));
+    for (size_t i = 0; i < r->n; i++)
+        if (!r->approvals[i].why_not)
+            mio_ui_note(&c->ui, "  approved by %.*s", MIO_FMT(r->approvals[i].by));
+}
+
 static enum mio_code perform(struct mio_cli *c, const struct mio_plan *plan)
 {
     struct mio_apply_result result = {0};
@@ -102,7 +113,10 @@ enum mio_code mio_cli_apply(struct mio_cli *c, enum mio_plan_mode mode, const ch
         report_unchanged(c, plan);
         return MIO_OK;
     }
-    if (!approved && mio_plan_proposes(plan))
+    code = mio_cli_report(c, mio_engine_may_apply(c->engine));
+    if (!code && planfile)
+        tell_review(c);
+    if (!code && !approved && mio_plan_proposes(plan))
         code = ask(c, plan->mode);
     return code ? code : perform(c, plan);
 }

@@ -4,6 +4,7 @@
 #include "cli/render_json.h"
 #include "cli/render_value.h"
 #include "cli/session.h"
+#include "planner/change/planfile.h"
 #include "providers/sdk/map.h"
 
 /* ---- who depends on it ---- */
@@ -329,10 +330,9 @@ enum mio_code mio_cmd_explain(struct mio_cli *c)
 {
     const struct mio_plan *plan = NULL;
     if (c->nargs > 1) {
-        struct mio_plan saved = {0};
-        struct mio_str digest;
-        enum mio_code code = mio_cli_read_plan(c, c->args[1], &saved, &digest);
-        return code ? code : explain(c, &saved);
+        struct mio_planfile saved;
+        enum mio_code code = mio_cli_read_plan(c, c->args[1], &saved);
+        return code ? code : explain(c, &saved.plan);
     }
     enum mio_code code = mio_cli_open(c, MIO_OPEN_READ);
     if (!code)

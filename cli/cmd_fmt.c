@@ -81,7 +81,7 @@ static void one_file(struct fmt *f, struct mio_str path)
     if (!format(f, text, path, &out) || mio_str_eq(text, out))
         return;
     f->differs = true;
-    if (mio_cli_on(c, MIO_OPT_LIST_FILES))
+    if (mio_cli_on(c, MIO_OPT_LIST_NAMES))
         mio_buf_printf(&c->out.buf, "%s\n", name);
     if (mio_cli_on(c, MIO_OPT_DIFF))
         put_diff(f, path, text, out);

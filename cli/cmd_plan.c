@@ -1,19 +1,33 @@
 /* cli/cmd_plan.c: plan. */
 #include "cli/apply.h"
 #include "cli/render_plan.h"
+#include "planner/run/review.h"
 #include "providers/sdk/fs.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
 
-static void put_advice(struct mio_cli *c, const char *out, bool proposes)
+static void put_saved(struct mio_cli *c, const struct mio_review *r)
 {
-    if (out) {
-        mio_ui_note(&c->ui, "Saved the plan to: %s", out);
-        if (!c->automation)
-            mio_ui_note(&c->ui,
-                        "\nTo perform exactly these actions, run:\n    mlops-iac apply \"%s\"",
-                        out);
+    struct mio_str by = r->signed_by;
+    bool missing = r->good < r->required;
+    if (!by.n && !mio_is_null(r->file.signature))
+        by = mio_get_str(r->file.signature, "by");
+    mio_ui_note(&c->ui, "Saved the plan to: %s%s%s%s%.*s\nDigest %.*s", r->path,
+                r->sealed ? ", sealed with key " : "", r->sealed ? mio_engine_key(c->engine) : "",
+                by.n ? ", signed by " : "", MIO_FMT(by), MIO_FMT(r->file.digest));
+    if (missing)
+        mio_ui_note(&c->ui, "It needs %zu approval%s: mlops-iac approve \"%s\"", r->required,
+                    r->required == 1 ? "" : "s", r->path);
+    if (!c->automation)
+        mio_ui_note(&c->ui, "\nTo perform exactly these actions, run:\n    mlops-iac apply \"%s\"",
+                    r->path);
+}
+
+static void put_advice(struct mio_cli *c, const struct mio_review *saved, bool proposes)
+{
+    if (saved) {
+        put_saved(c, saved);
     } else if (proposes && !c->automation) {
         mio_ui_note(&c->ui,
                     "Note: this plan was not saved (-out=FILE), so a later apply makes its own, "
@@ -49,6 +63,7 @@ static enum mio_code write_generated(struct mio_cli *c, const char *path)
 enum mio_code mio_cmd_plan(struct mio_cli *c)
 {
     const struct mio_plan *plan = NULL;
+    struct mio_review saved;
     enum mio_plan_mode mode = MIO_PLAN_NORMAL;
     const char *out = mio_cli_text(c, MIO_OPT_OUT),
                *generate = mio_cli_text(c, MIO_OPT_GENERATE_CONFIG_OUT);
@@ -67,11 +82,11 @@ enum mio_code mio_cmd_plan(struct mio_cli *c)
     if (code || !plan)
         return code;
     if (out)
-        code = mio_cli_report(c, mio_engine_save_plan(c->engine, out));
+        code = mio_cli_report(c, mio_engine_write_plan(c->engine, out, &saved));
     if (!code && generate)
         code = write_generated(c, generate);
     if (!code)
-        put_advice(c, out, mio_plan_proposes(plan));
+        put_advice(c, out ? &saved : NULL, mio_plan_proposes(plan));
     c->differs = mio_plan_proposes(plan);
     return code;
 }

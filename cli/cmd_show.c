@@ -1,31 +1,24 @@
 /* cli/cmd_show.c: show: the state, or a saved plan. */
 #include "cli/render_json.h"
 #include "cli/render_plan.h"
+#include "cli/render_review.h"
 #include "cli/document.h"
 #include "cli/session.h"
-#include "providers/sdk/clock.h"
 
 static enum mio_code show_plan(struct mio_cli *c, const char *path)
 {
-    struct mio_plan plan = {0};
-    struct mio_str digest = {0};
-    enum mio_code code = mio_cli_read_plan(c, path, &plan, &digest);
+    struct mio_planfile f;
+    enum mio_code code = mio_cli_read_plan(c, path, &f);
     if (code)
         return code;
     if (mio_cli_on(c, MIO_OPT_JSON)) {
-        mio_plan_json(&c->out.buf, &c->arena, &plan, digest);
+        mio_plan_json(&c->out.buf, &c->arena, &f.plan, f.digest);
         mio_buf_char(&c->out.buf, '\n');
         return MIO_OK;
     }
     struct mio_pen pen = mio_out_pen(&c->out);
-    char made[24];
-    mio_render_plan(&pen, &plan, mio_cli_on(c, MIO_OPT_SUMMARY));
-    mio_rfc3339(plan.binding.created, made);
-    mio_buf_printf(pen.b, "Made %s%s%.*s", made, plan.binding.stage.n ? ", stage " : "",
-                   MIO_FMT(plan.binding.stage));
-    if (digest.n)
-        mio_buf_printf(pen.b, ", digest %.*s", MIO_FMT(digest));
-    mio_buf_char(pen.b, '\n');
+    mio_render_plan(&pen, &f.plan, mio_cli_on(c, MIO_OPT_SUMMARY));
+    mio_render_planfile(&pen, &f);
     return MIO_OK;
 }
 

@@ -104,6 +104,27 @@ enum mio_code mio_cmd_state_fsck(struct mio_cli *c)
 
 /* ---- history ---- */
 
+/* Where the change comes from: plan, commit, who made and who approved it. */
+static void put_lineage(struct mio_buf *b, const struct mio_history *h)
+{
+    enum { SHORT = 12 };
+    mio_buf_printf(b, "    plan %.*s", MIO_FMT(mio_str_sub(h->plan_digest, 0, SHORT)));
+    if (h->commit.n) {
+        mio_buf_z(b, ", commit ");
+        mio_put_safe(b, mio_str_sub(h->commit, 0, SHORT));
+        mio_buf_z(b, mio_str_ends(h->commit, "-dirty") ? " with changes" : "");
+    }
+    if (h->signed_by.n) {
+        mio_buf_z(b, ", signed by ");
+        mio_put_safe(b, h->signed_by);
+    }
+    for (uint32_t i = 0; h->approvals.type == MIO_LIST && i < h->approvals.n; i++) {
+        mio_buf_z(b, i ? ", " : ", approved by ");
+        mio_put_safe(b, mio_get_str(h->approvals.items[i], "by"));
+    }
+    mio_buf_char(b, '\n');
+}
+
 static void put_line(struct mio_cli *c, const struct mio_history *h)
 {
     char when[24];
@@ -121,6 +142,7 @@ static void put_line(struct mio_cli *c, const struct mio_history *h)
     if (h->forgotten)
         mio_buf_printf(b, ", %u forgotten", h->forgotten);
     mio_buf_z(b, h->complete ? "\n" : ", not complete\n");
+    put_lineage(b, h);
 }
 
 static void put_line_json(struct mio_jout *j, const struct mio_history *h)
@@ -136,6 +158,12 @@ static void put_line_json(struct mio_jout *j, const struct mio_history *h)
     mio_jout_kstr(j, "host", h->host);
     mio_jout_kstr(j, "commit", h->commit);
     mio_jout_kstr(j, "plan_digest", h->plan_digest);
+    mio_jout_kstr(j, "signed_by", h->signed_by);
+    mio_jout_key(j, "approvals");
+    if (h->approvals.type == MIO_LIST)
+        mio_jout_value(j, h->approvals);
+    else
+        mio_jout_value(j, mio_list(NULL, 0));
     mio_jout_ku64(j, "added", h->added);
     mio_jout_ku64(j, "changed", h->changed);
     mio_jout_ku64(j, "destroyed", h->destroyed);

@@ -42,7 +42,7 @@ const struct mio_command mio_command_table[] = {
      .text = "Reads the real objects, compares them with the template and shows the actions that "
              "would bring them together. Nothing is changed.\n\nWith -out the plan is saved, and "
              "'apply FILE' performs exactly that plan or nothing.",
-     .options = PLAN_OPTS | B(OUT) | B(DETAILED_EXITCODE) | B(GENERATE_CONFIG_OUT),
+     .options = PLAN_OPTS | B(OUT) | B(VALID_FOR) | B(DETAILED_EXITCODE) | B(GENERATE_CONFIG_OUT),
      .flags = MIO_CMD_STREAM,
      .run = mio_cmd_plan},
     {.name = "apply",
@@ -57,6 +57,21 @@ const struct mio_command mio_command_table[] = {
      .options = PLAN_OPTS | B(AUTO_APPROVE) | B(DURABILITY),
      .flags = MIO_CMD_STREAM,
      .run = mio_cmd_apply},
+    {.name = "approve",
+     .args = "PLANFILE [COPY...]",
+     .summary = "Approve a saved plan",
+     .text =
+         "Shows a saved plan, asks, and puts your signature into its file. The signature covers "
+         "every change and everything that the plan is bound to: template, variables, stage, "
+         "serial of the state, plugins, expiry. A stage's 'required_approvals' says how many "
+         "different approvers 'apply PLANFILE' wants; 'approvers' of the stage, or of "
+         "'mlops_iac.plans', lists their public keys.\n\nWith copies of the file, which others "
+         "have approved, their approvals are taken over instead.",
+     .min_args = 1,
+     .max_args = 100,
+     .options = B(KEY) | B(VALID_FOR) | B(LIST_NAMES) | B(SHOW) | B(SUMMARY) | B(JSON) |
+                B(AUTO_APPROVE) | B(INPUT) | B(STATE_DIR),
+     .run = mio_cmd_approve},
     {.name = "destroy",
      .summary = "Destroy everything that is managed",
      .text =
@@ -326,7 +341,7 @@ const struct mio_command mio_command_table[] = {
          "Lays YAML files out in one way and keeps comments, quotes and order. Without arguments: "
          "the files of the template directory. '-' formats standard input to standard output.",
      .max_args = 10000,
-     .options = B(CHECK) | B(DIFF) | B(LIST_FILES) | B(RECURSIVE) | B(WRITE),
+     .options = B(CHECK) | B(DIFF) | B(LIST_NAMES) | B(RECURSIVE) | B(WRITE),
      .run = mio_cmd_fmt},
     {.name = "schema",
      .args = "[KIND]",

@@ -48,6 +48,7 @@ void mio_docs_provider(struct mio_buf *b, const struct mio_schema *s);
 
 /* The functions, one file each. */
 enum mio_code mio_cmd_apply(struct mio_cli *c);
+enum mio_code mio_cmd_approve(struct mio_cli *c);
 enum mio_code mio_cmd_completion(struct mio_cli *c);
 enum mio_code mio_cmd_destroy(struct mio_cli *c);
 enum mio_code mio_cmd_docs(struct mio_cli *c);

@@ -262,7 +262,7 @@ static const char top_level[] =
     "\"mlops_iac\":{\"description\":\"Required version and where the state is "
     "kept.\",\"type\":\"object\","
     "\"properties\":{\"required_version\":{\"type\":\"string\"},\"backend\":{\"type\":\"object\"},"
-    "\"encryption\":{\"type\":\"object\"}},"
+    "\"encryption\":{\"type\":\"object\"},\"plans\":{\"type\":\"object\"}},"
     "\"additionalProperties\":false},"
     "\"variables\":{\"description\":\"Inputs by name: "
     "var.NAME.\",\"type\":\"object\",\"additionalProperties\":{"

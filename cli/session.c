@@ -2,7 +2,7 @@
  * errors. */
 #include "cli/session.h"
 #include "cli/render_diag.h"
-#include "planner/change/planfile.h"
+#include "planner/run/review.h"
 #include "providers/sdk/fs.h"
 #include "providers/sdk/log.h"
 #include <errno.h>
@@ -322,6 +322,7 @@ enum mio_code mio_cli_engine_opts(struct mio_cli *c, enum mio_open how, struct m
         .fetch_modules = c->command->run == mio_cmd_init,
         .upgrade_modules = mio_cli_on(c, MIO_OPT_UPGRADE),
         .keep_module_lock = mio_cli_text(c, MIO_OPT_LOCKFILE) != NULL,
+        .plan_life_s = c->opt.v[MIO_OPT_VALID_FOR].number / 1000,
         .accept_rollback = mio_cli_on(c, MIO_OPT_ACCEPT_ROLLBACK),
         .accept_clear = mio_cli_on(c, MIO_OPT_ACCEPT_CLEAR),
         .seen_dir = seen_dir(&c->arena),
@@ -348,6 +349,15 @@ enum mio_code mio_cli_open(struct mio_cli *c, enum mio_open how)
     return mio_cli_report(c, code);
 }
 
+void mio_cli_close(struct mio_cli *c)
+{
+    mio_engine_close(c->engine);
+    c->engine = NULL;
+    c->diags = NULL;
+    c->sources = NULL;
+    c->ui.shown = 0;
+}
+
 enum mio_code mio_cli_state(struct mio_cli *c, struct mio_state **out)
 {
     return mio_cli_report(c, mio_engine_state(c->engine, out));
@@ -370,15 +380,23 @@ enum mio_code mio_cli_plan(struct mio_cli *c, enum mio_plan_mode mode, const str
     return mio_engine_plan(c->engine, &o, out);
 }
 
-enum mio_code mio_cli_read_plan(struct mio_cli *c, const char *path, struct mio_plan *out,
-                                struct mio_str *digest)
+enum mio_code mio_cli_read_plan(struct mio_cli *c, const char *path, struct mio_planfile *out)
 {
-    enum { PLAN_MAX = 1 << 30 };
-    struct mio_err err = {0};
-    struct mio_str text = {0};
-    enum mio_code code = mio_fs_read(&c->arena, path, PLAN_MAX, &text, NULL, &err);
-    if (!code)
-        code = mio_planfile_read(&c->arena, text, out, digest, &err);
+    struct mio_err err = {0}, ignored = {0};
+    struct mio_plan_source from = {.lookup = mio_env_get, .arg = &c->env};
+    const char *dir;
+    bool sealed;
+    if (mio_review_is_sealed(path) && !c->engine && mio_cli_dir(c, &dir, &ignored) == MIO_OK) {
+        enum mio_code code = mio_cli_open(c, MIO_OPEN_READ);
+        if (code)
+            return code;
+    }
+    if (c->engine) {
+        const struct mio_template *t = mio_engine_template(c->engine);
+        from.encryption = t->encryption;
+        from.dir = t->dir;
+    }
+    enum mio_code code = mio_review_read(&c->arena, &from, path, true, out, &sealed, &err);
     return code ? mio_cli_fail(c, &err) : MIO_OK;
 }
 

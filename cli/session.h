@@ -58,13 +58,16 @@ enum mio_code mio_cli_engine_opts(struct mio_cli *c, enum mio_open how,
                                   struct mio_engine_opts *out);
 /* Opens the engine on the template directory; shows what is wrong with the template. */
 enum mio_code mio_cli_open(struct mio_cli *c, enum mio_open how);
+/* Gives the engine back, for another one to be opened. */
+void mio_cli_close(struct mio_cli *c);
 /* The recorded state through the engine. */
 enum mio_code mio_cli_state(struct mio_cli *c, struct mio_state **out);
 /* Absolute template directory by -dir, .cloud, or the working directory. Errors: MIO_USAGE. */
 enum mio_code mio_cli_dir(struct mio_cli *c, const char **out, struct mio_err *err);
-/* Reads a saved plan without engine or template. Errors are shown. */
-enum mio_code mio_cli_read_plan(struct mio_cli *c, const char *path, struct mio_plan *out,
-                                struct mio_str *digest);
+/* Reads a saved plan without state or plugins; a sealed one with the keys of this machine, the
+ * environment and, where there is one, the template. Errors are shown. */
+struct mio_planfile;
+enum mio_code mio_cli_read_plan(struct mio_cli *c, const char *path, struct mio_planfile *out);
 /* Plans with the options of the command line, shows diagnostics. */
 enum mio_code mio_cli_plan(struct mio_cli *c, enum mio_plan_mode mode, const struct mio_plan **out);
 
