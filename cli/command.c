@@ -331,7 +331,11 @@ const struct mio_command mio_command_table[] = {
      .text =
          "Reads expressions, one a line, and prints their values: with line editing and history "
          "at a terminal, from a pipe otherwise. A line that is not complete goes on in the next "
-         "one. 'exit' or the end of the input leaves.",
+         "one. 'exit' or the end of the input leaves. In a folder without a template there is "
+         "nothing to refer to, but everything else works. The history of the terminal is kept in "
+         "$XDG_STATE_HOME/mlops-iac/console_history (else below ~/.local/state), which only its "
+         "owner "
+         "can read; it holds what was typed, secrets too, but no line that begins with a blank.",
      .options = TEMPLATE_OPTS,
      .run = mio_cmd_console},
     {.name = "fmt",

@@ -278,15 +278,13 @@ static const char *absolute(struct mio_arena *a, const char *path)
     return mio_path_join(a, mio_str_z(cwd), mio_str_z(path)).p;
 }
 
-/* Notes on states seen last: beside the user's own data, where no one who can write the state can
- * put them back. */
-static const char *seen_dir(struct mio_arena *a)
+const char *mio_cli_home(struct mio_arena *a, const char *name)
 {
     const char *data = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
     if (data && data[0] == '/')
-        return mio_arena_printf(a, "%s/mlops-iac/seen", data).p;
+        return mio_arena_printf(a, "%s/mlops-iac/%s", data, name).p;
     bool usable = home && home[0] == '/' && mio_fs_is_dir(home);
-    return usable ? mio_arena_printf(a, "%s/.local/state/mlops-iac/seen", home).p : NULL;
+    return usable ? mio_arena_printf(a, "%s/.local/state/mlops-iac/%s", home, name).p : NULL;
 }
 
 static enum mio_code check_vars(struct mio_cli *c)
@@ -325,7 +323,8 @@ enum mio_code mio_cli_engine_opts(struct mio_cli *c, enum mio_open how, struct m
         .plan_life_s = c->opt.v[MIO_OPT_VALID_FOR].number / 1000,
         .accept_rollback = mio_cli_on(c, MIO_OPT_ACCEPT_ROLLBACK),
         .accept_clear = mio_cli_on(c, MIO_OPT_ACCEPT_CLEAR),
-        .seen_dir = seen_dir(&c->arena),
+        /* beside the user's own data, where no one who can write the state can put them back */
+        .seen_dir = mio_cli_home(&c->arena, "seen"),
         .env = mio_env_get,
         .arg_env = &c->env,
         .var_files = c->opt.v[MIO_OPT_VAR_FILE].list,

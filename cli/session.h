@@ -64,6 +64,9 @@ void mio_cli_close(struct mio_cli *c);
 enum mio_code mio_cli_state(struct mio_cli *c, struct mio_state **out);
 /* Absolute template directory by -dir, .cloud, or the working directory. Errors: MIO_USAGE. */
 enum mio_code mio_cli_dir(struct mio_cli *c, const char **out, struct mio_err *err);
+/* What is kept between runs for this user: $XDG_STATE_HOME/mlops-iac/NAME, in the arena; NULL when
+ * there is no home. */
+const char *mio_cli_home(struct mio_arena *a, const char *name);
 /* Reads a saved plan without state or plugins; a sealed one with the keys of this machine, the
  * environment and, where there is one, the template. Errors are shown. */
 struct mio_planfile;

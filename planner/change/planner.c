@@ -571,7 +571,7 @@ enum mio_code mio_planner_run(struct mio_planner *p)
         if (p->mode == MIO_PLAN_DESTROY)
             destroy_all(p);
         else
-            visit_all(p);
+            visit_all(p), mio_stack_evaluate(p->st);
     }
     if (p->mode == MIO_PLAN_NORMAL) {
         p->steps = MIO_NEW_N(p->arena, struct mio_step *, p->st->ninsts + 1);

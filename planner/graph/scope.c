@@ -34,6 +34,9 @@ static enum mio_code unknown_name(struct mio_scope_arg *s, const char *what, con
 struct item {
     struct mio_modinst *m;
     size_t i;
+    /* of a variable's value: where it is written, or what it came with; NULL */
+    const struct mio_node *from;
+    const char *origin;
 };
 
 /* Evaluates a memo once, noting what it depended on, and hands that on to whoever asks. What was
@@ -82,27 +85,44 @@ static enum mio_code node_in(struct mio_stack *st, struct mio_modinst *m, const 
     return mio_node_eval(n, &scope, out, err);
 }
 
-/* {condition, error} rules of a variable or an output; what cannot be said yet holds. */
+/* One {condition, error} rule; what cannot be said yet holds. */
+static void check_rule(struct mio_stack *st, struct mio_modinst *m, const struct mio_node *rule,
+                       enum mio_code code, const char *what, struct mio_str name,
+                       struct mio_err *err)
+{
+    const struct mio_node *condition = mio_node_get(rule, "condition");
+    const struct mio_node *message = mio_node_get(rule, "error");
+    struct mio_value ok, text = mio_null();
+    struct mio_err ignored = {0};
+    if (!condition || node_in(st, m, condition, &ok, err))
+        return;
+    if (mio_is_null(ok))
+        mio_fail(err, MIO_TEMPLATE, "the condition is null, not true or false");
+    else if (mio_to_bool(ok, &ok, err) == MIO_OK && (ok.type != MIO_BOOL || ok.b))
+        return;
+    if (err->code) {
+        mio_err_wrap(err, "%s \"%.*s\"", what, MIO_FMT(name));
+    } else {
+        if (!message || node_in(st, m, message, &text, &ignored) || text.type != MIO_STRING ||
+            mio_is_sensitive(text))
+            text = mio_string_z("the condition does not hold");
+        mio_fail(err, code, "%s \"%.*s\": %.*s", what, MIO_FMT(name), MIO_FMT(mio_value_str(text)));
+    }
+    mio_err_at(err, condition->pos);
+}
+
+/* Every rule of a variable or an output; the first fault is the answer, the others are told. */
 static enum mio_code holds(struct mio_stack *st, struct mio_modinst *m,
                            const struct mio_node *rules, enum mio_code code, const char *what,
                            struct mio_str name, struct mio_err *err)
 {
     for (size_t k = 0; rules && k < rules->n; k++) {
-        const struct mio_node *condition = mio_node_get(rules->items[k], "condition");
-        const struct mio_node *message = mio_node_get(rules->items[k], "error");
-        struct mio_value ok, text;
-        if (!condition || node_in(st, m, condition, &ok, err) || mio_to_bool(ok, &ok, err))
-            return err->code;
-        if (ok.type != MIO_BOOL || ok.b)
-            continue;
-        struct mio_err ignored = {0};
-        if (!message || node_in(st, m, message, &text, &ignored) || text.type != MIO_STRING ||
-            mio_is_sensitive(text))
-            text = mio_string_z("the condition does not hold");
-        mio_fail(err, code, "%s \"%.*s\": %.*s", what, MIO_FMT(name), MIO_FMT(mio_value_str(text)));
-        return mio_err_at(err, condition->pos);
+        struct mio_err one = {0};
+        check_rule(st, m, rules->items[k], code, what, name, err->code ? &one : err);
+        if (one.code)
+            mio_diags_add(st->diags, MIO_ERROR, &one);
     }
-    return MIO_OK;
+    return err->code;
 }
 
 static enum mio_code make_local(struct mio_stack *st, void *arg, struct mio_value *out,
@@ -192,12 +212,14 @@ static enum mio_code raw_variable(struct mio_stack *st, struct item *it, struct 
         where = node ? it->m->parent : it->m;
     } else {
         const struct mio_var_input *in = given(st, v->name);
+        it->origin = in ? in->origin : NULL;
         if (in && !in->node)
             return from_text(st, v, in, out, err);
         node = in ? in->node : NULL;
     }
     if (!node)
         node = v->dflt;
+    it->from = node;
     if (!node && st->validating && !it->m->parent) {
         *out = mio_unknown(MIO_UNKNOWN);
         return MIO_OK;
@@ -229,9 +251,16 @@ static enum mio_code make_variable(struct mio_stack *st, void *arg, struct mio_v
         return err->code;
     if (mio_is_null(raw) && v->not_nullable && v->dflt && node_in(st, it->m, v->dflt, &raw, err))
         return err->code;
+    if (mio_is_null(raw) && v->not_nullable) {
+        mio_fail(err, MIO_USAGE, "variable \"%.*s\" cannot be null", MIO_FMT(v->name));
+        return mio_err_at(err, it->from ? it->from->pos : v->pos);
+    }
     if (v->type && !mio_is_null(raw) && mio_typespec_convert(st->arena, v->type, raw, &raw, err)) {
-        mio_err_wrap(err, "variable \"%.*s\"", MIO_FMT(v->name));
-        return mio_err_at(err, v->pos);
+        const struct mio_node *at =
+            it->from ? mio_node_at(it->from, mio_str_z(err->message)) : NULL;
+        mio_err_wrap(err, "variable \"%.*s\"%s%s%s", MIO_FMT(v->name), it->origin ? " (" : "",
+                     it->origin ? it->origin : "", it->origin ? ")" : "");
+        return mio_err_at(err, at ? at->pos : v->pos);
     }
     *out = v->sensitive || v->ephemeral ? mio_sensitive(raw) : raw;
     /* Validation may refer to the variable itself: it counts as known from here on. */
@@ -243,7 +272,7 @@ static enum mio_code make_variable(struct mio_stack *st, void *arg, struct mio_v
 enum mio_code mio_stack_variable(struct mio_stack *st, struct mio_modinst *m, size_t i,
                                  struct mio_value *out, struct mio_err *err)
 {
-    struct item it = {m, i};
+    struct item it = {.m = m, .i = i};
     if (remember(st, &m->variables[i], "var", m->tpl->variables.items[i].name, make_variable, &it,
                  err))
         return err->code;
@@ -254,7 +283,7 @@ enum mio_code mio_stack_variable(struct mio_stack *st, struct mio_modinst *m, si
 enum mio_code mio_stack_output(struct mio_stack *st, struct mio_modinst *m, size_t i,
                                struct mio_value *out, struct mio_err *err)
 {
-    struct item it = {m, i};
+    struct item it = {.m = m, .i = i};
     if (remember(st, &m->outputs[i], "output", m->tpl->outputs.items[i].name, make_output, &it,
                  err))
         return err->code;
@@ -276,11 +305,41 @@ static enum mio_code named(struct mio_scope_arg *s, const struct mio_ref *ref,
         return unknown_name(s, local ? "local" : "variable", prefix, name, err);
     if (!local)
         return mio_stack_variable(s->st, s->mod, i, out, err);
-    struct item it = {s->mod, i};
+    struct item it = {.m = s->mod, .i = i};
     if (remember(s->st, &s->mod->locals[i], "local", name, make_local, &it, err))
         return err->code;
     *out = s->mod->locals[i].value;
     return MIO_OK;
+}
+
+static void evaluate_module(struct mio_stack *st, struct mio_modinst *m)
+{
+    struct mio_value ignored;
+    for (size_t i = 0; i < m->tpl->variables.n; i++) {
+        struct mio_err err = {0};
+        if (mio_stack_variable(st, m, i, &ignored, &err))
+            mio_diags_add(st->diags, MIO_ERROR, &err);
+    }
+    for (size_t i = 0; i < m->tpl->locals.n; i++) {
+        struct mio_err err = {0};
+        struct item it = {.m = m, .i = i};
+        if (remember(st, &m->locals[i], "local", m->tpl->locals.items[i].name, make_local, &it,
+                     &err))
+            mio_diags_add(st->diags, MIO_ERROR, &err);
+    }
+    for (size_t i = 0; m->parent && i < m->tpl->outputs.n; i++) {
+        struct mio_err err = {0};
+        if (mio_stack_output(st, m, i, &ignored, &err))
+            mio_diags_add(st->diags, MIO_ERROR, &err);
+    }
+}
+
+void mio_stack_evaluate(struct mio_stack *st)
+{
+    evaluate_module(st, st->root);
+    for (size_t i = 0; i < st->ncalls; i++)
+        for (size_t k = 0; k < st->calls[i]->n; k++)
+            evaluate_module(st, st->calls[i]->items[k]);
 }
 
 static enum mio_code instance_value(struct mio_stack *st, struct mio_inst *inst,

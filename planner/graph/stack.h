@@ -133,6 +133,9 @@ enum mio_code mio_stack_variable(struct mio_stack *st, struct mio_modinst *m, si
                                  struct mio_value *out, struct mio_err *err);
 enum mio_code mio_stack_output(struct mio_stack *st, struct mio_modinst *m, size_t i,
                                struct mio_value *out, struct mio_err *err);
+/* Every variable, local and output of a module once, used or not, so that what is wrong is told.
+ * The root's outputs are left to the planner. */
+void mio_stack_evaluate(struct mio_stack *st);
 /* Adds what depends_on (of the block and of the module calls around it) names to inst->deps, asking
  * the value hook for each so that a circle is found. */
 enum mio_code mio_stack_depends(struct mio_stack *st, struct mio_inst *inst, struct mio_err *err);

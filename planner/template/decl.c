@@ -25,6 +25,29 @@ struct raw_variable {
     bool nullable;
 };
 
+/* The default is a value like any other: it fits the type, and is null only where null may be. */
+static void check_default(struct mio_load *l, const struct mio_variable *v)
+{
+    struct mio_err err = {0};
+    struct mio_value given, made;
+    if (mio_node_has_expr(v->dflt)) {
+        mio_tpl_error(l, v->dflt->pos, "put it into `locals:`, which may refer to variables",
+                      "the default of a variable cannot be an expression");
+        return;
+    }
+    if (!mio_node_literal(l->arena, v->dflt, &given))
+        return;
+    if (mio_is_null(given) && v->not_nullable)
+        mio_tpl_error(l, v->dflt->pos, "leave `default` out, and the variable must be given",
+                      "the default of variable `%.*s` is null, and it has `nullable: false`",
+                      MIO_FMT(v->name));
+    if (v->type && mio_typespec_convert(l->arena, v->type, given, &made, &err))
+        mio_tpl_error(l, mio_node_at(v->dflt, mio_str_z(err.message))->pos,
+                      *err.hint ? err.hint : NULL,
+                      "the default of variable `%.*s` does not fit its type: %s", MIO_FMT(v->name),
+                      err.message);
+}
+
 static void variable(struct mio_scope_load *s, const struct mio_entry *e)
 {
     static const struct mio_tpl_key keys[] = {
@@ -42,8 +65,8 @@ static void variable(struct mio_scope_load *s, const struct mio_entry *e)
     const struct mio_node *n = e->value;
     if (n->type == MIO_NODE_SEQ || (n->type == MIO_NODE_SCALAR && n->text.n)) {
         char hint[160];
-        snprintf(hint, sizeof hint, "write `%.*s: { default: ... }`", (int)(e->key.n % 80),
-                 e->key.p);
+        snprintf(hint, sizeof hint, "write `%.*s: { default: ... }`",
+                 MIO_FMT(mio_str_sub(e->key, 0, 80)));
         mio_tpl_error(s->load, n->pos, hint, "variable `%.*s` must be a mapping, this is %s",
                       MIO_FMT(e->key), mio_tpl_node_word(n));
         return;
@@ -52,12 +75,11 @@ static void variable(struct mio_scope_load *s, const struct mio_entry *e)
                  sizeof keys / sizeof *keys, &r);
     r.v.not_nullable = !r.nullable;
     r.v.dflt = mio_node_get(n, "default");
-    if (r.v.dflt && mio_node_has_expr(r.v.dflt))
-        mio_tpl_error(s->load, r.v.dflt->pos, "put it into `locals:`, which may refer to variables",
-                      "the default of a variable cannot be an expression");
     if (r.type.n)
         r.v.type = mio_typespec_parse(s->load->arena, r.type, mio_node_get(n, "type")->pos,
                                       s->load->diags);
+    if (r.v.dflt)
+        check_default(s->load, &r.v);
     ADD(s, variables) = r.v;
 }
 

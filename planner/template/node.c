@@ -67,3 +67,32 @@ bool mio_node_literal(struct mio_arena *a, const struct mio_node *n, struct mio_
     *out = literal(a, n);
     return true;
 }
+
+/* One step of a path: its text, and what is left behind it. */
+static struct mio_str path_step(struct mio_str *path)
+{
+    bool index = path->p[0] == '[';
+    size_t from = index || path->p[0] == '.' ? 1 : 0, to = from;
+    while (to < path->n && !strchr(index ? "]" : ".[:", path->p[to]))
+        to++;
+    struct mio_str step = mio_str_sub(*path, from, to - from);
+    *path = mio_str_sub(*path, to + index, path->n);
+    return step;
+}
+
+const struct mio_node *mio_node_at(const struct mio_node *n, struct mio_str path)
+{
+    while (path.n) {
+        bool index = path.p[0] == '[';
+        struct mio_str step = path_step(&path);
+        const struct mio_entry *e = n->type == MIO_NODE_MAP ? mio_node_entry(n, step) : NULL;
+        uint64_t i;
+        if (e)
+            n = e->value;
+        else if (index && n->type == MIO_NODE_SEQ && mio_str_u64(step, &i) && i < n->n)
+            n = n->items[i];
+        else
+            break;
+    }
+    return n;
+}

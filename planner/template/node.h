@@ -28,6 +28,9 @@ const struct mio_node *mio_node_get(const struct mio_node *map, const char *key)
 const struct mio_entry *mio_node_entry(const struct mio_node *map, struct mio_str key);
 /* The literal value of a node without expressions; false when it has one. */
 bool mio_node_literal(struct mio_arena *a, const struct mio_node *n, struct mio_value *out);
+/* The node that a path in it ("slots[2].cpu") leads to, or as far as it leads; the path ends where
+ * it stops making sense. */
+const struct mio_node *mio_node_at(const struct mio_node *n, struct mio_str path);
 /* Any expression anywhere in it? */
 bool mio_node_has_expr(const struct mio_node *n);
 /* Every expression below the node. */

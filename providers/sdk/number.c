@@ -9,6 +9,8 @@ struct decimal {
     int64_t point;
 };
 
+enum { PLAIN_MAX = 400 }; /* zeros that are written out: doubles end at 308 */
+
 static bool is_digit(char c)
 {
     return c >= '0' && c <= '9';
@@ -134,7 +136,7 @@ struct mio_str mio_number_canon(struct mio_arena *a, struct mio_str text)
     struct decimal d = split(text);
     if (d.n == 0)
         return MIO_STR("0");
-    bool plain = d.point > -7 && d.point <= 21;
+    bool plain = d.point > -PLAIN_MAX && d.point <= PLAIN_MAX;
     size_t pad = plain && d.point > (int64_t)d.n ? (size_t)d.point - d.n : 0;
     size_t zeros = plain && d.point <= 0 ? (size_t)-d.point : 0;
     char *out = mio_arena_alloc(a, d.n + pad + zeros + 32), *p = out;

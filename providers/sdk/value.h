@@ -93,6 +93,7 @@ struct mio_value mio_value_copy(struct mio_arena *a, struct mio_value v);
 /* Exact decimals. A number text split as sign, digits without leading or trailing zeros, and
  * exponent of ten: value = digits * 10^exp. */
 int mio_number_cmp(struct mio_str a, struct mio_str b);
-/* Canonical form: plain digits when 1e-7 <= |v| < 1e21, else scientific; no trailing zeros. */
+/* Canonical form: plain digits, as readers that know doubles alone still take them for integers;
+ * scientific beyond 400 places; no trailing zeros. */
 struct mio_str mio_number_canon(struct mio_arena *a, struct mio_str text);
 bool mio_number_valid(struct mio_str text); /* JSON grammar */

@@ -73,7 +73,7 @@ class Case(unittest.TestCase):
 
     def start(self, *args, env=None, **how):
         return subprocess.Popen([PROGRAM, *args], cwd=how.pop("cwd", self.dir), env=self.environment(env), text=True,
-                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **how)
+                                stdin=how.pop("stdin", subprocess.DEVNULL), stdout=subprocess.PIPE, stderr=subprocess.PIPE, **how)
 
     def finish(self, process, args=(), timeout=90):
         try:
@@ -84,8 +84,13 @@ class Case(unittest.TestCase):
             self.fail(f"mlops-iac {' '.join(args)} hangs:\n{out}{err}")
         return Done(args, process.returncode, out, err)
 
-    def run_tool(self, *args, **how):
-        return self.finish(self.start(*args, **how), args)
+    def run_tool(self, *args, input=None, **how):
+        if input is None:
+            return self.finish(self.start(*args, **how), args)
+        with tempfile.TemporaryFile("w+", encoding="utf-8") as f:
+            f.write(input)
+            f.seek(0)
+            return self.finish(self.start(*args, stdin=f, **how), args)
 
     def ok(self, *args, says=(), **how):
         """Runs it; it must succeed, and say these things."""

@@ -155,16 +155,15 @@ class Console(Case):
         self.assertIn("^", err)
         self.assertEqual(out, "(sensitive value)\n")
 
-    def test_a_terminal_has_line_editing(self):
+    def at_a_terminal(self, typed):
+        """What a session at a terminal shows."""
         import pty
-        self.write("main.yaml", TEMPLATE)
-        self.init()
         pid, fd = pty.fork()
         if pid == 0:
             os.chdir(self.dir)
             os.execve(PROGRAM, [PROGRAM, "console"], self.environment({"TERM": "xterm"}))
         try:
-            os.write(fd, b"1 + 41\nexit\n")
+            os.write(fd, typed)
             text = b""
             while select.select([fd], [], [], slow(20))[0]:
                 try:
@@ -178,7 +177,30 @@ class Console(Case):
             os.close(fd)  # whoever still reads gets a hang-up
             _, status = os.waitpid(pid, 0)
         self.assertEqual(status, 0, text)
-        self.assertIn(b"42", text)
+        return text
+
+    def test_a_terminal_has_line_editing_and_history(self):
+        self.write("main.yaml", TEMPLATE)
+        self.init()
+        self.assertIn(b"42", self.at_a_terminal(b"1 + 41\n 600 + 66\nexit\n"))
+        history = self.dir + ".seen/mlops-iac/console_history"
+        with open(history, encoding="utf-8") as f:
+            self.assertEqual(f.read(), "1 + 41\nexit\n")
+        self.assertEqual(os.stat(history).st_mode & 0o777, 0o600)
+        self.assertIn(b"42", self.at_a_terminal(b"\x1b[A\x1b[A\nexit\n"))  # twice up, in another session
+        with open(history, "w", encoding="utf-8") as f:
+            f.write("".join(f"{i}\n" for i in range(1500)))
+        self.at_a_terminal(b"exit\n")
+        with open(history, encoding="utf-8") as f:
+            self.assertEqual(f.read().split()[0], "500")
+        self.assertEqual(os.stat(history).st_mode & 0o777, 0o600)
+
+    def test_outside_of_a_template(self):
+        self.write("words.txt", "hello")
+        self.assertEqual(self.ask('1 + 1\nupper(file("words.txt"))\n')[0], '2\n"HELLO"\n')
+        _, err = self.ask("var.x\nnope(1)\n", code=1)
+        for says in ("nothing to refer to here", "console line 1, column 1", "there is no function", "^"):
+            self.assertIn(says, err)
 
     def test_a_wrong_template_is_said_at_once(self):
         self.write("main.yaml", TEMPLATE.replace("thing.a.id", "thing.z.id"))
