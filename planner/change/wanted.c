@@ -69,6 +69,38 @@ static bool digest_inputs(struct content *c, struct mio_str prefix, struct mio_v
     return true;
 }
 
+/* A list of {source, target}. */
+static bool digest_sources(struct content *c, struct mio_str prefix, struct mio_value list)
+{
+    for (uint32_t i = 0; i < list.n; i++) {
+        const struct mio_value *source = mio_get_z(list.items[i], "source");
+        if (source &&
+            !digest_one(c, mio_arena_printf(c->p->arena, "%.*s.%u.source", MIO_FMT(prefix), i),
+                        *source))
+            return false;
+    }
+    return true;
+}
+
+static bool digest_field(struct content *c, struct mio_str path, struct mio_value v)
+{
+    if (v.type == MIO_MAP)
+        return digest_inputs(c, path, v);
+    return v.type == MIO_LIST ? digest_sources(c, path, v) : digest_one(c, path, v);
+}
+
+/* The lock file that goes with the block, where there is one. */
+static bool digest_lock(struct content *c)
+{
+    const struct mio_res *r = c->inst->res;
+    struct mio_str name = mio_arena_printf(c->p->arena, "%.*s.%.*s.lock.json",
+                                           MIO_FMT(r->kind->name), MIO_FMT(r->block->name));
+    if (!(r->kind->flags & MLOPS_KIND_LOCK) ||
+        !mio_fs_exists(mio_path_join(c->p->arena, r->block->base_dir, name).p))
+        return true;
+    return digest_one(c, MIO_STR("lock"), mio_string(name));
+}
+
 static bool walk(struct content *c, const struct mio_field *object, struct mio_str prefix,
                  struct mio_value v)
 {
@@ -80,8 +112,7 @@ static bool walk(struct content *c, const struct mio_field *object, struct mio_s
         struct mio_str path =
             prefix.n ? mio_arena_printf(c->p->arena, "%.*s.%.*s", MIO_FMT(prefix), MIO_FMT(f->name))
                      : f->name;
-        if ((f->flags & MLOPS_CONTENT) &&
-            !(x->type == MIO_MAP ? digest_inputs(c, path, *x) : digest_one(c, path, *x)))
+        if ((f->flags & MLOPS_CONTENT) && !digest_field(c, path, *x))
             return false;
         if (f->type == MLOPS_OBJECT && x->type == MIO_MAP && !walk(c, f, path, *x))
             return false;
@@ -97,7 +128,7 @@ enum mio_code mio_wanted_content(struct mio_planner *p, const struct mio_inst *i
     *out = mio_map(NULL, 0);
     if (!inst->res->kind->has_content)
         return MIO_OK;
-    if (!walk(&c, &inst->res->kind->root, MIO_STR(""), inputs))
+    if (!walk(&c, &inst->res->kind->root, MIO_STR(""), inputs) || !digest_lock(&c))
         return err->code;
     *out = mio_map(c.pairs, c.n);
     return MIO_OK;

@@ -124,8 +124,8 @@ enum mlops_field_flags {
     MLOPS_CREATE_ONLY = 1u << 3, /* a change replaces the object */
     MLOPS_SENSITIVE = 1u << 4,   /* never shown, never stored in clear */
     MLOPS_WRITE_ONLY = 1u << 5,  /* never read back; compared by what was last sent */
-    MLOPS_CONTENT = 1u << 6,  /* a local path, or a map of {path: ...}: the engine digests what is
-                               * there,  a change counts */
+    MLOPS_CONTENT = 1u << 6,  /* a local path, a map of {path: ...} or a list of {source: ...}: the
+                               * engine digests what is there, a change counts */
     MLOPS_VOLATILE = 1u << 7, /* COMPUTED: an update may change it, so it is unknown in the plan */
     MLOPS_ENSURED =
         1u << 8, /* COMPUTED: the recorded value is the wanted one; drift is repaired by update */
@@ -168,6 +168,8 @@ enum mlops_kind_flags {
     MLOPS_KIND_JOB = 1u << 2,   /* a run: done once per digest of its inputs */
     MLOPS_KIND_FINDABLE =
         1u << 3, /* class A, B: lookup_by_key finds its objects within settle_ms, too */
+    MLOPS_KIND_LOCK = 1u << 4,  /* a file KIND.BLOCK.lock.json beside the template, where there is
+                                 * one, is content as well: `lock` in `content` */
 };
 
 struct mlops_kind {

@@ -12,7 +12,7 @@ static const char *cell_path(struct mio_arena *a, const struct mio_env_store *s,
     return mio_arena_printf(a, "%s/cells/%.*s.%s", s->root, MIO_FMT(key), ending).p;
 }
 
-static void put_entry(struct mio_buf *b, const struct mio_env_entry *e)
+void mio_env_entry_write(struct mio_buf *b, const struct mio_env_entry *e)
 {
     mio_buf_printf(b, "%d\t%o\t%u\t%u\t%lld\t%llu\t%llu\t%.*s\t%u\t%.*s\t%.*s\t%.*s\n",
                    (int)e->type, e->mode, e->uid, e->gid, (long long)e->mtime,
@@ -28,7 +28,7 @@ static bool next_column(struct mio_str *line, struct mio_str *out)
     return tab >= 0;
 }
 
-static bool get_entry(struct mio_str line, struct mio_env_entry *e)
+bool mio_env_entry_read(struct mio_str line, struct mio_env_entry *e)
 {
     struct mio_str c[COLUMNS];
     uint64_t n[9] = {0};
@@ -64,7 +64,7 @@ struct mio_str mio_env_tree_key(struct mio_arena *a, const struct mio_env_tree *
     for (size_t i = 0; i < t->n; i++) {
         struct mio_env_entry e = t->items[i];
         e.offset = 0;
-        put_entry(&b, &e);
+        mio_env_entry_write(&b, &e);
     }
     return mio_env_sha256(a, mio_buf_view(&b));
 }
@@ -91,7 +91,7 @@ enum mio_code mio_env_cell_load(struct mio_arena *a, const struct mio_env_store 
         return mio_fail(err, MIO_IO, "%s is damaged: remove it", path);
     size_t cap = 0;
     while (mio_env_line(&part[0], &line))
-        if (!get_entry(line, &MIO_PUSH(a, out->items, out->n, cap)))
+        if (!mio_env_entry_read(line, &MIO_PUSH(a, out->items, out->n, cap)))
             return mio_fail(err, MIO_IO, "%s is damaged: remove it", path);
     return MIO_OK;
 }
@@ -121,7 +121,7 @@ enum mio_code mio_env_cell_put(struct mio_arena *a, const struct mio_env_store *
     mio_buf_init(&b, 0);
     mio_buf_printf(&b, "%llu\n", (unsigned long long)sums.plain_size);
     for (size_t i = 0; i < t->n; i++)
-        put_entry(&b, &t->items[i]);
+        mio_env_entry_write(&b, &t->items[i]);
     mio_buf_char(&b, 0);
     mio_buf_str(&b, control);
     mio_buf_char(&b, 0);

@@ -40,3 +40,7 @@ const struct mio_env_entry *mio_env_cell_find(const struct mio_env_cell *c, stru
 enum mio_code mio_env_cell_read(struct mio_arena *a, const struct mio_env_cell *c,
                                 const struct mio_env_entry *e, struct mio_str *out,
                                 struct mio_err *err);
+/* An entry as one line of text, and back; what is read points into the line. False when malformed.
+ */
+void mio_env_entry_write(struct mio_buf *b, const struct mio_env_entry *e);
+bool mio_env_entry_read(struct mio_str line, struct mio_env_entry *e);

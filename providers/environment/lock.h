@@ -38,6 +38,12 @@ struct mio_str mio_env_lock_text(struct mio_arena *a, const struct mio_env_lock 
 enum mio_code mio_env_lock_make(struct mio_arena *a, const struct mio_env_store *s,
                                 const struct mio_env_spec *spec, const char *dir,
                                 struct mio_env_lock *out, struct mio_err *err);
+/* What build needs of the declaration, so that the lock alone is enough. */
+struct mio_value mio_env_lock_config(struct mio_arena *a, const struct mio_env_spec *spec);
+/* What is declared (and lies in the files it names) other than it was locked, one line each. */
+enum mio_code mio_env_lock_stale(struct mio_arena *a, const struct mio_env_lock *lock,
+                                 const struct mio_env_spec *spec, const char *dir,
+                                 struct mio_buf *out, struct mio_err *err);
 /* What differs between two locks, one line each ("+ numpy 1.2", "- x", "~ y 1 -> 2"); false when
  * nothing. */
 bool mio_env_lock_diff(const struct mio_env_lock *a, const struct mio_env_lock *b,

@@ -39,8 +39,7 @@ static enum mio_code put_files(struct mio_arena *a, const struct mio_env_spec *s
     return MIO_OK;
 }
 
-/* What build needs of the declaration, so that the lock alone is enough. */
-static struct mio_value put_config(struct mio_arena *a, const struct mio_env_spec *s)
+struct mio_value mio_env_lock_config(struct mio_arena *a, const struct mio_env_spec *s)
 {
     static const char *const keys[] = {"base",    "env",     "serve",  "scripts", "layers",
                                        "workdir", "command", "debian", "python",  "files"};
@@ -73,7 +72,7 @@ enum mio_code mio_env_lock_make(struct mio_arena *a, const struct mio_env_store 
         if (indices[i].epoch > l.epoch)
             l.epoch = indices[i].epoch;
     l.indices = put_indices(a, indices, n_indices);
-    l.config = put_config(a, spec);
+    l.config = mio_env_lock_config(a, spec);
     l.sealed = mio_null();
     *out = l;
     return MIO_OK;

@@ -1,5 +1,5 @@
 /* providers/environment/root.c: cells onto disk. */
-#include "providers/environment/build.h"
+#include "providers/environment/inspect.h"
 #include "providers/sdk/alloc.h"
 #include "providers/sdk/fs.h"
 #include <errno.h>
@@ -7,8 +7,9 @@
 #include <unistd.h>
 
 struct writer {
-    int root; /* directory */
-    bool own; /* may set owners */
+    int root;                     /* directory */
+    bool own;                     /* may set owners */
+    const struct mio_index *only; /* paths to write; NULL: all */
     const struct mio_env_cell *cell;
     size_t next; /* entry whose content comes next */
     int fd;
@@ -103,6 +104,9 @@ static enum mio_code open_due(struct writer *w)
 {
     while (w->fd < 0 && w->next < w->cell->n && w->cell->items[w->next].offset <= w->at) {
         const struct mio_env_entry *e = &w->cell->items[w->next++];
+        uintptr_t wanted;
+        if (w->only && !mio_index_get(w->only, e->path, &wanted))
+            continue;
         if (make(w, e))
             return w->err->code;
         w->end = w->at + e->size;
@@ -165,14 +169,19 @@ static enum mio_code dress_folders(struct writer *w, const struct mio_env_image 
     return MIO_OK;
 }
 
-static enum mio_code fill(const struct mio_env_image *im, const char *path, struct mio_err *err)
+static enum mio_code fill(const struct mio_env_image *im, const char *path,
+                          const struct mio_index *only, struct mio_err *err)
 {
     MIO_AUTO_CLOSE int root = open(path, O_DIRECTORY | O_RDONLY | O_CLOEXEC);
     if (root < 0)
         return mio_fail_sys(err, errno, "cannot open %s", path);
     for (size_t c = 0; c < im->n_cells; c++) {
-        struct writer w = {
-            .root = root, .own = geteuid() == 0, .cell = &im->cells[c], .fd = -1, .err = err};
+        struct writer w = {.root = root,
+                           .own = geteuid() == 0,
+                           .only = only,
+                           .cell = &im->cells[c],
+                           .fd = -1,
+                           .err = err};
         if (mio_env_unzstd(w.cell->path, 0, take, &w, err)) {
             if (w.fd >= 0)
                 close(w.fd);
@@ -191,7 +200,7 @@ enum mio_code mio_env_root(struct mio_arena *a, const struct mio_env_image *im, 
         return mio_err_hint(err, "remove it, or name another folder");
     }
     const char *tmp = mio_arena_printf(a, "%s.partial-%d", path, (int)getpid()).p;
-    enum mio_code code = mio_fs_mkdirs(tmp, 0755, err) ? err->code : fill(im, tmp, err);
+    enum mio_code code = mio_fs_mkdirs(tmp, 0755, err) ? err->code : fill(im, tmp, NULL, err);
     if (!code && (chmod(tmp, 0755) || rename(tmp, path)))
         code = mio_fail_sys(err, errno, "cannot rename %s to %s", tmp, path);
     if (code) {
@@ -199,4 +208,20 @@ enum mio_code mio_env_root(struct mio_arena *a, const struct mio_env_image *im, 
         mio_fs_remove_tree(tmp, &ignored);
     }
     return code;
+}
+
+enum mio_code mio_env_root_mend(struct mio_arena *a, const struct mio_env_image *im,
+                                const char *path, const struct mio_env_deviation *d, size_t n,
+                                struct mio_err *err)
+{
+    struct mio_index only;
+    mio_index_init(&only, a, n);
+    for (size_t i = 0; i < n; i++) {
+        const char *full = mio_arena_printf(a, "%s/%.*s", path, MIO_FMT(d[i].path)).p;
+        bool other = d[i].sign == '+' || (d[i].what && !strcmp(d[i].what, "type"));
+        if (other && mio_fs_remove_tree(full, err))
+            return err->code;
+        mio_index_set(&only, d[i].path, 1);
+    }
+    return fill(im, path, &only, err);
 }

@@ -1,6 +1,7 @@
-/* providers/local/environment.c: kind environment: a Python that is installed on this machine.
+/* providers/local/environment.c: kind environment: a root file system that is built from a lock
+ * (built.c), or a Python that is installed on this machine.
  *
- * What it holds is this machine's business, so it is declared as not reproducible: the
+ * What the latter holds is this machine's business, so it is declared as not reproducible: the
  * interpreter's version and a digest of its packages are recorded, and a change of them shows as
  * drift. See environment.h. */
 #include "providers/local/environment.h"
@@ -9,6 +10,7 @@
 #include <unistd.h>
 
 #include "providers/local/asset.h"
+#include "providers/local/built.h"
 #include "providers/sdk/alloc.h"
 #include "providers/sdk/clock.h"
 #include "providers/sdk/digest.h"
@@ -40,9 +42,12 @@ static bool is_given(struct mio_value v)
 static void check_body(struct mio_value in, struct local_findings *f)
 {
     static const char *const later[] = {"conda_file", "build", "inference_config"};
-    static const char hint[] = "Write `image: host`, or `python: {interpreter: /usr/bin/python3}`.";
+    static const char hint[] = "Write `base: {debian: bookworm}` and lock it with `mlops-iac env "
+                               "lock`, or `image: host` for what is installed here.";
     const struct mio_value *image = mio_get_z(in, "image");
     bool has_image = image && !mio_is_null(*image), has_python = mio_get_z(in, "python") != NULL;
+    if (built_wanted(in))
+        return;
     if (has_image && image->type != MIO_UNKNOWN && !mio_str_is(mio_value_str(*image), "host"))
         local_find_error(f, "image", hint, "provider local cannot run the image \"%.*s\"",
                          MIO_FMT(mio_value_str(*image)));
@@ -53,7 +58,9 @@ static void check_body(struct mio_value in, struct local_findings *f)
                              "be used",
                              later[i]);
     if (!has_image && !has_python)
-        local_find_error(f, "", hint, "the environment says neither `image` nor `python`");
+        local_find_error(f, "", hint, "the environment says neither `base`, `image` nor `python`");
+    if (is_given(local_get(in, "debian")))
+        local_find_error(f, "debian", hint, "Debian packages need a `base`");
     if (mio_str_ieq(mio_get_str(in, "os_type"), MIO_STR("windows")))
         local_find_error(f, "os_type", NULL, "this machine runs Linux");
 }
@@ -63,7 +70,7 @@ static void environment_validate(struct local *l, const struct local_change *ch,
 {
     (void)l;
     check_body(ch->inputs, f);
-    if (mio_has_unknown(local_get(ch->inputs, "python")))
+    if (built_wanted(ch->inputs) || mio_has_unknown(local_get(ch->inputs, "python")))
         return;
     struct mio_str path = interpreter_of(ch->inputs);
     if (access(mio_arena_z(f->arena, path), X_OK) != 0)
@@ -116,17 +123,60 @@ static enum mio_code find_facts(struct local *l, struct mio_str interpreter,
     return MIO_OK;
 }
 
+/* What tells one software from another: the image's digest, or which Python of this machine. */
+static struct mio_str identity(struct mio_value facts)
+{
+    struct mio_str digest = mio_get_str(facts, "config_digest");
+    return digest.n ? digest : mio_get_str(facts, "interpreter");
+}
+
+/* Without making anything; of a Python of this machine which one it is. */
+static enum mio_code plan_facts(struct local *l, const struct local_change *ch,
+                                struct mio_value *facts, struct mio_err *err)
+{
+    if (built_wanted(ch->inputs))
+        return built_facts(l, ch, facts, err);
+    *facts = local_map(l->a, "interpreter", mio_string(interpreter_of(ch->inputs)), NULL);
+    return MIO_OK;
+}
+
+/* *lock holds the roots until the record is written; it stays -1 when there is none to make. */
+static enum mio_code make_facts(struct local *l, const struct local_change *ch, int *lock,
+                                struct mio_value *facts, struct mio_err *err)
+{
+    if (!built_wanted(ch->inputs))
+        return find_facts(l, interpreter_of(ch->inputs), facts, err);
+    return built_lock(l, lock, err) ? err->code : built_make(l, ch, facts, err);
+}
+
 static struct mio_value shown(struct local *l, struct mio_value facts)
 {
-    return local_map(l->a, "interpreter", local_get(facts, "interpreter"), "interpreter_version",
-                     local_get(facts, "interpreter_version"), "packages_digest",
-                     local_get(facts, "packages_digest"), "package_count",
-                     local_get(facts, "package_count"), "reproducible", mio_bool(false), NULL);
+    static const char *const names[] = {"interpreter", "interpreter_version", "packages_digest",
+                                        "package_count", "config_digest"};
+    bool built = mio_get_str(facts, "config_digest").n;
+    struct mio_str root = mio_get_str(facts, "root");
+    struct mio_value out = local_map(l->a, "reproducible", mio_bool(built), NULL);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (is_given(local_get(facts, names[i])))
+            out = mio_map_with(l->a, out, mio_str_z(names[i]), local_get(facts, names[i]));
+    if (built)
+        out =
+            mio_map_with(l->a, out, MIO_STR("root"), mio_string(root.n ? root : MIO_STR("intact")));
+    return out;
+}
+
+static struct mio_str hashed(struct local *l, const struct mio_buf *text)
+{
+    uint8_t sum[MIO_SHA256_LEN];
+    char hex[MIO_SHA256_HEX + 1];
+    mio_sha256_of(text->p ? text->p : "", text->n, sum);
+    mio_hex(sum, sizeof sum, hex);
+    return mio_arena_str(l->a, mio_str_z(hex));
 }
 
 /* Interpreter and package folders as they lie there: equal stamps need no probe. */
-static struct mio_str facts_stamp(struct local *l, const struct local_version *v,
-                                  struct mio_value facts)
+static struct mio_str host_stamp(struct local *l, const struct local_version *v,
+                                 struct mio_value facts)
 {
     MIO_AUTO_BUF text;
     mio_buf_init(&text, 0);
@@ -139,11 +189,24 @@ static struct mio_str facts_stamp(struct local *l, const struct local_version *v
         mio_buf_char(&text, ' ');
         mio_buf_str(&text, local_stamp(l, mio_arena_z(l->a, mio_value_str(paths.items[i]))));
     }
-    uint8_t sum[MIO_SHA256_LEN];
-    char hex[MIO_SHA256_HEX + 1];
-    mio_sha256_of(text.p ? text.p : "", text.n, sum);
-    mio_hex(sum, sizeof sum, hex);
-    return mio_arena_str(l->a, mio_str_z(hex));
+    return hashed(l, &text);
+}
+
+/* The record and the root (or the Python) as they lie there; *root is the root's part. */
+static enum mio_code facts_stamp(struct local *l, const struct local_version *v,
+                                 struct mio_value facts, struct mio_str *root, struct mio_str *all,
+                                 struct mio_err *err)
+{
+    *root = (struct mio_str){0};
+    if (!mio_get_str(facts, "config_digest").n) {
+        *all = host_stamp(l, v, facts);
+        return MIO_OK;
+    }
+    if (built_stamp(l, facts, root, err))
+        return err->code;
+    *all = mio_arena_printf(l->a, "%.*s %.*s", MIO_FMT(local_stamp(l, local_version_record(l, v))),
+                            MIO_FMT(*root));
+    return MIO_OK;
 }
 
 /* ---- verbs ---- */
@@ -161,12 +224,10 @@ static void describe(struct local *l, const struct local_version *v, struct mio_
 
 static enum mio_code write_record(struct local *l, const struct local_version *v,
                                   struct mio_str key, struct mio_str supersedes,
-                                  struct mio_value inputs, struct local_object *out,
-                                  struct mio_err *err)
+                                  struct mio_value inputs, struct mio_value facts,
+                                  struct local_object *out, struct mio_err *err)
 {
-    struct mio_value facts;
-    if (find_facts(l, interpreter_of(inputs), &facts, err))
-        return err->code;
+    struct mio_str root;
     struct mio_value record =
         local_map(l->a, "kind", mio_string_z("environment"), "name", mio_string(v->name), "version",
                   mio_string(v->version), "key", mio_string(key), "supersedes",
@@ -174,8 +235,7 @@ static enum mio_code write_record(struct local *l, const struct local_version *v
     if (local_record_write(l, local_version_record(l, v), record, err))
         return err->code;
     describe(l, v, record, facts, out);
-    out->fingerprint = facts_stamp(l, v, facts);
-    return MIO_OK;
+    return facts_stamp(l, v, facts, &root, &out->fingerprint, err);
 }
 
 /* The first thing wrong with a body, as an error. */
@@ -213,12 +273,12 @@ static enum mio_code read_record(struct local *l, struct mio_str id, struct loca
 
 /* The same definition keeps its version; another one gets the version given, or the next free one.
  */
-static enum mio_code decide(struct local *l, const struct local_change *ch, struct mio_value record,
+static enum mio_code decide(struct local *l, struct mio_value facts, struct mio_value record,
                             const struct local_version *cur, struct local_version *v,
                             struct mio_err *err)
 {
-    struct mio_value was = local_get(record, "inputs");
-    bool same = cur->version.n && mio_str_eq(interpreter_of(was), interpreter_of(ch->inputs));
+    struct mio_str was = identity(local_get(record, "facts"));
+    bool same = cur->version.n && mio_str_eq(was, identity(facts));
     if (same && (!v->version.n || mio_str_eq(v->version, cur->version))) {
         v->version = cur->version;
         return MIO_OK;
@@ -239,20 +299,21 @@ static enum mio_code environment_plan(struct local *l, const struct local_change
                                       struct mio_value *answer, struct mio_err *err)
 {
     struct local_version v, cur = {0};
-    struct mio_value record = mio_null();
+    struct mio_value record = mio_null(), facts = mio_null();
     bool found = false;
     if (!ch->workspace.n || mio_has_unknown(ch->inputs))
         return MIO_OK;
     if (parse_wish(l, ch, &v, err) ||
         (ch->id.n && read_record(l, ch->id, &cur, &record, &found, err)) ||
-        decide(l, ch, record, &cur, &v, err))
+        plan_facts(l, ch, &facts, err) || decide(l, facts, record, &cur, &v, err))
         return err->code;
     struct mio_value computed =
-        local_map(l->a, "id", mio_string(local_version_id(l, &v)), "version", mio_string(v.version),
-                  "interpreter", mio_string(interpreter_of(ch->inputs)), "reproducible",
-                  mio_bool(false), NULL);
+        mio_map_merge(l->a, shown(l, facts),
+                      local_map(l->a, "id", mio_string(local_version_id(l, &v)), "version",
+                                mio_string(v.version), NULL));
     static const char *const kept[] = {"interpreter_version", "packages_digest", "package_count"};
-    for (size_t i = 0; mio_str_eq(v.version, cur.version) && i < sizeof kept / sizeof *kept; i++)
+    bool keeps = mio_str_eq(v.version, cur.version) && !built_wanted(ch->inputs);
+    for (size_t i = 0; keeps && i < sizeof kept / sizeof *kept; i++)
         computed = mio_map_with(l->a, computed, mio_str_z(kept[i]), local_get(ch->prior, kept[i]));
     *answer = local_map(l->a, "computed", computed, NULL);
     return MIO_OK;
@@ -261,31 +322,35 @@ static enum mio_code environment_plan(struct local *l, const struct local_change
 static enum mio_code environment_create(struct local *l, const struct local_change *ch,
                                         struct local_object *out, struct mio_err *err)
 {
+    MIO_AUTO_CLOSE int roots = -1;
     MIO_AUTO_CLOSE int lock = -1;
     struct local_version v, none = {0};
     struct mio_str key = mio_str_z(l->c->idempotency_key);
+    struct mio_value facts;
     bool made;
     if (local_ws_check(l, ch->workspace, err) || parse_wish(l, ch, &v, err) ||
-        local_version_lock(l, v.ws, &lock, err) || local_version_by_key(l, &v, &made, err))
+        make_facts(l, ch, &roots, &facts, err) || local_version_lock(l, v.ws, &lock, err) ||
+        local_version_by_key(l, &v, &made, err))
         return err->code;
-    if (!made && decide(l, ch, mio_null(), &none, &v, err))
+    if (!made && decide(l, facts, mio_null(), &none, &v, err))
         return err->code;
-    return write_record(l, &v, key, none.version, ch->inputs, out, err);
+    return write_record(l, &v, key, none.version, ch->inputs, facts, out, err);
 }
 
 static enum mio_code environment_update(struct local *l, const struct local_change *ch,
                                         struct local_object *out, struct mio_err *err)
 {
+    MIO_AUTO_CLOSE int roots = -1;
     MIO_AUTO_CLOSE int lock = -1;
     struct local_version v, cur;
-    struct mio_value record;
+    struct mio_value record, facts;
     bool found, made;
     if (read_record(l, ch->id, &cur, &record, &found, err) || parse_wish(l, ch, &v, err) ||
-        local_version_lock(l, cur.ws, &lock, err))
+        make_facts(l, ch, &roots, &facts, err) || local_version_lock(l, cur.ws, &lock, err))
         return err->code;
     v.ws = cur.ws;
     struct local_version again = cur;
-    if (local_version_by_key(l, &again, &made, err) || decide(l, ch, record, &cur, &v, err))
+    if (local_version_by_key(l, &again, &made, err) || decide(l, facts, record, &cur, &v, err))
         return err->code;
     if (made && !mio_str_eq(again.version, cur.version)) {
         struct local_read r = {.id = local_version_id(l, &again), .full = true};
@@ -293,8 +358,9 @@ static enum mio_code environment_update(struct local *l, const struct local_chan
     }
     if (mio_str_eq(v.version, cur.version))
         return write_record(l, &v, mio_get_str(record, "key"), mio_get_str(record, "supersedes"),
-                            ch->inputs, out, err);
-    return write_record(l, &v, mio_str_z(l->c->idempotency_key), cur.version, ch->inputs, out, err);
+                            ch->inputs, facts, out, err);
+    return write_record(l, &v, mio_str_z(l->c->idempotency_key), cur.version, ch->inputs, facts,
+                        out, err);
 }
 
 static enum mio_code environment_read(struct local *l, const struct local_read *r,
@@ -310,16 +376,23 @@ static enum mio_code environment_read(struct local *l, const struct local_read *
         return MIO_OK;
     }
     facts = local_get(record, "facts");
-    struct mio_str stamp = facts_stamp(l, &v, facts);
+    struct mio_str root, stamp, state = {0};
+    if (facts_stamp(l, &v, facts, &root, &stamp, err))
+        return err->code;
     if (!r->full && mio_str_eq(stamp, r->fingerprint)) {
         out->status = MLOPS_UNCHANGED;
         return MIO_OK;
     }
     struct mio_str interpreter = interpreter_of(local_get(record, "inputs"));
-    if (access(mio_arena_z(l->a, interpreter), X_OK) != 0)
+    if (root.n) {
+        if (built_look(l, facts, root, &state, err))
+            return err->code;
+        facts = mio_map_with(l->a, facts, MIO_STR("root"), mio_string(state));
+    } else if (access(mio_arena_z(l->a, interpreter), X_OK) != 0) {
         facts = mio_map_with(l->a, facts, MIO_STR("interpreter_version"), mio_string_z("missing"));
-    else if (find_facts(l, interpreter, &facts, err))
+    } else if (find_facts(l, interpreter, &facts, err)) {
         return err->code;
+    }
     describe(l, &v, record, facts, out);
     out->fingerprint = stamp;
     return MIO_OK;
@@ -328,7 +401,7 @@ static enum mio_code environment_read(struct local *l, const struct local_read *
 static enum mio_code environment_remove(struct local *l, const struct local_change *ch,
                                         struct mio_err *err)
 {
-    return local_asset_remove(l, "environment", ch, err);
+    return local_asset_remove(l, "environment", ch, err) ? err->code : built_release(l, err);
 }
 
 static enum mio_code environment_list(struct local *l, struct mio_str ws,
@@ -358,26 +431,50 @@ static void bind_prefixes(struct local *l, struct mio_value facts, struct local_
     out->nbinds = n;
 }
 
+static enum mio_code open_built(struct local *l, struct mio_str ref, struct mio_value facts,
+                                struct local_environment *out, struct mio_err *err)
+{
+    out->root = built_root(l, facts);
+    if (!mio_fs_is_dir(out->root)) {
+        mio_fail(err, MIO_REALITY, "the root file system of environment %.*s is not there",
+                 MIO_FMT(ref));
+        return mio_err_hint(err, "The next apply builds it anew.");
+    }
+    out->interpreter = mio_arena_z(l->a, mio_get_str(facts, "interpreter"));
+    if (!mio_fs_exists(mio_arena_printf(l->a, "%s%s", out->root, out->interpreter).p))
+        out->interpreter = NULL;
+    return MIO_OK;
+}
+
 enum mio_code local_environment_open(struct local *l, struct mio_str ws,
                                      struct mio_value environment, struct local_environment *out,
                                      struct mio_err *err)
 {
-    struct mio_value facts, inline_body = mio_map(NULL, 0);
+    struct mio_value facts, body = mio_map(NULL, 0);
     struct mio_str ref = mio_value_str(environment);
+    *out = (struct local_environment){.env = mio_null()};
     if (ref.n) {
         struct local_asset asset;
         if (local_asset_resolve(l, ws, "environment", ref, &asset, err))
             return err->code;
         facts = local_get(asset.record, "facts");
+        body = local_get(asset.record, "inputs");
     } else {
-        if (environment.type == MIO_MAP) {
-            inline_body = environment;
-            if (refuse(l, inline_body, err))
-                return err->code;
+        if (environment.type == MIO_MAP)
+            body = environment;
+        if (built_wanted(body)) {
+            mio_fail(err, MIO_TEMPLATE, "an environment that is built cannot be declared in place");
+            return mio_err_hint(err,
+                                "Declare it under `resources:` as a block of kind environment, "
+                                "lock it, and refer to it with ${environment.NAME.id}.");
         }
-        if (find_facts(l, interpreter_of(inline_body), &facts, err))
+        if ((environment.type == MIO_MAP && refuse(l, body, err)) ||
+            find_facts(l, interpreter_of(body), &facts, err))
             return err->code;
     }
+    out->env = local_get(body, "env");
+    if (mio_get_str(facts, "config_digest").n)
+        return open_built(l, ref, facts, out, err);
     out->interpreter = mio_arena_z(l->a, mio_get_str(facts, "interpreter"));
     bind_prefixes(l, facts, out);
     return MIO_OK;

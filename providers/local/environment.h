@@ -3,7 +3,9 @@
 #include "providers/local/local.h"
 
 struct local_environment {
-    const char *interpreter;        /* absolute */
+    const char *root;               /* a built root file system; NULL: this machine's software */
+    const char *interpreter;        /* absolute; NULL when the root has none */
+    struct mio_value env;           /* variables of its processes: a map, or null */
     const struct local_bind *binds; /* folders outside /usr that the interpreter needs, read-only */
     size_t nbinds;
 };

@@ -130,9 +130,12 @@ static enum mio_code sandbox_of(struct local *l, const struct local_change *ch,
     const char *line[SHELL_WORDS + 1] = {"/bin/sh", "-c", mio_arena_z(l->a, command), NULL};
     struct mio_value vars = local_get(ch->inputs, "environment_variables");
     struct mio_value base = local_map(l->a, "AZUREML_RUN_ID", mio_string(j->id), NULL);
+    if (env.env.type == MIO_MAP)
+        base = mio_map_merge(l->a, base, env.env);
     struct local_sandbox s = {
         .binds = binds,
         .nbinds = n,
+        .root = env.root,
         .interpreter = env.interpreter,
         .cwd = "/job/code",
         .env = vars.type == MIO_MAP ? mio_map_merge(l->a, base, vars) : base,

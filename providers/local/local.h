@@ -201,14 +201,15 @@ struct local_bind {
 struct local_sandbox {
     const struct local_bind *binds; /* absolute paths; `to` inside the sandbox */
     size_t nbinds;
+    const char *root;        /* a root file system of its own; NULL: this machine's /usr */
     const char *interpreter; /* becomes `python` and `python3` on PATH; NULL: /usr/bin/python3 */
     struct mio_value env;    /* map of strings; may be null */
     const char *cwd;         /* inside */
     bool network;            /* false: a network namespace of its own with nothing but loopback */
     const char *const *command; /* NULL-terminated */
 };
-/* The argument vector that runs the command in bubblewrap: /usr and friends read-only, /tmp fresh,
- * own pid, ipc and uts namespaces, dying with its parent. NULL-terminated, in the arena. Errors:
- * MIO_IO (bwrap missing). */
+/* The argument vector that runs the command in bubblewrap: the root read-only, /tmp fresh, own pid,
+ * ipc and uts namespaces, dying with its parent. NULL-terminated, in the arena. Errors: MIO_IO
+ * (bwrap missing). */
 enum mio_code local_sandbox_argv(struct local *l, const struct local_sandbox *s, const char ***argv,
                                  struct mio_err *err);

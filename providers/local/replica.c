@@ -34,12 +34,14 @@ static const char *group_name(struct local *l, const struct served *d, const cha
 #define ROOT "/var/azureml-app"
 
 static struct mio_value replica_env(struct local *l, const struct replicas *r,
-                                    const char *model_dir)
+                                    const struct local_environment *env, const char *model_dir)
 {
     struct mio_value own =
         local_map(l->a, "AML_APP_ROOT", mio_string_z(ROOT "/code"), "AZUREML_ENTRY_SCRIPT",
                   mio_string(r->script), "AZUREML_MODEL_DIR", mio_string_z(model_dir), NULL);
     struct mio_value given = local_get(r->inputs, "environment_variables");
+    if (env->env.type == MIO_MAP)
+        own = mio_map_merge(l->a, own, env->env);
     return given.type == MIO_MAP ? mio_map_merge(l->a, own, given) : own;
 }
 
@@ -72,8 +74,9 @@ static enum mio_code sandbox(struct local *l, const struct replicas *r,
     const struct local_sandbox s = {
         .binds = binds,
         .nbinds = n,
+        .root = env->root,
         .interpreter = env->interpreter,
-        .env = replica_env(l, r, model_dir),
+        .env = replica_env(l, r, env, model_dir),
         .cwd = ROOT "/code",
         .command = command,
     };
@@ -126,6 +129,12 @@ static enum mio_code write_conf(struct local *l, const struct replicas *r, const
     struct local_environment env;
     if (local_environment_open(l, r->of->ep.ws, local_get(r->inputs, "environment"), &env, err))
         return err->code;
+    if (!env.interpreter) {
+        mio_fail(err, MIO_TEMPLATE, "the environment of deployment %.*s has no python3",
+                 MIO_FMT(r->of->name));
+        return mio_err_hint(err,
+                            "Add python3 to its `debian: {packages: [...]}` and lock it anew.");
+    }
     const char *command[] = {
         env.interpreter,
         "/run/server.py",

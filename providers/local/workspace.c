@@ -128,7 +128,10 @@ static enum mio_code workspace_remove(struct local *l, const struct local_change
     if (local_name_check(ch->id, "a workspace", err) || check_empty(l, ch->id, err) ||
         mio_fs_remove_tree(local_ws_dir(l, ch->id), err))
         return err->code;
-    rmdir(local_path(l, "workspaces")); /* both stay while another workspace is there */
+    if (rmdir(local_path(l, "workspaces")) == 0) { /* it stays while another workspace is there */
+        unlink(local_path(l, "environments/.lock"));
+        rmdir(local_path(l, "environments"));
+    }
     rmdir(mio_arena_z(l->a, l->p->root));
     return MIO_OK;
 }

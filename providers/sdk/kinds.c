@@ -117,10 +117,11 @@ const struct mlops_field mio_compute_fields[] = {
 };
 
 static const struct mlops_field python_fields[] = {
-    F("interpreter", STRING, NONE, "Absolute path of the interpreter.",
-      .dflt = "\"/usr/bin/python3\"", .pattern = "^/"),
+    F("interpreter", STRING, NONE,
+      "Absolute path of an interpreter of this machine; /usr/bin/python3 when absent.",
+      .pattern = "^/"),
     F("version", STRING, NONE, "Python of a built environment, such as 3.11."),
-    F("from", STRING, NONE, "Requirements file of a built environment."),
+    F("from", STRING, FILES, "Requirements file of a built environment."),
     F("packages", ANY, NONE, "Requirements of a built environment, as a list."),
     END,
 };
@@ -134,10 +135,11 @@ const struct mlops_field mio_environment_fields[] = {
     IN_WORKSPACE,
     ASSET,
     F("image", STRING, NONE, "Container image, or `host` for the software of this machine."),
-    F("python", OBJECT, NONE, "A Python that is installed already.", .fields = python_fields),
+    F("python", OBJECT, NONE, "A Python that is installed already, or what a built one holds.",
+      .fields = python_fields),
     F("base", ANY, NONE, "What a built environment stands on: {debian, arch, variant, mirror}."),
     F("debian", ANY, NONE, "Debian packages: {packages, drop, accept_scripts, setuid}."),
-    F("files", ANY, NONE, "Files that are added: a list of {source, target}."),
+    F("files", ANY, FILES, "Files that are added: a list of {source, target}."),
     F("env", ANY, NONE, "Variables of its processes."),
     F("serve", ANY, NONE, "Routes of an environment that serves: {scoring: {path, port}}."),
     F("scripts", STRING, FOLD, "What stands in for maintainer scripts.", .allowed = "static|none"),
@@ -153,6 +155,10 @@ const struct mlops_field mio_environment_fields[] = {
     F("packages_digest", STRING, OUT | MLOPS_VOLATILE,
       "SHA-256 of the sorted list of installed packages and versions."),
     F("package_count", INTEGER, OUT | MLOPS_VOLATILE, "How many packages there are."),
+    F("config_digest", STRING, OUT | MLOPS_VOLATILE,
+      "Digest of the image's configuration: the identity of a built environment."),
+    F("root", STRING, OUT | MLOPS_VOLATILE | MLOPS_ENSURED,
+      "Whether the root file system is as it was locked: intact, absent or altered."),
     F("reproducible", BOOL, OUT, "Whether the same definition gives the same bytes everywhere."),
     END,
 };

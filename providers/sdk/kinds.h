@@ -16,7 +16,7 @@ extern const struct mlops_field mio_workspace_fields[], mio_compute_fields[],
 enum {
     mio_workspace_flags = MLOPS_KIND_DATA,
     mio_compute_flags = MLOPS_KIND_DATA,
-    mio_environment_flags = MLOPS_KIND_ASSET | MLOPS_KIND_DATA,
+    mio_environment_flags = MLOPS_KIND_ASSET | MLOPS_KIND_DATA | MLOPS_KIND_LOCK,
     mio_data_flags = MLOPS_KIND_ASSET | MLOPS_KIND_DATA,
     mio_component_flags = MLOPS_KIND_ASSET | MLOPS_KIND_DATA,
     mio_model_flags = MLOPS_KIND_ASSET | MLOPS_KIND_DATA,

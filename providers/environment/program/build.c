@@ -2,19 +2,32 @@
 #include "providers/environment/program/verbs.h"
 #include "providers/sdk/fs.h"
 
-static enum mio_code stale(struct mio_env_cli *c, struct mio_str name)
+/* The difference goes to the output in full, and as much as fits into the error. */
+static enum mio_code stale(struct mio_env_cli *c, const struct mio_env_spec *spec,
+                           const struct mio_env_lock *lock)
 {
-    mio_fail(&c->err, MIO_STATE, "environment %.*s is declared differently from what is locked",
-             MIO_FMT(name));
+    enum { SHOWN = 300 };
+    size_t before = c->out.n;
+    if (mio_env_lock_stale(&c->arena, lock, spec, c->dir, &c->out, &c->err))
+        return c->err.code;
+    struct mio_str lines = mio_str_trim(mio_str_sub(mio_buf_view(&c->out), before, c->out.n));
+    MIO_AUTO_BUF one;
+    mio_buf_init(&one, 0);
+    for (size_t i = 0; i < lines.n && i < SHOWN; i++)
+        mio_buf_z(&one, lines.p[i] == '\n' ? "; " : (char[]){lines.p[i], 0});
+    mio_fail(&c->err, MIO_STATE,
+             "environment %.*s is declared differently from what is locked: %.*s%s",
+             MIO_FMT(spec->name), MIO_FMT(mio_buf_view(&one)), lines.n > SHOWN ? " ..." : "");
     return mio_err_hint(&c->err,
-                        "run 'env lock' and review the difference: a build never renews the "
-                        "lock");
+                        "run 'mlops-iac env lock %.*s' and review the difference: nothing else "
+                        "renews the lock",
+                        MIO_FMT(spec->name));
 }
 
 enum mio_code mio_env_cli_lock(struct mio_env_cli *c, struct mio_env_lock *out, const char **path)
 {
-    struct mio_env_spec spec;
-    struct mio_str inputs;
+    struct mio_env_spec spec = {0};
+    struct mio_str inputs = {0};
     bool found = false;
     *path = c->lock_path;
     if (c->spec_path) {
@@ -29,9 +42,10 @@ enum mio_code mio_env_cli_lock(struct mio_env_cli *c, struct mio_env_lock *out, 
         return c->err.code;
     if (!found) {
         mio_fail(&c->err, MIO_STATE, "%s is not there", *path);
-        return mio_err_hint(&c->err, "run 'env lock' first");
+        return mio_err_hint(&c->err, "run 'mlops-iac env lock %.*s' first",
+                            MIO_FMT(c->spec_path ? spec.name : MIO_STR("NAME")));
     }
-    return c->spec_path && !mio_str_eq(inputs, out->inputs) ? stale(c, out->name) : MIO_OK;
+    return c->spec_path && !mio_str_eq(inputs, out->inputs) ? stale(c, &spec, out) : MIO_OK;
 }
 
 enum mio_code mio_env_cli_build(struct mio_env_cli *c, const struct mio_env_store *store,

@@ -5,6 +5,7 @@
 #include "providers/environment/program/verbs.h"
 #include "providers/sdk/digest.h"
 #include "providers/sdk/fault.h"
+#include "providers/sdk/json.h"
 #include "providers/sdk/log.h"
 
 static const struct {
@@ -16,6 +17,8 @@ static const struct {
     {"verify", mio_env_verb_verify, false}, {"diff", mio_env_verb_diff, true},
     {"drift", mio_env_verb_drift, true},    {"push", mio_env_verb_push, true},
     {"vendor", mio_env_verb_vendor, false}, {"sbom", mio_env_verb_sbom, false},
+    {"check", mio_env_verb_check, false},   {"provide", mio_env_verb_provide, false},
+    {"look", mio_env_verb_look, false},
 };
 
 static const struct {
@@ -45,14 +48,15 @@ static enum mio_code take_option(struct mio_env_cli *c, const char *word)
         *(const char **)(void *)((char *)c + options[i].offset) = eq + 1;
         return MIO_OK;
     }
-    if (n == 7 && !memcmp(name, "offline", 7)) {
-        c->offline = true;
-        return MIO_OK;
-    }
-    if (n == 5 && !memcmp(name, "brief", 5)) {
-        c->brief = true;
-        return MIO_OK;
-    }
+    const struct {
+        const char *name;
+        bool *to;
+    } flags[] = {{"offline", &c->offline}, {"brief", &c->brief}, {"json", &c->json}};
+    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
+        if (strlen(flags[i].name) == n && !memcmp(flags[i].name, name, n)) {
+            *flags[i].to = true;
+            return MIO_OK;
+        }
     return mio_fail(&c->err, MIO_USAGE, "unknown option %s", word);
 }
 
@@ -74,6 +78,26 @@ static enum mio_code run(struct mio_env_cli *c, int argc, char **argv)
     return mio_fail(&c->err, MIO_USAGE, "unknown verb: env %s", argc > 1 ? argv[1] : "");
 }
 
+static void tell(struct mio_env_cli *c, enum mio_code code)
+{
+    const struct mio_err *e = &c->err;
+    if (!c->json) {
+        fprintf(stderr, "Error: %s\n", e->message);
+        if (e->cause[0])
+            fprintf(stderr, "  %s\n", e->cause);
+        if (e->hint[0])
+            fprintf(stderr, "\n  %s\n", e->hint);
+        return;
+    }
+    struct mio_pair *p = MIO_NEW_N(&c->arena, struct mio_pair, 4);
+    p[0] = (struct mio_pair){MIO_STR("cause"), mio_string_z(e->cause)};
+    p[1] = (struct mio_pair){MIO_STR("code"), mio_string_z(mio_code_name(code))};
+    p[2] = (struct mio_pair){MIO_STR("hint"), mio_string_z(e->hint)};
+    p[3] = (struct mio_pair){MIO_STR("message"), mio_string_z(e->message)};
+    mio_buf_reset(&c->out); /* an object alone */
+    mio_json_write(&c->out, mio_map(p, 4), MIO_JSON_PLAIN);
+}
+
 int main(int argc, char **argv)
 {
     struct mio_env_cli c = {.dir = "."};
@@ -82,15 +106,10 @@ int main(int argc, char **argv)
     mio_arena_init(&c.arena);
     mio_buf_init(&c.out, 0);
     enum mio_code code = run(&c, argc, argv);
+    if (code)
+        tell(&c, code);
     if (c.out.n)
         fwrite(c.out.p, 1, c.out.n, stdout);
-    if (code) {
-        fprintf(stderr, "Error: %s\n", c.err.message);
-        if (c.err.cause[0])
-            fprintf(stderr, "  %s\n", c.err.cause);
-        if (c.err.hint[0])
-            fprintf(stderr, "\n  %s\n", c.err.hint);
-    }
     mio_buf_free(&c.out);
     mio_arena_free(&c.arena);
     return code ? 1 : c.differs ? 2 : 0;

@@ -9,7 +9,7 @@ struct mio_env_cli {
     const char *spec_path, *lock_path, *dir, *store_path, *out_path, *root_path, *vendor, *threads;
     const char **args;
     size_t n_args, args_cap;
-    bool offline, brief, differs;
+    bool offline, brief, json, differs;
 };
 /* Reads the file that -spec names. Errors: MIO_USAGE, MIO_TEMPLATE. */
 enum mio_code mio_env_cli_spec(struct mio_env_cli *c, struct mio_env_spec *out);
@@ -30,3 +30,8 @@ enum mio_code mio_env_verb_vendor(struct mio_env_cli *c);
 enum mio_code mio_env_verb_sbom(struct mio_env_cli *c);
 enum mio_code mio_env_verb_push(struct mio_env_cli *c);
 enum mio_code mio_env_verb_drift(struct mio_env_cli *c);
+/* For providers: whether the lock fits and is sealed; a root below -root=DIR, made, mended or found
+ * intact; the state of the root -root=DIR. */
+enum mio_code mio_env_verb_check(struct mio_env_cli *c);
+enum mio_code mio_env_verb_provide(struct mio_env_cli *c);
+enum mio_code mio_env_verb_look(struct mio_env_cli *c);

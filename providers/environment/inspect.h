@@ -1,0 +1,45 @@
+/* providers/environment/inspect.h: a root file system on disk against what it should hold. */
+#pragma once
+#include "providers/environment/build.h"
+#include "providers/sdk/map.h"
+
+/* What a root should hold: by path, the last cell wins as in the image. */
+struct mio_env_content {
+    struct mio_arena *arena;
+    struct mio_index index; /* path to const struct mio_env_entry * */
+    const struct mio_env_entry **items;
+    size_t n, cap;
+};
+void mio_env_content_init(struct mio_env_content *c, struct mio_arena *a);
+/* Lays entries over what is there; they stay the caller's. */
+void mio_env_content_lay(struct mio_env_content *c, const struct mio_env_entry *items, size_t n);
+void mio_env_content_of(struct mio_env_content *c, struct mio_arena *a,
+                        const struct mio_env_image *image);
+/* As a file beside a root, so that it can be inspected without the store. Errors: MIO_IO. */
+enum mio_code mio_env_content_write(const struct mio_env_content *c, const char *path,
+                                    struct mio_err *err);
+enum mio_code mio_env_content_read(struct mio_arena *a, const char *path,
+                                   struct mio_env_content *out, bool *found, struct mio_err *err);
+
+struct mio_env_deviation {
+    char sign; /* '+' is there and should not be, '-' should be there and is not, '~' differs */
+    struct mio_str path;
+    const char *what; /* "type", "mode", "owner", "link", "content"; NULL for + and - */
+};
+/* Every path: type, mode, owner (where this user could have set it), target of links, content by
+ * SHA-256. A folder that should not be there is one deviation, with all that is in it. Times do not
+ * count. Errors: MIO_IO. */
+enum mio_code mio_env_inspect(struct mio_arena *a, const struct mio_env_content *want,
+                              const char *root, struct mio_env_deviation **out, size_t *n,
+                              struct mio_err *err);
+/* The same between two contents: '+' is in `is` alone. */
+void mio_env_content_diff(struct mio_arena *a, const struct mio_env_content *want,
+                          const struct mio_env_content *is, struct mio_env_deviation **out,
+                          size_t *n);
+/* One line each: "~ /usr/bin/x (content)". */
+void mio_env_deviations_print(const struct mio_env_deviation *d, size_t n, struct mio_buf *out);
+/* root.c: writes what deviates anew and removes what should not be there; everything else stays, so
+ * that processes which run in the root keep their files. Errors: MIO_IO. */
+enum mio_code mio_env_root_mend(struct mio_arena *a, const struct mio_env_image *im,
+                                const char *path, const struct mio_env_deviation *d, size_t n,
+                                struct mio_err *err);
