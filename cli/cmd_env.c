@@ -103,22 +103,31 @@ static enum mio_code start(struct mio_cli *c, struct words *w)
     return status ? MIO_IO : MIO_OK; /* the builder has said why */
 }
 
+/* The body of the environment that the first argument names, and its folder. */
+static enum mio_code add_spec(struct mio_cli *c, struct words *w, int *fd)
+{
+    struct mio_err err = {0};
+    const char *dir = ".";
+    enum mio_code code = write_spec(c, mio_str_z(c->args[0]), fd);
+    if (code)
+        return code;
+    if (mio_cli_dir(c, &dir, &err))
+        return mio_cli_fail(c, &err);
+    add(w, mio_arena_printf(w->a, "-spec=/proc/self/fd/%d", *fd).p);
+    add(w, mio_arena_printf(w->a, "-dir=%s", dir).p);
+    return MIO_OK;
+}
+
 static enum mio_code run(struct mio_cli *c, const char *verb, bool of_template)
 {
     struct words w = {.a = &c->arena};
-    struct mio_err err = {0};
-    const char *dir = ".";
     int fd = -1;
     add(&w, builder(&c->arena));
     add(&w, verb);
     if (of_template) {
-        enum mio_code code = write_spec(c, mio_str_z(c->args[0]), &fd);
+        enum mio_code code = add_spec(c, &w, &fd);
         if (code)
             return code;
-        if (mio_cli_dir(c, &dir, &err))
-            return mio_cli_fail(c, &err);
-        add(&w, mio_arena_printf(&c->arena, "-spec=/proc/self/fd/%d", fd).p);
-        add(&w, mio_arena_printf(&c->arena, "-dir=%s", dir).p);
     }
     for (size_t i = of_template; i < c->nargs; i++)
         add(&w, c->args[i]);
@@ -172,4 +181,36 @@ enum mio_code mio_cmd_env_drift(struct mio_cli *c)
 enum mio_code mio_cmd_env_push(struct mio_cli *c)
 {
     return run(c, "push", true);
+}
+
+/* The builder takes this process over, so that signals and exit status need nobody between. */
+enum mio_code mio_cmd_env_run(struct mio_cli *c)
+{
+    struct words w = {.a = &c->arena};
+    struct mio_err err = {0};
+    int fd = -1;
+    add(&w, builder(&c->arena));
+    add(&w, "run");
+    if (strchr(c->args[0], '/'))
+        add(&w, mio_arena_printf(w.a, "-root=%s", c->args[0]).p);
+    else if (add_spec(c, &w, &fd))
+        return MIO_USAGE;
+    const struct mio_optval *variables = &c->opt.v[MIO_OPT_E];
+    for (size_t i = 0; i < variables->n; i++)
+        add(&w, mio_arena_printf(w.a, "-e=%s", variables->list[i]).p);
+    pass(c, &w, MIO_OPT_STORE, "store");
+    pass(c, &w, MIO_OPT_VENDOR, "vendor");
+    pass(c, &w, MIO_OPT_OFFLINE, "offline");
+    pass(c, &w, MIO_OPT_NETWORK, "network");
+    add(&w, "--");
+    for (size_t i = 1; i < c->nargs; i++)
+        add(&w, c->args[i]);
+    add(&w, NULL);
+    union {
+        const char *const *in;
+        char *const *out;
+    } argv = {w.items};
+    execv(w.items[0], argv.out);
+    mio_fail_sys(&err, errno, "cannot start the environment builder (%s)", w.items[0]);
+    return mio_cli_fail(c, &err);
 }

@@ -296,6 +296,18 @@ const struct mio_command mio_command_table[] = {
      .max_args = 2,
      .options = ENV_OPTS | B(DETAILED_EXITCODE),
      .run = mio_cmd_env_drift},
+    {.name = "env run",
+     .args = "NAME|DIR [-- COMMAND...]",
+     .summary = "Run a command in an environment's root file system",
+     .text =
+         "Builds the root of the locked environment (or finds it in the store), or takes the root "
+         "file system in DIR (a path with a slash), and runs the command in it, in a sandbox: the "
+         "root read-only, the working folder writable in its place, no network. Signals go on "
+         "to the command; its exit status becomes that of mlops-iac.",
+     .min_args = 1,
+     .max_args = 1 << 20,
+     .options = ENV_OPTS | B(VENDOR) | B(OFFLINE) | B(E) | B(NETWORK),
+     .run = mio_cmd_env_run},
     {.name = "env vendor",
      .args = "NAME",
      .summary = "Copy every input of an environment into a folder",

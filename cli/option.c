@@ -59,6 +59,12 @@ const struct mio_option mio_option_table[MIO_OPT_COUNT] = {
                                     "journalled once, before the first; cheaper, and a power cut "
                                     "makes the next run look all of them up. Default: as the "
                                     "backend's setting says, else full."},
+    [MIO_OPT_E] = {.name = "e",
+                   .type = MIO_OPT_LIST,
+                   .arg = "NAME[=VALUE]",
+                   .help =
+                       "A variable of the command; without a value the one that is set here. May "
+                       "be repeated."},
     [MIO_OPT_EXCLUDE] = {.name = "exclude",
                          .type = MIO_OPT_LIST,
                          .arg = "ADDRESS",
@@ -149,6 +155,7 @@ const struct mio_option mio_option_table[MIO_OPT_COUNT] = {
     [MIO_OPT_MIGRATE_STATE] = {.name = "migrate-state",
                                .help = "The backend has changed: move the state and its history "
                                        "from the old one to the new one."},
+    [MIO_OPT_NETWORK] = {.name = "network", .help = "Let the command reach the network."},
     [MIO_OPT_NO_COLOR] = {.name = "no-color",
                           .env = "MLOPS_IAC_NO_COLOR",
                           .help = "No colour. NO_COLOR in the environment does the same."},

@@ -168,8 +168,8 @@ enum mlops_kind_flags {
     MLOPS_KIND_JOB = 1u << 2,   /* a run: done once per digest of its inputs */
     MLOPS_KIND_FINDABLE =
         1u << 3, /* class A, B: lookup_by_key finds its objects within settle_ms, too */
-    MLOPS_KIND_LOCK = 1u << 4,  /* a file KIND.BLOCK.lock.json beside the template, where there is
-                                 * one, is content as well: `lock` in `content` */
+    MLOPS_KIND_LOCK = 1u << 4, /* a file KIND.BLOCK.lock.json beside the template, where there is
+                                * one, is content as well: `lock` in `content` */
 };
 
 struct mlops_kind {

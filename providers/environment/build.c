@@ -247,12 +247,27 @@ static enum mio_code assemble(struct mio_arena *a, struct shop *s, struct worker
     return together(&layers, workers, threads);
 }
 
+enum mio_code mio_env_seal_current(const struct mio_env_lock *lock, struct mio_err *err)
+{
+    int64_t builder = mio_get_i64(lock->sealed, "builder", 1);
+    if (mio_is_null(lock->sealed) || builder == MIO_ENV_BUILDER)
+        return MIO_OK;
+    mio_fail(err, MIO_STATE,
+             "the lock of environment %.*s was sealed by builder %lld; this is builder %d, which "
+             "makes other bytes of the same packages",
+             MIO_FMT(lock->name), (long long)builder, MIO_ENV_BUILDER);
+    return mio_err_hint(err,
+                        "run 'mlops-iac env lock %.*s' and 'mlops-iac env build %.*s' to seal it "
+                        "anew",
+                        MIO_FMT(lock->name), MIO_FMT(lock->name));
+}
+
 /* Content must be the same; the compressed bytes may differ when the encoder is another one. */
 static enum mio_code check_seal(const struct mio_env_lock *lock, const struct mio_env_image *im,
                                 struct mio_err *err)
 {
-    if (mio_is_null(lock->sealed))
-        return MIO_OK;
+    if (mio_is_null(lock->sealed) || mio_env_seal_current(lock, err))
+        return err->code;
     struct mio_str was = mio_get_str(lock->sealed, "config"),
                    is = mio_get_str(im->sealed, "config");
     if (!mio_str_eq(was, is)) {

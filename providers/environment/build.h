@@ -3,6 +3,10 @@
 #include "providers/environment/layer.h"
 #include "providers/environment/view.h"
 
+/* Which bytes a lock gives: one more whenever the same lock gives others than before, so that a
+ * seal of an older builder is told from bytes that went wrong. */
+enum { MIO_ENV_BUILDER = 2 };
+
 struct mio_env_build_opts {
     const struct mio_env_store *store;
     const char *dir;    /* the template directory: files are relative to it */
@@ -27,6 +31,8 @@ struct mio_env_image {
 enum mio_code mio_env_build(struct mio_arena *a, const struct mio_env_build_opts *o,
                             const struct mio_env_lock *lock, struct mio_env_image *out,
                             struct mio_err *err);
+/* MIO_STATE when another builder sealed the lock: what it gave is not what this one gives. */
+enum mio_code mio_env_seal_current(const struct mio_env_lock *lock, struct mio_err *err);
 /* Frees what `a` does not own; an image that was never built is fine. */
 void mio_env_image_free(struct mio_env_image *image);
 #define MIO_AUTO_IMAGE __attribute__((cleanup(mio_env_image_free))) struct mio_env_image

@@ -155,6 +155,7 @@ enum mio_code mio_env_oci_describe(struct mio_arena *a, const struct mio_env_sto
     put(&m, "config", descriptor(a, TYPE_CONFIG, im->config_digest, im->config.n));
     put(&m, "layers", mio_list(layers, im->n_layers));
     im->manifest = text_of(a, done(&m));
+    put(&seal, "builder", mio_number_i64(a, MIO_ENV_BUILDER));
     put(&seal, "config", sha(a, (im->config_digest)));
     put(&seal, "diff_ids", diff_ids(a, im));
     put(&seal, "encoder", mio_string(check));

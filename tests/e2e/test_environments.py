@@ -154,6 +154,25 @@ class Environments(Case):
         self.assertTrue(self.root().endswith(new[len("sha256:"):]), "the root of the old one went with it")
         self.no_changes()
 
+    def test_a_command_in_the_root(self):
+        self.lock()
+        inside = "import os, sys, socket; print(os.environ['GREETING'], os.environ.get('X'), os.getcwd(), " \
+                 "[n for _, n in socket.if_nameindex()]); open('made', 'w').close(); sys.exit(7)"
+        done = self.fails("env", "run", "-e", "X=1", "py", "--", "python3", "-c", inside, code=7)
+        self.assertEqual(done.out, f"hello 1 {self.dir} ['lo']\n")
+        self.assertTrue(os.path.exists(self.path("made")))
+        write = "open('/etc/x', 'w')"
+        self.fails("env", "run", "environment.py", "--", "python3", "-c", write, says="Read-only file system")
+        self.ok("env", "build", "py", "-root=root")
+        self.ok("env", "run", "-e", "GIVEN", "./root", "--", "sh", "-c", "test $GIVEN = x", env={"GIVEN": "x"})
+        self.fails("env", "run", "-e", "NO_SUCH", "./root", "--", "true", says="there is no such variable")
+        self.fails("env", "run", "py", says="no command is given")
+        wait = "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(9)); print('up', flush=True); time.sleep(60)"
+        p = self.start("env", "run", "py", "--", "python3", "-c", wait)
+        self.assertEqual(p.stdout.readline(), "up\n")
+        p.send_signal(signal.SIGTERM)
+        self.assertEqual(self.finish(p).code, 9)
+
     def test_two_environments_share_a_root(self):
         self.lock()
         with open(self.path("main.yaml"), encoding="utf-8") as f:

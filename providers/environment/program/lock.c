@@ -24,8 +24,10 @@ static enum mio_code save(struct mio_env_cli *c, const char *path, const struct 
                           bool found, struct mio_env_lock *lock)
 {
     struct mio_buf *o = &c->out;
-    if (found && mio_str_eq(mio_env_lock_text(&c->arena, old, false),
-                            mio_env_lock_text(&c->arena, lock, false))) {
+    struct mio_err foreign = {0};
+    if (found && !mio_env_seal_current(old, &foreign) &&
+        mio_str_eq(mio_env_lock_text(&c->arena, old, false),
+                   mio_env_lock_text(&c->arena, lock, false))) {
         mio_buf_printf(o, "%s is up to date: %zu packages, %zu wheels\n", path, lock->n_packages,
                        lock->n_wheels);
         return MIO_OK;

@@ -18,7 +18,7 @@ static const struct {
     {"drift", mio_env_verb_drift, true},    {"push", mio_env_verb_push, true},
     {"vendor", mio_env_verb_vendor, false}, {"sbom", mio_env_verb_sbom, false},
     {"check", mio_env_verb_check, false},   {"provide", mio_env_verb_provide, false},
-    {"look", mio_env_verb_look, false},
+    {"look", mio_env_verb_look, false},     {"run", mio_env_verb_run, true},
 };
 
 static const struct {
@@ -51,7 +51,14 @@ static enum mio_code take_option(struct mio_env_cli *c, const char *word)
     const struct {
         const char *name;
         bool *to;
-    } flags[] = {{"offline", &c->offline}, {"brief", &c->brief}, {"json", &c->json}};
+    } flags[] = {{"offline", &c->offline},
+                 {"brief", &c->brief},
+                 {"json", &c->json},
+                 {"network", &c->network}};
+    if (eq && n == 1 && name[0] == 'e') {
+        MIO_PUSH(&c->arena, c->variables, c->n_variables, c->variables_cap) = eq + 1;
+        return MIO_OK;
+    }
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
         if (strlen(flags[i].name) == n && !memcmp(flags[i].name, name, n)) {
             *flags[i].to = true;
@@ -62,8 +69,11 @@ static enum mio_code take_option(struct mio_env_cli *c, const char *word)
 
 static enum mio_code run(struct mio_env_cli *c, int argc, char **argv)
 {
+    bool ended = false;
     for (int i = 2; i < argc; i++) {
-        if (argv[i][0] == '-' && argv[i][1]) {
+        if (!ended && !strcmp(argv[i], "--")) {
+            ended = true;
+        } else if (!ended && argv[i][0] == '-' && argv[i][1]) {
             if (take_option(c, argv[i]))
                 return c->err.code;
         } else
@@ -112,5 +122,5 @@ int main(int argc, char **argv)
         fwrite(c.out.p, 1, c.out.n, stdout);
     mio_buf_free(&c.out);
     mio_arena_free(&c.arena);
-    return code ? 1 : c.differs ? 2 : 0;
+    return code ? 1 : c.differs ? 2 : c.status;
 }

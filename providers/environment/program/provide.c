@@ -40,11 +40,12 @@ static struct mio_str packages_digest(struct mio_arena *a, const struct mio_env_
     return mio_arena_printf(a, "sha256:%.*s", MIO_FMT(mio_env_sha256(a, mio_buf_view(&b))));
 }
 
-/* The lock that fits the declaration, and that a build has sealed: its identity is known. */
-static enum mio_code sealed_lock(struct mio_env_cli *c, struct mio_env_lock *lock)
+enum mio_code mio_env_cli_sealed(struct mio_env_cli *c, struct mio_env_lock *lock)
 {
     const char *path;
     if (mio_env_cli_lock(c, lock, &path))
+        return c->err.code;
+    if (mio_env_seal_current(lock, &c->err))
         return c->err.code;
     if (mio_get_str(lock->sealed, "config").n)
         return MIO_OK;
@@ -73,7 +74,7 @@ static void answer(struct mio_env_cli *c, const struct mio_env_lock *lock, bool 
 enum mio_code mio_env_verb_check(struct mio_env_cli *c)
 {
     struct mio_env_lock lock;
-    if (!sealed_lock(c, &lock))
+    if (!mio_env_cli_sealed(c, &lock))
         answer(c, &lock, false);
     return c->err.code;
 }
@@ -119,18 +120,23 @@ enum mio_code mio_env_verb_look(struct mio_env_cli *c)
     return MIO_OK;
 }
 
-/* Makes the root, or mends the one that is there, and looks at every file of it. */
-static enum mio_code make_root(struct mio_env_cli *c, const struct mio_env_image *im)
+enum mio_code mio_env_cli_root(struct mio_env_cli *c, const struct mio_env_store *store,
+                               const struct mio_env_lock *lock)
 {
     struct mio_env_content want;
     struct mio_env_deviation *d;
     size_t n;
-    mio_env_content_of(&want, &c->arena, im);
+    MIO_AUTO_IMAGE im = {0};
+    struct mio_str above = mio_path_dir(mio_str_z(c->root_path));
+    if (mio_fs_mkdirs(mio_arena_z(&c->arena, above), 0700, &c->err) ||
+        mio_env_cli_build(c, store, lock, &im))
+        return c->err.code;
+    mio_env_content_of(&want, &c->arena, &im);
     if (!mio_fs_is_dir(c->root_path)) {
-        if (mio_env_root(&c->arena, im, c->root_path, &c->err))
+        if (mio_env_root(&c->arena, &im, c->root_path, &c->err))
             return c->err.code;
     } else if (mio_env_inspect(&c->arena, &want, c->root_path, &d, &n, &c->err) ||
-               mio_env_root_mend(&c->arena, im, c->root_path, d, n, &c->err)) {
+               mio_env_root_mend(&c->arena, &im, c->root_path, d, n, &c->err)) {
         return c->err.code;
     }
     if (mio_env_inspect(&c->arena, &want, c->root_path, &d, &n, &c->err))
@@ -145,12 +151,11 @@ enum mio_code mio_env_verb_provide(struct mio_env_cli *c)
 {
     struct mio_env_store store;
     struct mio_env_lock lock;
-    MIO_AUTO_IMAGE im = {0};
     struct mio_env_deviation *d;
     size_t n;
     if (!c->root_path)
         return mio_fail(&c->err, MIO_USAGE, "-root=DIR is missing");
-    if (sealed_lock(c, &lock))
+    if (mio_env_cli_sealed(c, &lock))
         return c->err.code;
     /* Below the folder given: one root for each identity. */
     c->root_path = mio_arena_printf(&c->arena, "%s/%.*s", c->root_path,
@@ -159,10 +164,8 @@ enum mio_code mio_env_verb_provide(struct mio_env_cli *c)
     if (look(c, &d, &n))
         return c->err.code;
     bool made = n > 0;
-    if (made && (mio_fs_mkdirs(mio_arena_z(&c->arena, mio_path_dir(mio_str_z(c->root_path))), 0700,
-                               &c->err) ||
-                 mio_env_store_open(&c->arena, c->store_path, &store, &c->err) ||
-                 mio_env_cli_build(c, &store, &lock, &im) || make_root(c, &im)))
+    if (made && (mio_env_store_open(&c->arena, c->store_path, &store, &c->err) ||
+                 mio_env_cli_root(c, &store, &lock)))
         return c->err.code;
     answer(c, &lock, made);
     return MIO_OK;

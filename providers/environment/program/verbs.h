@@ -9,7 +9,10 @@ struct mio_env_cli {
     const char *spec_path, *lock_path, *dir, *store_path, *out_path, *root_path, *vendor, *threads;
     const char **args;
     size_t n_args, args_cap;
-    bool offline, brief, json, differs;
+    bool offline, brief, json, differs, network;
+    const char **variables; /* -e, of env run */
+    size_t n_variables, variables_cap;
+    int status; /* env run: of the command */
 };
 /* Reads the file that -spec names. Errors: MIO_USAGE, MIO_TEMPLATE. */
 enum mio_code mio_env_cli_spec(struct mio_env_cli *c, struct mio_env_spec *out);
@@ -20,6 +23,13 @@ enum mio_code mio_env_cli_lock(struct mio_env_cli *c, struct mio_env_lock *out, 
 /* mio_env_build with the options of the command line. */
 enum mio_code mio_env_cli_build(struct mio_env_cli *c, const struct mio_env_store *store,
                                 const struct mio_env_lock *lock, struct mio_env_image *image);
+
+/* The lock that fits the declaration, and that a build has sealed: its identity is known. */
+enum mio_code mio_env_cli_sealed(struct mio_env_cli *c, struct mio_env_lock *out);
+/* Makes the root c->root_path, or mends the one that is there, looks at every file of it, and
+ * leaves the list of what it holds beside it. */
+enum mio_code mio_env_cli_root(struct mio_env_cli *c, const struct mio_env_store *store,
+                               const struct mio_env_lock *lock);
 
 /* The verbs: text into out; errors in err. */
 enum mio_code mio_env_verb_lock(struct mio_env_cli *c);
@@ -35,3 +45,4 @@ enum mio_code mio_env_verb_drift(struct mio_env_cli *c);
 enum mio_code mio_env_verb_check(struct mio_env_cli *c);
 enum mio_code mio_env_verb_provide(struct mio_env_cli *c);
 enum mio_code mio_env_verb_look(struct mio_env_cli *c);
+enum mio_code mio_env_verb_run(struct mio_env_cli *c);
