@@ -111,7 +111,7 @@ enum mio_code mio_cli_apply(struct mio_cli *c, enum mio_plan_mode mode, const ch
         return code;
     if (!mio_plan_proposes(plan) && !plan->ndrift && !plan->rewrites) {
         report_unchanged(c, plan);
-        return MIO_OK;
+        return mio_cli_report(c, mio_engine_unchanged(c->engine));
     }
     code = mio_cli_report(c, mio_engine_may_apply(c->engine));
     if (!code && planfile)

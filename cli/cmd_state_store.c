@@ -158,6 +158,7 @@ static void put_line_json(struct mio_jout *j, const struct mio_history *h)
     mio_jout_kstr(j, "host", h->host);
     mio_jout_kstr(j, "commit", h->commit);
     mio_jout_kstr(j, "plan_digest", h->plan_digest);
+    mio_jout_kstr(j, "template", h->tpl);
     mio_jout_kstr(j, "signed_by", h->signed_by);
     mio_jout_key(j, "approvals");
     if (h->approvals.type == MIO_LIST)

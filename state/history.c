@@ -49,6 +49,8 @@ static void write_line(struct mio_buf *b, const char *prev, const struct mio_his
     put_str(b, ",\"commit\":", h->commit);
     put_str(b, ",\"plan_digest\":", h->plan_digest);
     put_str(b, ",\"stage\":", h->stage);
+    if (h->tpl.n)
+        put_str(b, ",\"template\":", h->tpl);
     if (h->signed_by.n)
         put_str(b, ",\"signed_by\":", h->signed_by);
     if (h->approvals.type == MIO_LIST && h->approvals.n) {
@@ -121,6 +123,7 @@ static bool read_line(struct mio_arena *a, struct mio_str line, struct mio_histo
         .operation = mio_get_str(v, "operation"),
         .commit = mio_get_str(v, "commit"),
         .plan_digest = mio_get_str(v, "plan_digest"),
+        .tpl = mio_get_str(v, "template"),
         .stage = mio_get_str(v, "stage"),
         .signed_by = mio_get_str(v, "signed_by"),
         .approvals = approvals ? *approvals : mio_null(),

@@ -100,6 +100,8 @@ struct mio_history {
     int64_t when;
     struct mio_str who, host, operation, stage;
     struct mio_str commit;      /* of the template's repository, or "" */
+    struct mio_str tpl;         /* digest of the template that was applied as a whole, without its
+                                   stage; or "" */
     struct mio_str plan_digest; /* of the saved plan, or of what was changed when there was none */
     struct mio_str signed_by;   /* the saved plan's signer, or "" */
     struct mio_value approvals; /* list of {by, key} that counted; null: none */

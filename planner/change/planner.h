@@ -52,6 +52,7 @@ struct mio_planner {
     const char *const *targets, *const *excludes, *const *replaces;
     size_t ntargets, nexcludes, nreplaces;
     const bool *cancel;
+    bool unguarded;  /* the stage's guards do not hold: tests on places of their own */
     bool validating; /* no state, no configuration: computed values, lookups and missing variables
                         are unknown */
 
@@ -121,3 +122,5 @@ enum mio_code mio_conditions(struct mio_stack *st, struct mio_inst *inst,
                              const struct mio_node *rules, const struct mio_value *self,
                              const char *what, struct mio_err *err);
 void mio_checks_run(struct mio_stack *st, struct mio_plan *plan);
+/* planner/change/guard.c: `guards` of the stage; errors in diags */
+void mio_guards_run(struct mio_stack *st, const struct mio_plan *plan);

@@ -358,7 +358,8 @@ enum mio_code mio_engine_plan(struct mio_engine *e, const struct mio_plan_opts *
         (rc = mio_engine_load(e, o->mode == MIO_PLAN_DESTROY ? "destroy"
                                  : e->opts.durable_folder    ? "apply"
                                                              : "plan")) ||
-        (rc = refuse_unconfirmed(e)) || (rc = mio_engine_configure(e)))
+        (rc = refuse_unconfirmed(e)) || (rc = mio_engine_configure(e)) ||
+        (rc = o->mode == MIO_PLAN_NORMAL ? mio_engine_check_after(e) : MIO_OK))
         return rc;
     e->plan = (struct mio_plan){.mode = o->mode,
                                 .refreshed = o->refresh,
@@ -383,6 +384,7 @@ enum mio_code mio_engine_plan(struct mio_engine *e, const struct mio_plan_opts *
                                       .replaces = o->replaces,
                                       .nreplaces = o->nreplaces,
                                       .cancel = e->opts.interrupt,
+                                      .unguarded = e->opts.temp_dir != NULL,
                                       .plan = &e->plan};
     bind(e);
     if (o->mode == MIO_PLAN_NORMAL)

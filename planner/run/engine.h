@@ -127,6 +127,10 @@ enum mio_code mio_engine_plan(struct mio_engine *e, const struct mio_plan_opts *
 enum mio_code mio_engine_plan_from_file(struct mio_engine *e, const char *path,
                                         const struct mio_plan **out);
 
+/* For an apply that finds nothing to do: in a stage it is noted in the history once for each
+ * template, since another stage may come after this one. */
+enum mio_code mio_engine_unchanged(struct mio_engine *e);
+
 struct mio_apply_result {
     struct mio_plan_counts done; /* what was applied */
     size_t failed, skipped;

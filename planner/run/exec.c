@@ -374,6 +374,9 @@ static void history(struct mio_exec *x)
         .forgotten = (unsigned)x->out->done.forget,
         .complete = x->first == MIO_OK && !x->draining,
     };
+    bool whole =
+        e->plan.mode == MIO_PLAN_NORMAL && !e->plan.ntargets && !e->plan.nexcludes && h.complete;
+    h.tpl = whole ? e->tpl->shared_digest : MIO_STR("");
     tell_plan(e, &h);
     if (mio_store_history_add(e->store, &h, &err))
         mio_diags_warn(&e->diags, (struct mio_pos){0}, err.cause, "%s", err.message);

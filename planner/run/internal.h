@@ -67,6 +67,13 @@ enum mio_code mio_engine_admin(struct mio_engine *e, const char *path, struct mi
                                struct mio_err *err);
 /* The keys that state and plans are sealed with; *out NULL: nothing is sealed. */
 enum mio_code mio_engine_sealer(struct mio_engine *e, struct mio_sealer **out, struct mio_err *err);
+/* A store of the template in another stage, for reading; the caller closes it. planner/run/place.c
+ */
+enum mio_code mio_engine_store_of(struct mio_engine *e, struct mio_str stage,
+                                  struct mio_store **out, struct mio_err *err);
+/* `after` of the stage: was this template applied there? An error when this run applies, else a
+ * warning. planner/run/after.c */
+enum mio_code mio_engine_check_after(struct mio_engine *e);
 /* Opens, locks and loads the state; recovers what a killed apply left. */
 enum mio_code mio_engine_load(struct mio_engine *e, const char *operation);
 /* A lock file's content in memory, for runs that keep none. planner/run/init.c */

@@ -314,6 +314,26 @@ enum mio_code mio_engine_store_open(struct mio_engine *e)
     return tell(e, rc, &err);
 }
 
+/* The other stage's own note of `init` counts; where this machine has none, the same backend. */
+enum mio_code mio_engine_store_of(struct mio_engine *e, struct mio_str stage,
+                                  struct mio_store **out, struct mio_err *err)
+{
+    struct mio_str own_dir = e->state_dir, own_stage = e->tpl->stage;
+    struct mio_value here, there;
+    struct mio_err none = {0};
+    *out = NULL;
+    if (settled(e, &here, err))
+        return err->code;
+    e->state_dir = mio_path_join(&e->arena, mio_path_dir(own_dir), stage);
+    e->tpl->stage = stage;
+    if (settled(e, &there, &none))
+        there = here;
+    enum mio_code rc = open_place(e, there, false, out, err);
+    e->state_dir = own_dir;
+    e->tpl->stage = own_stage;
+    return rc;
+}
+
 void mio_engine_store_warn(struct mio_engine *e)
 {
     const char *warning = mio_store_warning(e->store);

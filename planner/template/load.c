@@ -271,6 +271,7 @@ enum mio_code mio_template_load(struct mio_arena *a, const struct mio_template_o
     struct mio_template *t = mio_tpl_dir(&l, dir, (struct mio_str){0}, (struct mio_pos){0});
     if (!t)
         return MIO_IO;
+    t->shared_digest = digest(&l);
     if (stage.n)
         mio_tpl_stage(&l, t, stage);
     if (o->overlay)

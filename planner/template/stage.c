@@ -1,7 +1,7 @@
 /* planner/template/stage.c: stages/NAME.yaml: checked, and its overrides laid over providers and
  * blocks.
  *
- * Variables and guards are left in stage_block for the rooms that use them. */
+ * Variables, guards and `after` are left in stage_block for the rooms that use them. */
 #include "planner/template/load.h"
 #include "providers/sdk/fs.h"
 
@@ -187,6 +187,51 @@ static void check_approvals(struct mio_load *l, const struct mio_node *n)
         mio_tpl_error(l, n->pos, NULL, "`required_approvals` must be a number from 0 to 100");
 }
 
+static bool is_word(struct mio_str s, const char *const *words, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (mio_str_is(s, words[i]))
+            return true;
+    return false;
+}
+
+/* Numbers of objects, actions, and kinds or addresses. */
+static void check_guards(struct mio_load *l, const struct mio_node *map)
+{
+    static const char *const actions[] = {"create", "update", "replace", "delete", "forget"};
+    struct raw_guards {
+        const struct mio_node *most[2], *allow, *protect;
+    } g = {0};
+    static const struct mio_tpl_key keys[] = {
+        MIO_TPL_KEY(raw_guards, "max_destroy", MIO_WANT_NODE, most[0]),
+        MIO_TPL_KEY(raw_guards, "max_change", MIO_WANT_NODE, most[1]),
+        MIO_TPL_KEY(raw_guards, "allow", MIO_WANT_REFS, allow),
+        MIO_TPL_KEY(raw_guards, "protect", MIO_WANT_REFS, protect),
+    };
+    mio_tpl_read(l, map, "`guards`", map->pos, keys, sizeof keys / sizeof *keys, &g);
+    for (size_t i = 0; i < 2; i++) {
+        int64_t n;
+        if (g.most[i] && (g.most[i]->type != MIO_NODE_SCALAR || g.most[i]->expr ||
+                          !mio_value_i64(g.most[i]->literal, &n) || n < 0))
+            mio_tpl_error(l, g.most[i]->pos, NULL, "`%s` is a number of objects, this is %s",
+                          i ? "max_change" : "max_destroy", mio_tpl_node_word(g.most[i]));
+    }
+    for (size_t i = 0; g.allow && i < g.allow->n; i++)
+        if (!is_word(g.allow->items[i]->text, actions, sizeof actions / sizeof *actions))
+            mio_tpl_error(l, g.allow->items[i]->pos,
+                          "actions are create, update, replace, delete and forget",
+                          "`%.*s` is no action", MIO_FMT(g.allow->items[i]->text));
+    for (size_t i = 0; g.protect && i < g.protect->n; i++) {
+        struct mio_str s = g.protect->items[i]->text;
+        struct mio_entry e = {s, g.protect->items[i]->pos, g.protect->items[i]};
+        if (mio_str_find(s, '.') < 0)
+            mio_tpl_is_name(l, &e, "kind");
+        else if (!mio_tpl_is_address(s, true))
+            mio_tpl_error(l, e.key_pos, "write a kind, or an address such as workspace.taxi",
+                          "`%.*s` is no address", MIO_FMT(s));
+    }
+}
+
 /* The file of the stage, or NULL with an error that lists the stages there are. */
 static struct mio_tpl_file *stage_file(struct mio_load *l, struct mio_str dir, struct mio_str stage)
 {
@@ -241,6 +286,8 @@ void mio_tpl_stage(struct mio_load *l, struct mio_template *t, struct mio_str st
         set_provider(l, t, &r.providers->entries[i]);
     if (r.set)
         mio_tpl_set(l, t, r.set);
+    if (r.guards)
+        check_guards(l, r.guards);
     if (r.after)
         check_after(l, r.after, stage);
     if (r.approvals)

@@ -116,6 +116,7 @@ struct mio_template {
     struct mio_str stage;               /* "" when none */
     const struct mio_node *overlay; /* the file of mio_template_opts.overlay as a whole, or NULL */
     struct mio_str digest;          /* 64 hex digits over every file read, names and bytes */
+    struct mio_str shared_digest;   /* the same without stage and overlay: equal in all stages */
 };
 struct mio_template_opts {
     const char *dir;             /* absolute */
