@@ -175,7 +175,7 @@ static bool names_instance(void *arg, const struct mio_ref *ref)
 static bool is_per_instance(const struct mio_node *named)
 {
     bool found = false;
-    if (named && named->expr)
+    if (named && named->type == MIO_NODE_SCALAR && named->expr)
         mio_expr_refs(named->expr, names_instance, &found);
     return found;
 }

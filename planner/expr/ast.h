@@ -59,17 +59,20 @@ struct call_node {
     bool expand; /* the last argument is a list to spread: f(x...) */
 };
 
+/* Of 56 bytes: a large template has more of these than of anything else. */
 struct mio_expr {
     uint8_t kind, op;
     uint16_t depth; /* 1 + that of the deepest child: bounds the evaluator's recursion */
     struct mio_pos pos;
+    uint32_t nsteps; /* NODE_REF; here because there is room */
     union {
         struct mio_value literal;
         struct {
-            struct mio_ref ref;
+            struct mio_str root;
+            const struct mio_ref_step *steps;
             const struct mio_expr *const
-                *index; /* NULL: every step is a literal; else one a step */
-        } ref;
+                *index; /* NULL: every step is a literal; else one a step, NULL for a literal */
+        } ref;          /* nsteps of them */
         struct {
             struct mio_str name;
             uint32_t up; /* how many bindings further out */
@@ -96,6 +99,13 @@ struct mio_expr {
         struct call_node call;
     };
 };
+
+/* What a NODE_REF says, as scopes and visitors want it. */
+static inline struct mio_ref mio_expr_ref(const struct mio_expr *e)
+{
+    return (struct mio_ref){
+        .root = e->ref.root, .steps = e->ref.steps, .n = e->nsteps, .pos = e->pos};
+}
 
 enum {
     EXPR_MAX_DEPTH = 400, /* of the finished tree */

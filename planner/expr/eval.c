@@ -146,26 +146,21 @@ static enum mio_code eval_steps(struct evaluator *ev, const struct mio_expr *e, 
 
 static enum mio_code eval_ref(struct evaluator *ev, const struct mio_expr *e, struct mio_value *out)
 {
-    struct mio_ref own = e->ref.ref;
-    const struct mio_ref *ref = &e->ref.ref;
-    if (e->ref.index) {
-        enum mio_code code = eval_steps(ev, e, &own);
-        if (code)
-            return code;
-        ref = &own;
-    }
+    struct mio_ref ref = mio_expr_ref(e);
+    if (e->ref.index && eval_steps(ev, e, &ref))
+        return ev->err->code;
     if (!ev->scope->lookup)
         return mio_eval_fail(ev, e, NULL, "there is nothing to refer to here: \"%.*s\"",
-                             MIO_FMT(ref->root));
+                             MIO_FMT(ref.root));
     struct mio_value v;
     size_t used = 0;
-    enum mio_code code = ev->scope->lookup(ev->scope->arg, ref, &v, &used, ev->err);
+    enum mio_code code = ev->scope->lookup(ev->scope->arg, &ref, &v, &used, ev->err);
     if (code) {
         mio_err_at(ev->err, e->pos);
         return code;
     }
-    for (; !code && used < ref->n; used++)
-        code = mio_eval_index(ev, e, v, ref->steps[used].value, &v);
+    for (; !code && used < ref.n; used++)
+        code = mio_eval_index(ev, e, v, ref.steps[used].value, &v);
     if (!code)
         *out = v;
     return code;

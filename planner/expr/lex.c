@@ -10,17 +10,6 @@ static const struct {
     {"&&", TOK_AND},       {"||", TOK_OR}, {"=>", TOK_ARROW}, {"::", TOK_SCOPE},
 };
 
-/* A byte of 128 or more belongs to a letter outside ASCII, which names may hold. */
-bool mio_ident_start(char c)
-{
-    return isalpha((unsigned char)c) || c == '_' || (unsigned char)c >= 0x80;
-}
-
-bool mio_ident_char(char c)
-{
-    return mio_ident_start(c) || isdigit((unsigned char)c) || c == '-';
-}
-
 static const char *skip_line(const char *at, const char *end)
 {
     while (at < end && *at != '\n')
@@ -107,10 +96,10 @@ struct token mio_lex(const char *at, const char *end, bool newlines)
         return t;
     }
     for (size_t i = 0; i < sizeof OPERATORS / sizeof *OPERATORS; i++) {
-        size_t n = strlen(OPERATORS[i].text);
-        if ((size_t)(end - at) >= n && !memcmp(at, OPERATORS[i].text, n)) {
+        const char *op = OPERATORS[i].text;
+        if (*at == op[0] && at[1] == op[1] && (!op[2] || (at[1] && at[2] == op[2]))) {
             t.kind = OPERATORS[i].kind;
-            t.end = at + n;
+            t.end = at + (op[2] ? 3 : 2);
             return t;
         }
     }

@@ -33,5 +33,13 @@ struct token {
 struct token mio_lex(const char *at, const char *end, bool newlines);
 /* How people call the token: "a comma", "the end of the expression". */
 const char *mio_token_name(struct token t, char buf[static 64]);
-bool mio_ident_start(char c);
-bool mio_ident_char(char c);
+/* A byte of 128 or more belongs to a letter outside ASCII, which names may hold. */
+static inline bool mio_ident_start(char c)
+{
+    return ((unsigned char)(c | 32) >= 'a' && (unsigned char)(c | 32) <= 'z') || c == '_' ||
+           (unsigned char)c >= 0x80;
+}
+static inline bool mio_ident_char(char c)
+{
+    return mio_ident_start(c) || (c >= '0' && c <= '9') || c == '-';
+}

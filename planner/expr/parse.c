@@ -101,9 +101,11 @@ static const struct mio_expr *parse_unary(struct parser *p)
 
 /* ---- steps behind a value ---- */
 
-/* The step's key and whether it was there; err tells a syntax error from no step at all. */
+/* The step's key, an expression or a name, and whether it was there; err tells a syntax error from
+ * no step at all. */
 struct step {
-    const struct mio_expr *key;
+    const struct mio_expr *key; /* NULL: the name */
+    struct token name;
     bool attr, err;
 };
 
@@ -130,10 +132,7 @@ static struct step parse_attr_step(struct parser *p)
         s.err = true;
         return s;
     }
-    mio_parser_next(p);
-    struct mio_expr *key = mio_node(p, NODE_LITERAL, t.start, t.end);
-    key->literal = mio_string(mio_token_str(t));
-    s.key = key;
+    s.name = mio_parser_next(p);
     return s;
 }
 
@@ -155,21 +154,44 @@ static struct step parse_index_step(struct parser *p)
 static void add_ref_step(struct parser *p, struct mio_expr *ref, struct step s, const char *to,
                          struct node_array *keys, size_t *cap)
 {
-    struct mio_ref *r = &ref->ref.ref;
     struct mio_ref_step *steps =
-        mio_arena_grow(p->a, (void *)(uintptr_t)r->steps, r->n, cap, sizeof *steps);
-    bool literal = s.key->kind == NODE_LITERAL;
-    steps[r->n] = (struct mio_ref_step){
-        .known = literal, .value = literal ? s.key->literal : mio_unknown(MIO_UNKNOWN)};
-    r->steps = steps;
-    r->n++;
-    MIO_PUSH(p->a, keys->items, keys->n, keys->cap) = s.key;
-    if (!literal || ref->ref.index) /* the array may have moved */
-        ref->ref.index = keys->items;
-    mio_node_child(ref, s.key);
-    ref->pos.len = r->pos.len = mio_parser_pos(p, to, to).line == ref->pos.line
-                                    ? mio_parser_pos(p, to, to).col - ref->pos.col
-                                    : ref->pos.len;
+        mio_arena_grow(p->a, (void *)(uintptr_t)ref->ref.steps, ref->nsteps, cap, sizeof *steps);
+    bool computed = s.key && s.key->kind != NODE_LITERAL;
+    steps[ref->nsteps++] =
+        (struct mio_ref_step){.known = !computed,
+                              .value = computed ? mio_unknown(MIO_UNKNOWN)
+                                       : s.key  ? s.key->literal
+                                                : mio_string(mio_token_str(s.name))};
+    ref->ref.steps = steps;
+    if (computed || ref->ref.index) {
+        while (keys->n + 1 < ref->nsteps)
+            MIO_PUSH(p->a, keys->items, keys->n, keys->cap) = NULL;
+        MIO_PUSH(p->a, keys->items, keys->n, keys->cap) = computed ? s.key : NULL;
+        ref->ref.index = keys->items; /* the array may have moved */
+        mio_node_child(ref, s.key);
+    }
+    struct mio_pos end = mio_parser_pos(p, to, to);
+    if (end.line == ref->pos.line)
+        ref->pos.len = end.col - ref->pos.col;
+}
+
+static const struct mio_expr *index_node(struct parser *p, const struct mio_expr *base,
+                                         struct step s, const char *from)
+{
+    struct mio_expr *e = mio_node(p, NODE_INDEX, from, p->at);
+    if (!s.key) {
+        struct mio_expr *name = mio_node(p, NODE_LITERAL, s.name.start, s.name.end);
+        name->literal = mio_string(mio_token_str(s.name));
+        s.key = name;
+    }
+    e->index.base = base;
+    e->index.key = s.key;
+    e->index.attr = s.attr;
+    mio_node_child(e, base);
+    mio_node_child(e, s.key);
+    if (e->depth > EXPR_MAX_DEPTH)
+        return mio_parser_fail(p, from, p->at, NULL, "too many index steps in a row");
+    return e;
 }
 
 static const struct mio_expr *parse_steps(struct parser *p, const struct mio_expr *base,
@@ -203,6 +225,8 @@ static const struct mio_expr *parse_splat(struct parser *p, const struct mio_exp
 static bool star_follows(struct parser *p)
 {
     struct token open = mio_parser_peek(p);
+    if (mio_ident_start(*open.end)) /* .name, nearly always */
+        return false;
     struct token star = mio_lex(open.end, p->end, false);
     return star.kind == '*' && (open.kind == '.' || mio_lex(star.end, p->end, false).kind == ']');
 }
@@ -212,12 +236,8 @@ static const struct mio_expr *parse_steps(struct parser *p, const struct mio_exp
 {
     struct node_array keys = {0};
     size_t cap = 0;
-    struct mio_expr *ref = NULL; /* while every step so far belongs to the reference */
-    if (base->kind == NODE_REF) {
-        ref = mio_node(p, NODE_REF, from, p->at);
-        *ref = *base;
-        base = ref;
-    }
+    /* While every step so far belongs to the reference, whose node nobody else has yet. */
+    struct mio_expr *ref = base->kind == NODE_REF ? (struct mio_expr *)(uintptr_t)base : NULL;
     for (;;) {
         int kind = mio_parser_peek(p).kind;
         if (kind != '.' && (kind != '[' || attrs_only))
@@ -239,15 +259,9 @@ static const struct mio_expr *parse_steps(struct parser *p, const struct mio_exp
             add_ref_step(p, ref, s, p->at, &keys, &cap);
             continue;
         }
-        struct mio_expr *e = mio_node(p, NODE_INDEX, from, p->at);
-        e->index.base = base;
-        e->index.key = s.key;
-        e->index.attr = s.attr;
-        mio_node_child(e, base);
-        mio_node_child(e, s.key);
-        if (e->depth > EXPR_MAX_DEPTH)
-            return mio_parser_fail(p, from, p->at, NULL, "too many index steps in a row");
-        base = e;
+        base = index_node(p, base, s, from);
+        if (!base)
+            return NULL;
     }
 }
 

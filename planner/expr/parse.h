@@ -34,7 +34,13 @@ struct mio_pos mio_parser_pos(struct parser *p, const char *from, const char *to
 void *mio_parser_fail(struct parser *p, const char *from, const char *to, const char *hint,
                       const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 
-struct token mio_parser_peek(struct parser *p);
+void mio_parser_scan(struct parser *p); /* fills p->tok */
+static inline struct token mio_parser_peek(struct parser *p)
+{
+    if (!p->have)
+        mio_parser_scan(p);
+    return p->tok;
+}
 struct token mio_parser_next(struct parser *p);
 /* Moves to a place in the text; forgets the token seen ahead. */
 void mio_parser_move(struct parser *p, const char *at);

@@ -111,7 +111,7 @@ static const struct mio_expr *object_key(struct parser *p, const struct mio_expr
                                          const char *from)
 {
     bool word = key->kind == NODE_LITERAL && mio_ident_start(*from);
-    if (key->kind == NODE_REF && key->ref.ref.n)
+    if (key->kind == NODE_REF && key->nsteps)
         return mio_parser_fail(p, from, p->at, "put the key in parentheses: (a.b) = value",
                                "an attribute path cannot be a key");
     if (!word && (key->kind != NODE_REF && key->kind != NODE_LOCAL))

@@ -32,6 +32,10 @@ static const char *foreign_end(const char *at, const char *end)
 static const char *text_end(const char *at, const char *end, enum template_mode mode)
 {
     while (at < end) {
+        if (*at > '\\') { /* most bytes */
+            at++;
+            continue;
+        }
         if (mode == TEMPLATE_QUOTED && (*at == '"' || *at == '\\' || *at == '\n'))
             return at;
         const char *foreign = *at == '$' ? foreign_end(at, end) : NULL;
@@ -52,7 +56,10 @@ static const char *text_end(const char *at, const char *end, enum template_mode 
 
 bool mio_expr_needed(struct mio_str text)
 {
-    return text.n && text_end(text.p, text.p + text.n, TEMPLATE_BARE) < text.p + text.n;
+    bool any = false;
+    for (size_t i = 0; i < text.n && !any; i++)
+        any = text.p[i] == '{';
+    return any && text_end(text.p, text.p + text.n, TEMPLATE_BARE) < text.p + text.n;
 }
 
 /* ---- text ---- */
@@ -433,11 +440,58 @@ const struct mio_expr *mio_parse_template(struct parser *p, enum template_mode m
     return b.n == 1 ? b.parts[0] : join_parts(p, &b, from);
 }
 
+/* How many names "${a.b.c}" holds; 0 when the text is anything else. */
+static size_t plain_names(struct mio_str s)
+{
+    static const char *const literals[] = {"true", "false", "null"};
+    size_t n = 0;
+    if (s.n < 4 || s.p[0] != '$' || s.p[1] != '{' || s.p[s.n - 1] != '}')
+        return 0;
+    for (size_t from = 2, i = 2; i < s.n; i++) {
+        if (i > from && (s.p[i] == '.' || i + 1 == s.n)) {
+            n++;
+            from = i + 1;
+        } else if ((i == from ? !mio_ident_start(s.p[i]) : !mio_ident_char(s.p[i])) ||
+                   (unsigned char)s.p[i] >= 0x80) {
+            return 0;
+        }
+    }
+    for (size_t i = 0; n == 1 && i < 3; i++)
+        if (mio_str_is(mio_str_sub(s, 2, s.n - 3), literals[i]))
+            return 0;
+    return n;
+}
+
+/* What most scalars with an expression are, a reference and nothing else, without the parser. */
+static const struct mio_expr *plain_reference(struct mio_arena *a, struct mio_str text, size_t n,
+                                              struct mio_pos at)
+{
+    struct mio_expr *e = MIO_NEW(a, struct mio_expr);
+    struct mio_ref_step *steps = MIO_NEW_N(a, struct mio_ref_step, n - 1);
+    struct mio_str rest = mio_arena_str(a, mio_str_sub(text, 2, text.n - 3));
+    *e = (struct mio_expr){.kind = NODE_REF, .depth = 1, .pos = at, .nsteps = (uint32_t)n - 1};
+    e->pos.col += 2;
+    e->pos.len = (uint32_t)rest.n;
+    e->ref.steps = steps;
+    for (size_t i = 0; i < n; i++) {
+        ptrdiff_t dot = mio_str_find(rest, '.');
+        struct mio_str name = mio_str_sub(rest, 0, dot < 0 ? rest.n : (size_t)dot);
+        if (i)
+            steps[i - 1] = (struct mio_ref_step){.known = true, .value = mio_string(name)};
+        else
+            e->ref.root = name;
+        rest = mio_str_sub(rest, name.n + 1, rest.n);
+    }
+    return e;
+}
+
 const struct mio_expr *mio_expr_template(struct mio_arena *a, struct mio_str text,
                                          struct mio_pos at, struct mio_diags *diags)
 {
     struct parser p;
-    size_t before = diags->errors;
+    size_t before = diags->errors, names = plain_names(text);
+    if (names)
+        return plain_reference(a, text, names, at);
     mio_parser_init(&p, a, text, at, diags);
     const struct mio_expr *e =
         mio_parser_text_ok(&p) ? mio_parse_template(&p, TEMPLATE_BARE) : NULL;

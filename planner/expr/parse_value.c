@@ -78,8 +78,7 @@ static const struct mio_expr *parse_name(struct parser *p)
     struct mio_expr *e = local_node(p, t);
     if (!e) {
         e = mio_node(p, NODE_REF, t.start, t.end);
-        e->ref.ref.root = word;
-        e->ref.ref.pos = e->pos;
+        e->ref.root = word;
     }
     return e;
 }

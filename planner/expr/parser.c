@@ -57,12 +57,10 @@ void *mio_parser_fail(struct parser *p, const char *from, const char *to, const 
     return NULL;
 }
 
-struct token mio_parser_peek(struct parser *p)
+void mio_parser_scan(struct parser *p)
 {
-    if (!p->have)
-        p->tok = mio_lex(p->at, p->end, p->newlines);
+    p->tok = mio_lex(p->at, p->end, p->newlines);
     p->have = true;
-    return p->tok;
 }
 
 struct token mio_parser_next(struct parser *p)

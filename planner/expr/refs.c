@@ -18,8 +18,8 @@ static bool walk_all(const struct walk *w, const struct mio_expr *const *items, 
 
 static bool walk_ref(const struct walk *w, const struct mio_expr *e)
 {
-    return w->visit(w->arg, &e->ref.ref) &&
-           (!e->ref.index || walk_all(w, e->ref.index, e->ref.ref.n));
+    struct mio_ref ref = mio_expr_ref(e);
+    return w->visit(w->arg, &ref) && (!e->ref.index || walk_all(w, e->ref.index, ref.n));
 }
 
 static bool walk_object(const struct walk *w, const struct mio_expr *e)

@@ -26,6 +26,7 @@ struct body {
     enum mio_body_part part;
     bool top; /* meta keys are allowed here */
     bool failed;
+    struct mio_err err; /* of the expression at hand: large, hence cleared once a body */
 };
 
 static void fault(struct body *b, struct mio_pos pos, const char *hint, const char *fmt, ...)
@@ -66,30 +67,43 @@ static const char *type_name(enum mlops_type t)
     return "a value";
 }
 
+static bool convert_to(struct mio_stack *st, enum mio_type type, struct mio_value *v)
+{
+    if (v->type == type)
+        return true;
+    struct mio_err err = {0};
+    return (type == MIO_STRING   ? mio_to_string(st->arena, *v, v, &err)
+            : type == MIO_NUMBER ? mio_to_number(st->arena, *v, v, &err)
+                                 : mio_to_bool(*v, v, &err)) == MIO_OK;
+}
+
 static bool convert_scalar(struct mio_stack *st, const struct mio_field *f, struct mio_value *v)
 {
-    struct mio_err err = {0};
     struct mio_value out = *v;
+    int64_t n;
+    bool ok = false;
     switch (f->type) {
     case MLOPS_STRING:
-        return v->type == MIO_STRING ||
-               (mio_to_string(st->arena, *v, &out, &err) == MIO_OK && (*v = out, true));
+        ok = convert_to(st, MIO_STRING, &out);
+        break;
     case MLOPS_NUMBER:
-        return mio_to_number(st->arena, *v, &out, &err) == MIO_OK && (*v = out, true);
-    case MLOPS_INTEGER: {
-        int64_t n;
-        return mio_to_number(st->arena, *v, &out, &err) == MIO_OK && mio_value_i64(out, &n) &&
-               (*v = out, true);
-    }
+        ok = convert_to(st, MIO_NUMBER, &out);
+        break;
+    case MLOPS_INTEGER:
+        ok = convert_to(st, MIO_NUMBER, &out) && mio_value_i64(out, &n);
+        break;
     case MLOPS_BOOL:
-        return mio_to_bool(*v, &out, &err) == MIO_OK && (*v = out, true);
+        ok = convert_to(st, MIO_BOOL, &out);
+        break;
     case MLOPS_LIST:
     case MLOPS_MAP:
     case MLOPS_OBJECT:
     case MLOPS_ANY:
         break;
     }
-    return false;
+    if (ok)
+        *v = out;
+    return ok;
 }
 
 static bool is_allowed(const struct mio_field *f, struct mio_str text)
@@ -174,13 +188,13 @@ static bool fit_children(struct body *b, const struct mio_field *f, struct mio_v
 {
     bool ok = true;
     if (v.type == MIO_LIST) {
-        struct mio_value *items = MIO_NEW_N(b->st->arena, struct mio_value, v.n + 1u);
+        struct mio_value *items = MIO_NEW_N(b->st->arena, struct mio_value, v.n);
         for (uint32_t i = 0; i < v.n; i++)
             ok &= f->element ? fit(b, f->element, v.items[i], pos, &items[i])
                              : (items[i] = v.items[i], true);
         *out = mio_list(items, v.n);
     } else {
-        struct mio_pair *pairs = MIO_NEW_N(b->st->arena, struct mio_pair, v.n + 1u);
+        struct mio_pair *pairs = MIO_NEW_N(b->st->arena, struct mio_pair, v.n);
         for (uint32_t i = 0; i < v.n; i++) {
             pairs[i] = v.pairs[i];
             ok &= !f->element || fit(b, f->element, v.pairs[i].value, pos, &pairs[i].value);
@@ -287,6 +301,18 @@ static bool fit_object(struct body *b, const struct mio_field *f, struct mio_val
 static bool node_field(struct body *b, const struct mio_field *f, const struct mio_node *n,
                        struct mio_value *out);
 
+/* An expression's error, told where it stands. */
+static bool evaluate(struct body *b, const struct mio_node *n, struct mio_value *out)
+{
+    if (!mio_node_eval(n, b->scope, out, &b->err))
+        return true;
+    mio_err_address(&b->err, b->address);
+    mio_diags_add(b->st->diags, MIO_ERROR, &b->err);
+    mio_err_clear(&b->err);
+    b->failed = true;
+    return false;
+}
+
 static bool scalar_field(struct body *b, const struct mio_field *f, const struct mio_node *n,
                          struct mio_value *out)
 {
@@ -296,30 +322,23 @@ static bool scalar_field(struct body *b, const struct mio_field *f, const struct
         check_scalar(b, f, *out, n->pos);
         return true;
     }
-    struct mio_err err = {0};
     struct mio_value v = n->literal;
-    if (n->expr && mio_node_eval(n, b->scope, &v, &err)) {
-        mio_err_address(&err, b->address);
-        mio_diags_add(b->st->diags, MIO_ERROR, &err);
-        b->failed = true;
-        return false;
-    }
-    return fit(b, f, v, n->pos, out);
+    return (!n->expr || evaluate(b, n, &v)) && fit(b, f, v, n->pos, out);
 }
 
 /* Body of an object written out in the template: every key has a position of its own. */
 static bool node_object(struct body *b, const struct mio_field *f, const struct mio_node *n,
                         struct mio_value *out)
 {
-    struct mio_pair *pairs = mio_arena_alloc(b->st->arena, (n->n + f->nfields + 1) * sizeof *pairs);
+    struct mio_pair *pairs = mio_arena_alloc(b->st->arena, n->n * sizeof *pairs);
     size_t count = 0;
     bool top = b->top, ok = true;
     b->top = false;
     for (size_t i = 0; i < n->n; i++) {
         const struct mio_entry *e = &n->entries[i];
-        if (top && mio_is_meta_key(e->key) && !mio_field_get(f, e->key))
-            continue;
         const struct mio_field *child = mio_field_get(f, e->key);
+        if (!child && top && mio_is_meta_key(e->key))
+            continue;
         if (!child || !mio_field_is_input(child)) {
             b->top = top;
             unknown_key(b, f, e->key, e->key_pos);
@@ -343,7 +362,7 @@ static bool node_object(struct body *b, const struct mio_field *f, const struct 
 static bool node_list(struct body *b, const struct mio_field *f, const struct mio_node *n,
                       struct mio_value *out)
 {
-    struct mio_value *items = MIO_NEW_N(b->st->arena, struct mio_value, n->n + 1);
+    struct mio_value *items = MIO_NEW_N(b->st->arena, struct mio_value, n->n);
     bool ok = true;
     for (size_t i = 0; i < n->n; i++)
         ok &= node_field(b, f->element, n->items[i], &items[i]);
@@ -354,7 +373,7 @@ static bool node_list(struct body *b, const struct mio_field *f, const struct mi
 static bool node_map(struct body *b, const struct mio_field *f, const struct mio_node *n,
                      struct mio_value *out)
 {
-    struct mio_pair *pairs = MIO_NEW_N(b->st->arena, struct mio_pair, n->n + 1);
+    struct mio_pair *pairs = MIO_NEW_N(b->st->arena, struct mio_pair, n->n);
     bool ok = true;
     for (size_t i = 0; i < n->n; i++) {
         pairs[i].key = n->entries[i].key;
@@ -368,21 +387,21 @@ static bool node_map(struct body *b, const struct mio_field *f, const struct mio
 static bool complete(struct body *b, const struct mio_field *f, struct mio_value *v,
                      struct mio_pos pos, struct mio_str fallback_name)
 {
-    struct mio_pair *more = mio_arena_alloc(b->st->arena, (f->nfields + 1) * sizeof *more);
-    size_t n = 0;
+    struct mio_pair *more = NULL;
+    size_t n = 0, cap = 0;
     bool ok = true;
     for (size_t i = 0; i < f->nfields; i++) {
         const struct mio_field *child = &f->fields[i];
+        bool required = child->flags & MLOPS_REQUIRED;
         bool here = ((child->flags & MLOPS_LATE) != 0) == (b->part == MIO_BODY_LATE);
-        if ((!here && b->top) || mio_get(*v, child->name))
+        if ((!child->has_default && !required) || (!here && b->top) || mio_get(*v, child->name))
             continue;
         if (child->has_default) {
-            more[n++] = (struct mio_pair){child->name, child->dflt};
-        } else if (child->flags & MLOPS_REQUIRED) {
-            if (fallback_name.n && mio_str_is(child->name, "name")) {
-                more[n++] = (struct mio_pair){child->name, mio_string(fallback_name)};
-                continue;
-            }
+            MIO_PUSH(b->st->arena, more, n, cap) = (struct mio_pair){child->name, child->dflt};
+        } else if (fallback_name.n && mio_str_is(child->name, "name")) {
+            MIO_PUSH(b->st->arena, more, n, cap) =
+                (struct mio_pair){child->name, mio_string(fallback_name)};
+        } else {
             MIO_AUTO_BUF hint = {0};
             mio_buf_printf(&hint, "Add `%.*s:`, %s%s%.*s", MIO_FMT(child->name),
                            type_name(child->type), child->doc.n ? ": " : ".", MIO_FMT(child->doc));
@@ -411,15 +430,8 @@ static bool node_field(struct body *b, const struct mio_field *f, const struct m
         return node_list(b, f, n, out);
     if (f->type == MLOPS_MAP && f->element && n->type == MIO_NODE_MAP)
         return node_map(b, f, n, out);
-    struct mio_err err = {0};
     struct mio_value v;
-    if (mio_node_eval(n, b->scope, &v, &err)) {
-        mio_err_address(&err, b->address);
-        mio_diags_add(b->st->diags, MIO_ERROR, &err);
-        b->failed = true;
-        return false;
-    }
-    return fit(b, f, v, n->pos, out);
+    return evaluate(b, n, &v) && fit(b, f, v, n->pos, out);
 }
 
 /* name: the block's, with the key of the instance when there is one. */

@@ -51,7 +51,7 @@ static enum mio_code depend_item(struct mio_scope_arg *s, const struct mio_node 
 {
     struct mio_str text = mio_str_trim(n->text);
     struct named_ref seen = {text, false};
-    if (n->expr)
+    if (n->type == MIO_NODE_SCALAR && n->expr)
         mio_expr_refs(n->expr, first_ref, &seen);
     if (seen.found && mio_str_starts(text, "${") && mio_str_ends(text, "}"))
         text = mio_str_trim(mio_str_sub(text, 2, text.n - 3));

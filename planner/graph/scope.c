@@ -13,11 +13,11 @@ static struct mio_str step_name(const struct mio_ref *ref, size_t i)
 static struct mio_str suggest(struct mio_stack *st, const struct mio_modinst *m, const char *prefix,
                               struct mio_str word)
 {
-    struct mio_str *names = NULL;
+    struct mio_str *names = NULL, key;
     size_t n = 0, cap = 0, skip = strlen(prefix);
-    for (size_t i = 0; i < m->index.room; i++)
-        if (m->index.slots[i].key.p && mio_str_starts(m->index.slots[i].key, prefix))
-            MIO_PUSH(st->arena, names, n, cap) = mio_str_sub(m->index.slots[i].key, skip, SIZE_MAX);
+    for (size_t at = 0; mio_index_next(&m->index, &at, &key);)
+        if (mio_str_starts(key, prefix))
+            MIO_PUSH(st->arena, names, n, cap) = mio_str_sub(key, skip, SIZE_MAX);
     return mio_str_nearest(word, names, n);
 }
 
@@ -291,17 +291,29 @@ enum mio_code mio_stack_output(struct mio_stack *st, struct mio_modinst *m, size
     return MIO_OK;
 }
 
+/* The position that the module's index gives for "HEAD.NAME", behind `prefix`. */
+static bool find(const struct mio_modinst *m, struct mio_str head, struct mio_str name,
+                 const char *prefix, uintptr_t *at)
+{
+    char key[512];
+    size_t skip = strlen(prefix), n = skip + head.n + 1 + name.n;
+    if (n > sizeof key)
+        return false;
+    memcpy(key, prefix, skip);
+    memcpy(key + skip, head.p, head.n);
+    key[skip + head.n] = '.';
+    memcpy(key + skip + head.n + 1, name.p, name.n);
+    return mio_index_get(&m->index, (struct mio_str){key, n}, at);
+}
+
 static enum mio_code named(struct mio_scope_arg *s, const struct mio_ref *ref,
                            struct mio_value *out, struct mio_err *err)
 {
     bool local = mio_str_is(ref->root, "local");
     const char *prefix = local ? "local." : "var.";
     struct mio_str name = step_name(ref, 0);
-    char key[160];
-    int n = snprintf(key, sizeof key, "%s%.*s", prefix, MIO_FMT(name));
     uintptr_t i;
-    if (n < 0 || (size_t)n >= sizeof key ||
-        !mio_index_get(&s->mod->index, (struct mio_str){key, (size_t)n}, &i))
+    if (!find(s->mod, ref->root, name, "", &i))
         return unknown_name(s, local ? "local" : "variable", prefix, name, err);
     if (!local)
         return mio_stack_variable(s->st, s->mod, i, out, err);
@@ -365,7 +377,7 @@ static struct mio_inst *by_key(const struct mio_res *r, struct mio_value key)
 static enum mio_code all_instances(struct mio_stack *st, struct mio_res *r, struct mio_value *out,
                                    struct mio_err *err)
 {
-    struct mio_value *items = MIO_NEW_N(st->arena, struct mio_value, r->n + 1);
+    struct mio_value *items = MIO_NEW_N(st->arena, struct mio_value, r->n);
     for (size_t i = 0; i < r->n; i++)
         if (instance_value(st, &r->insts[i], &items[i], err))
             return err->code;
@@ -373,7 +385,7 @@ static enum mio_code all_instances(struct mio_stack *st, struct mio_res *r, stru
         *out = mio_list(items, r->n);
         return MIO_OK;
     }
-    struct mio_pair *pairs = MIO_NEW_N(st->arena, struct mio_pair, r->n + 1);
+    struct mio_pair *pairs = MIO_NEW_N(st->arena, struct mio_pair, r->n);
     for (size_t i = 0; i < r->n; i++)
         pairs[i] = (struct mio_pair){mio_value_str(r->insts[i].key), items[i]};
     *out = mio_map(pairs, r->n);
@@ -423,7 +435,7 @@ static enum mio_code module_outputs(struct mio_stack *st, struct mio_modinst *m,
                                     struct mio_value *out, struct mio_err *err)
 {
     size_t n = m->tpl->outputs.n;
-    struct mio_pair *pairs = MIO_NEW_N(st->arena, struct mio_pair, n + 1);
+    struct mio_pair *pairs = MIO_NEW_N(st->arena, struct mio_pair, n);
     for (size_t i = 0; i < n; i++) {
         pairs[i].key = m->tpl->outputs.items[i].name;
         if (mio_stack_output(st, m, i, &pairs[i].value, err))
@@ -444,7 +456,7 @@ static enum mio_code module_value(struct mio_stack *st, struct mio_modinst *m,
     if (ref->n <= step || !ref->steps[step].known)
         return module_outputs(st, m, out, err);
     struct mio_str name = step_name(ref, step);
-    if (!mio_index_get(&m->index, mio_arena_printf(st->arena, "output.%.*s", MIO_FMT(name)), &o)) {
+    if (!find(m, MIO_STR("output"), name, "", &o)) {
         struct mio_scope_arg inner = {.st = st, .mod = m};
         return unknown_name(&inner, "output of that module", "output.", name, err);
     }
@@ -476,9 +488,8 @@ static enum mio_code module_ref(struct mio_scope_arg *s, const struct mio_ref *r
                                 struct mio_value *out, size_t *used, struct mio_err *err)
 {
     struct mio_str name = step_name(ref, 0);
-    struct mio_str key = mio_arena_printf(s->st->arena, "module.%.*s", MIO_FMT(name));
     uintptr_t at;
-    if (!mio_index_get(&s->mod->index, key, &at))
+    if (!find(s->mod, ref->root, name, "", &at))
         return unknown_name(s, "module", "module.", name, err);
     struct mio_modcall *c = (struct mio_modcall *)at;
     if (c->visit == MIO_VISIT_BUSY) {
@@ -505,8 +516,8 @@ static enum mio_code module_ref(struct mio_scope_arg *s, const struct mio_ref *r
             return no_module_key(c, name, ref->steps[1].value, err);
         return module_value(s->st, m, ref, 2, out, used, err);
     }
-    struct mio_pair *pairs = MIO_NEW_N(s->st->arena, struct mio_pair, c->n + 1);
-    struct mio_value *items = MIO_NEW_N(s->st->arena, struct mio_value, c->n + 1);
+    struct mio_pair *pairs = MIO_NEW_N(s->st->arena, struct mio_pair, c->n);
+    struct mio_value *items = MIO_NEW_N(s->st->arena, struct mio_value, c->n);
     for (size_t i = 0; i < c->n; i++) {
         if (module_outputs(s->st, c->items[i], &items[i], err))
             return err->code;
@@ -590,11 +601,10 @@ enum mio_code mio_scope_no_resource(struct mio_scope_arg *s, struct mio_str kind
 {
     struct mio_str word = mio_arena_printf(s->st->arena, "%s%.*s.%.*s", data ? "data." : "",
                                            MIO_FMT(kind), MIO_FMT(name));
-    struct mio_str *names = NULL;
+    struct mio_str *names = NULL, key;
     size_t n = 0, cap = 0;
-    for (size_t i = 0; i < s->mod->index.room; i++)
-        if (s->mod->index.slots[i].key.p)
-            MIO_PUSH(s->st->arena, names, n, cap) = s->mod->index.slots[i].key;
+    for (size_t at = 0; mio_index_next(&s->mod->index, &at, &key);)
+        MIO_PUSH(s->st->arena, names, n, cap) = key;
     for (size_t i = 0; i < sizeof fixed_roots / sizeof *fixed_roots; i++)
         MIO_PUSH(s->st->arena, names, n, cap) =
             mio_arena_printf(s->st->arena, "%s.%.*s", fixed_roots[i], MIO_FMT(name));
@@ -627,17 +637,11 @@ static enum mio_code lookup(void *varg, const struct mio_ref *ref, struct mio_va
         rc = module_ref(s, ref, out, used, err);
     } else if (data || !is_fixed_root(ref->root)) {
         struct mio_str kind = data ? step_name(ref, 0) : ref->root, name = step_name(ref, data);
-        char key[256];
-        int n = snprintf(key, sizeof key, "%s%.*s.%.*s", data ? "data." : "", MIO_FMT(kind),
-                         MIO_FMT(name));
         uintptr_t r;
         /* data is a kind of asset too: data.trips is a resource, data.KIND.NAME a lookup. */
-        if (n > 0 && (size_t)n < sizeof key &&
-            mio_index_get(&s->mod->index, (struct mio_str){key, (size_t)n}, &r))
+        if (find(s->mod, kind, name, data ? "data." : "", &r))
             rc = resource(s, ref, (struct mio_res *)r, 1u + data, out, used, err);
-        else if (data && (n = snprintf(key, sizeof key, "data.%.*s", MIO_FMT(kind))) > 0 &&
-                 (size_t)n < sizeof key &&
-                 mio_index_get(&s->mod->index, (struct mio_str){key, (size_t)n}, &r))
+        else if (data && find(s->mod, ref->root, kind, "", &r))
             rc = resource(s, ref, (struct mio_res *)r, 1, out, used, err);
         else
             rc = mio_scope_no_resource(s, kind, name, data, err);
@@ -662,7 +666,7 @@ struct mio_scope mio_stack_scope(struct mio_scope_arg *arg)
 static enum mio_code eval_list(const struct mio_node *n, const struct mio_scope *scope,
                                struct mio_value *out, struct mio_err *err)
 {
-    struct mio_value *items = MIO_NEW_N(scope->arena, struct mio_value, n->n + 1);
+    struct mio_value *items = MIO_NEW_N(scope->arena, struct mio_value, n->n);
     for (size_t i = 0; i < n->n; i++)
         if (mio_node_eval(n->items[i], scope, &items[i], err))
             return err->code;
@@ -673,7 +677,7 @@ static enum mio_code eval_list(const struct mio_node *n, const struct mio_scope 
 static enum mio_code eval_map(const struct mio_node *n, const struct mio_scope *scope,
                               struct mio_value *out, struct mio_err *err)
 {
-    struct mio_pair *pairs = mio_arena_alloc(scope->arena, (n->n + 1) * sizeof *pairs);
+    struct mio_pair *pairs = mio_arena_alloc(scope->arena, n->n * sizeof *pairs);
     for (size_t i = 0; i < n->n; i++) {
         pairs[i].key = n->entries[i].key;
         if (mio_node_eval(n->entries[i].value, scope, &pairs[i].value, err))

@@ -50,9 +50,7 @@ static void add_blocks(struct mio_stack *st, struct mio_modinst *m, unsigned dep
         struct mio_res *r = MIO_NEW(st->arena, struct mio_res);
         r->mod = m;
         r->block = b;
-        struct mio_str key = mio_arena_printf(st->arena, "%s%.*s.%.*s", b->is_data ? "data." : "",
-                                              MIO_FMT(b->kind), MIO_FMT(b->name));
-        mio_index_add(&m->index, key, (uintptr_t)r);
+        mio_index_add(&m->index, b->address, (uintptr_t)r);
         MIO_PUSH(st->arena, st->res, st->nres, st->res_cap) = r;
     }
     for (size_t i = 0; i < t->modules.n; i++) {
@@ -201,7 +199,7 @@ static enum mio_code unfold_call(struct mio_stack *st, struct mio_modcall *c, st
         return rc;
     c->repetition = (uint8_t)u.repetition;
     c->stand_in = u.stand_in;
-    c->items = MIO_NEW_N(st->arena, struct mio_modinst *, u.n + 1);
+    c->items = MIO_NEW_N(st->arena, struct mio_modinst *, u.n);
     for (size_t i = 0; i < u.n; i++) {
         struct mio_modinst *m = new_module(st, c->call->tpl);
         m->call = c->call;
@@ -265,25 +263,26 @@ enum mio_code mio_stack_build(struct mio_stack *st, const struct mio_template *t
 static struct mio_str instance_address(struct mio_stack *st, const struct mio_res *r,
                                        struct mio_value key)
 {
-    char text[512];
-    int n = snprintf(text, sizeof text, "%.*s%s%.*s.%.*s", MIO_FMT(r->mod->prefix),
-                     r->block->is_data ? "data." : "", MIO_FMT(r->block->kind),
-                     MIO_FMT(r->block->name));
-    struct mio_str base = {text, n < 0 ? 0 : (size_t)n < sizeof text ? (size_t)n : sizeof text - 1};
-    if (mio_is_null(key))
-        return mio_arena_str(st->arena, base);
-    if (key.type == MIO_NUMBER && base.n + key.n + 2 < sizeof text) { /* the hot case */
-        text[base.n] = '[';
-        memcpy(text + base.n + 1, key.s, key.n);
-        text[base.n + 1 + key.n] = ']';
-        return mio_arena_str(st->arena, (struct mio_str){text, base.n + key.n + 2});
+    struct mio_str prefix = r->mod->prefix, base = r->block->address;
+    if (!prefix.n && mio_is_null(key))
+        return base;
+    MIO_AUTO_BUF quoted = {0};
+    if (key.type == MIO_STRING)
+        mio_json_write(&quoted, key, MIO_JSON_PLAIN);
+    struct mio_str word = key.type == MIO_STRING ? mio_buf_view(&quoted) : mio_value_str(key);
+    size_t n = prefix.n + base.n;
+    char *p = mio_arena_alloc(st->arena, n + word.n + 3);
+    if (prefix.n)
+        memcpy(p, prefix.p, prefix.n);
+    memcpy(p + prefix.n, base.p, base.n);
+    if (word.n) {
+        p[n++] = '[';
+        memcpy(p + n, word.p, word.n);
+        n += word.n;
+        p[n++] = ']';
     }
-    MIO_AUTO_BUF b = {0};
-    mio_buf_str(&b, base);
-    mio_buf_char(&b, '[');
-    mio_json_write(&b, key, MIO_JSON_PLAIN);
-    mio_buf_char(&b, ']');
-    return mio_arena_str(st->arena, mio_buf_view(&b));
+    p[n] = '\0';
+    return (struct mio_str){p, n};
 }
 
 static enum mio_code expand(struct mio_stack *st, struct mio_res *r, struct mio_err *err)
@@ -301,7 +300,7 @@ static enum mio_code expand(struct mio_stack *st, struct mio_res *r, struct mio_
     r->repetition = u.repetition;
     r->stand_in = u.stand_in;
     r->n = u.n;
-    r->insts = MIO_NEW_N(st->arena, struct mio_inst, u.n + 1);
+    r->insts = MIO_NEW_N(st->arena, struct mio_inst, u.n);
     if (u.repetition == MIO_FOR_EACH)
         mio_index_init(&r->keys, st->arena, u.n);
     for (size_t i = 0; i < u.n; i++) {

@@ -18,7 +18,7 @@ static int64_t timeout_s(const struct mio_step *s, const struct mio_kind *k, enu
     const struct mio_node *t = s->inst ? s->inst->res->block->timeouts : NULL;
     const struct mio_node *own = t && names[action] ? mio_node_get(t, names[action]) : NULL;
     int64_t given;
-    if (own && !own->expr && mio_duration_s(own->text, &given))
+    if (own && own->type == MIO_NODE_SCALAR && !own->expr && mio_duration_s(own->text, &given))
         seconds = given;
     return seconds > 0 ? seconds : 1200;
 }

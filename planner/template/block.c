@@ -64,6 +64,7 @@ static void block(struct mio_scope_load *s, struct mio_str kind, const struct mi
     MIO_PUSH(l->arena, s->t->blocks.items, s->t->blocks.n, s->t->blocks.cap) =
         (struct mio_block){.kind = kind,
                            .name = e->key,
+                           .address = address,
                            .is_data = is_data,
                            .pos = e->key_pos,
                            .body = empty ? empty : e->value,
@@ -74,6 +75,7 @@ static void block(struct mio_scope_load *s, struct mio_str kind, const struct mi
 static void make_room(struct mio_scope_load *s, size_t n)
 {
     struct mio_template *t = s->t;
+    mio_index_reserve(&s->addresses, n);
     if (n < 64 || t->blocks.cap - t->blocks.n >= n)
         return;
     struct mio_block *items = mio_arena_alloc(s->load->arena, (t->blocks.n + n) * sizeof *items);
@@ -132,9 +134,16 @@ static void ignore_changes(struct mio_load *l, const struct mio_node *n, struct 
     out->ignore_changes = paths;
 }
 
-static void lifecycle(struct mio_load *l, const struct mio_entry *e, const char *what,
+/* "`KEY` of ADDRESS" */
+static const char *part_of(struct mio_load *l, const struct mio_entry *e, const char *address)
+{
+    return mio_arena_printf(l->arena, "`%.*s` of %s", MIO_FMT(e->key), address).p;
+}
+
+static void lifecycle(struct mio_load *l, const struct mio_entry *e, const char *address,
                       struct mio_lifecycle *out)
 {
+    const char *what = part_of(l, e, address);
     static const struct mio_tpl_key keys[] = {
         MIO_TPL_KEY(raw_lifecycle, "create_before_destroy", MIO_WANT_BOOL, l.create_before_destroy),
         MIO_TPL_KEY(raw_lifecycle, "prevent_destroy", MIO_WANT_BOOL, l.prevent_destroy),
@@ -156,9 +165,10 @@ static void lifecycle(struct mio_load *l, const struct mio_entry *e, const char 
     *out = r.l;
 }
 
-static void timeouts(struct mio_load *l, const struct mio_entry *e, const char *what,
+static void timeouts(struct mio_load *l, const struct mio_entry *e, const char *address,
                      const struct mio_node **out)
 {
+    const char *what = part_of(l, e, address);
     struct {
         const struct mio_node *n;
     } each;
@@ -181,6 +191,7 @@ void mio_tpl_finish_block(struct mio_load *l, struct mio_block *b)
         MIO_TPL_ALSO("timeouts"),
         MIO_TPL_ALSO("lifecycle"),
     };
+    const char *what = b->address.p;
     for (size_t i = 0; i < b->body->n; i++) {
         const struct mio_entry *e = &b->body->entries[i];
         size_t k = 0, n = sizeof keys / sizeof *keys;
@@ -188,16 +199,13 @@ void mio_tpl_finish_block(struct mio_load *l, struct mio_block *b)
             k++;
         if (k == n)
             continue;
-        const char *what = mio_tpl_address(l->arena, b->is_data, b->kind, b->name).p;
-        struct mio_str part = mio_arena_printf(l->arena, "`%.*s` of %s", MIO_FMT(e->key), what);
         mio_tpl_take(l, e, what, &keys[k], b);
         if (mio_str_is(e->key, "lifecycle"))
-            lifecycle(l, e, part.p, &b->lifecycle);
+            lifecycle(l, e, what, &b->lifecycle);
         else if (mio_str_is(e->key, "timeouts"))
-            timeouts(l, e, part.p, &b->timeouts);
+            timeouts(l, e, what, &b->timeouts);
     }
     if (b->count && b->for_each)
         mio_tpl_error(l, b->for_each->pos, "for_each covers what count does",
-                      "%s has both `count` and `for_each`",
-                      mio_tpl_address(l->arena, b->is_data, b->kind, b->name).p);
+                      "%s has both `count` and `for_each`", what);
 }

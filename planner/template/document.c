@@ -45,9 +45,10 @@ void mio_tpl_document(struct mio_scope_load *s, const struct mio_tpl_file *f, st
     struct mio_pos pos = doc->name.n ? name->pos : f->root->pos;
     struct mio_block b = {.kind = doc->kind, .pos = pos, .azureml = true, .base_dir = dir};
     b.name = address_name(l->arena, prefix, doc->name.n ? doc->name : without_suffix(stem));
+    b.address = mio_tpl_address(l->arena, false, b.kind, b.name);
     b.body = b.document = f->root;
     b.doc = doc;
-    if (mio_tpl_define(s, mio_tpl_address(l->arena, false, b.kind, b.name), pos))
+    if (mio_tpl_define(s, b.address, pos))
         MIO_PUSH(l->arena, s->t->blocks.items, s->t->blocks.n, s->t->blocks.cap) = b;
 }
 
@@ -79,7 +80,6 @@ static const struct mio_node *part(struct mio_arena *a, const struct mio_block *
 
 void mio_tpl_finish_document(struct mio_load *l, struct mio_block *b)
 {
-    struct mio_str address = mio_tpl_address(l->arena, false, b->kind, b->name);
     const struct mio_node *whole = b->body;
     if (whole != b->document) {
         struct mio_azureml_doc *doc = MIO_NEW(l->arena, struct mio_azureml_doc);
@@ -94,10 +94,10 @@ void mio_tpl_finish_document(struct mio_load *l, struct mio_block *b)
     for (size_t i = 0; i < b->doc->nmissing; i++) {
         struct mio_str hint =
             mio_arena_printf(l->arena, "give it in the template: `set: { %.*s: { %s: ... } }`",
-                             MIO_FMT(address), b->doc->missing[i]);
+                             MIO_FMT(b->address), b->doc->missing[i]);
         mio_tpl_error(l, b->pos, hint.p,
                       "%.*s needs `%s`, which the document leaves to the command line",
-                      MIO_FMT(address), b->doc->missing[i]);
+                      MIO_FMT(b->address), b->doc->missing[i]);
     }
 }
 

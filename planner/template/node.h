@@ -11,18 +11,17 @@ struct mio_entry {
     const struct mio_node *value;
 };
 struct mio_node {
-    enum mio_node_type type;
+    uint8_t type; /* enum mio_node_type */
+    bool plain;   /* MIO_NODE_SCALAR: unquoted */
+    uint32_t n;   /* of items or entries; 0 for a scalar */
     struct mio_pos pos;
-    /* MIO_NODE_SCALAR: either a literal or an expression. */
-    bool plain;                  /* unquoted */
-    struct mio_str text;         /* source text after YAML's own escapes and folding */
-    struct mio_value literal;    /* null, bool, number or string; `1.10` is the number "1.10" */
-    const struct mio_expr *expr; /* NULL for a literal */
+    struct mio_str text;      /* MIO_NODE_SCALAR: source text after YAML's escapes and folding */
+    struct mio_value literal; /* null, bool, number or string; `1.10` is the number "1.10" */
     union {
+        const struct mio_expr *expr;         /* MIO_NODE_SCALAR: NULL for a literal */
         const struct mio_node *const *items; /* MIO_NODE_SEQ */
         const struct mio_entry *entries;     /* MIO_NODE_MAP: in source order, each key once */
     };
-    size_t n; /* of items or entries; 0 for a scalar */
 };
 const struct mio_node *mio_node_get(const struct mio_node *map, const char *key);
 const struct mio_entry *mio_node_entry(const struct mio_node *map, struct mio_str key);

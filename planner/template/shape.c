@@ -136,7 +136,8 @@ bool mio_tpl_is_address(struct mio_str s, bool keyed)
 bool mio_tpl_define(struct mio_scope_load *s, struct mio_str address, struct mio_pos pos)
 {
     uintptr_t at;
-    if (mio_index_get(&s->addresses, address, &at)) {
+    if (!mio_index_add(&s->addresses, address, s->defined.n) &&
+        mio_index_get(&s->addresses, address, &at)) {
         struct mio_pos first = s->defined.items[at];
         struct mio_str path = s->load->sources->items[first.file - 1].path;
         mio_tpl_error(s->load, pos, "rename or remove one of them",
@@ -144,7 +145,6 @@ bool mio_tpl_define(struct mio_scope_load *s, struct mio_str address, struct mio
                       MIO_FMT(address), MIO_FMT(path), first.line, first.col);
         return false;
     }
-    mio_index_add(&s->addresses, address, s->defined.n);
     MIO_PUSH(s->load->arena, s->defined.items, s->defined.n, s->defined.cap) = pos;
     return true;
 }

@@ -111,9 +111,7 @@ static void list_targets(struct mio_load *l, const struct mio_template *t, struc
     out->of = t;
     mio_tpl_names_init(&out->names, l->arena, t->blocks.n);
     for (size_t i = 0; i < t->blocks.n; i++)
-        mio_tpl_names_add(&out->names, l->arena,
-                          mio_tpl_address(l->arena, t->blocks.items[i].is_data,
-                                          t->blocks.items[i].kind, t->blocks.items[i].name));
+        mio_tpl_names_add(&out->names, l->arena, t->blocks.items[i].address);
 }
 
 static void set_block(struct mio_load *l, struct mio_template *root, const struct mio_entry *e,

@@ -40,6 +40,7 @@ struct mio_lifecycle {
 /* One `resources: KIND: NAME:` or `data: KIND: NAME:` block. */
 struct mio_block {
     struct mio_str kind, name;
+    struct mio_str address; /* "KIND.NAME" or "data.KIND.NAME" */
     bool is_data;
     struct mio_pos pos;                                /* of the name */
     const struct mio_node *body;                       /* map as written, meta arguments included */

@@ -21,7 +21,8 @@ struct frame { /* one open collection */
     size_t size;
     unsigned height;
     bool have_key, merges;
-    struct mio_node key;
+    struct mio_str key;
+    struct mio_pos key_pos;
 };
 struct parse {
     struct mio_arena *arena;
@@ -57,14 +58,12 @@ __attribute__((format(printf, 4, 5))) static void complain(struct parse *p, stru
 
 /* Scalars */
 
-static struct mio_str event_text(struct parse *p, const yaml_event_t *e, size_t *from, size_t *to)
+static struct mio_str event_text(struct parse *p, const yaml_event_t *e, size_t from)
 {
     struct mio_str value = {(const char *)e->data.scalar.value, e->data.scalar.length};
-    *from = mio_yaml_offset(&p->lines, &e->start_mark);
-    *to = mio_yaml_offset(&p->lines, &e->end_mark);
     bool quoted = e->data.scalar.style == YAML_SINGLE_QUOTED_SCALAR_STYLE ||
                   e->data.scalar.style == YAML_DOUBLE_QUOTED_SCALAR_STYLE;
-    struct mio_str written = mio_str_sub(p->lines.text, *from + quoted, value.n);
+    struct mio_str written = mio_str_sub(p->lines.text, from + quoted, value.n);
     if (mio_str_eq(written, value))
         return written; /* as it stands in the file: no copy */
     return mio_arena_str(p->arena, value);
@@ -192,13 +191,14 @@ static void resolve_tagged(struct parse *p, const char *tag, struct mio_node *n)
 
 static void make_scalar(struct parse *p, const yaml_event_t *e, bool is_key, struct mio_node *n)
 {
-    size_t from, to;
+    size_t from = mio_yaml_offset(&p->lines, &e->start_mark),
+           to = mio_yaml_offset(&p->lines, &e->end_mark);
     *n = (struct mio_node){.type = MIO_NODE_SCALAR};
     n->plain = e->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
-    n->text = event_text(p, e, &from, &to);
+    n->text = event_text(p, e, from);
     bool block = e->data.scalar.style == YAML_LITERAL_SCALAR_STYLE ||
                  e->data.scalar.style == YAML_FOLDED_SCALAR_STYLE;
-    n->pos = mio_yaml_pos(&p->lines, &e->start_mark, block ? 1 : to - from);
+    n->pos = mio_yaml_place(&p->lines, &e->start_mark, from, block ? 1 : to - from);
     if (e->data.scalar.length > MIO_YAML_MAX_SCALAR)
         complain(p, n->pos, "keep large content in a file of its own and name its path",
                  "this text is larger than 1 MiB");
@@ -250,7 +250,8 @@ static void add(struct parse *p, const struct mio_node *n, size_t size, unsigned
         f->height = height + 1;
     if (f->node->type == MIO_NODE_MAP && !f->have_key) {
         check_key(p, n);
-        f->key = *n;
+        f->key = n->text;
+        f->key_pos = n->pos;
         f->have_key = true;
         f->merges = f->merges || (n->plain && mio_str_is(n->text, "<<"));
         return;
@@ -262,8 +263,8 @@ static void add(struct parse *p, const struct mio_node *n, size_t size, unsigned
     struct mio_entry *c = &p->children[p->nchildren++];
     *c = (struct mio_entry){.value = n};
     if (f->have_key) {
-        c->key = f->key.text;
-        c->key_pos = f->key.pos;
+        c->key = f->key;
+        c->key_pos = f->key_pos;
         f->have_key = false;
     }
 }
@@ -379,10 +380,10 @@ static void close_collection(struct parse *p)
     struct frame *f = &p->frames[--p->depth];
     struct mio_node *n = f->node;
     struct mio_entry *c = p->children ? p->children + f->first : NULL;
-    n->n = p->nchildren - f->first;
+    n->n = (uint32_t)(p->nchildren - f->first); /* at most MIO_YAML_MAX_NODES */
     p->nchildren = f->first;
     if (n->type == MIO_NODE_MAP) {
-        n->n = refuse_repeated(p, c, n->n);
+        n->n = (uint32_t)refuse_repeated(p, c, n->n);
         struct mio_entry *entries = mio_arena_alloc(p->arena, n->n * sizeof *entries);
         if (n->n)
             memcpy(entries, c, n->n * sizeof *entries);

@@ -23,6 +23,9 @@ struct mio_yaml_lines {
     size_t last_line, last_char, last_byte; /* where the previous answer was, for long lines */
 };
 size_t mio_yaml_offset(struct mio_yaml_lines *l, const yaml_mark_t *mark);
+/* The place of a mark, whose offset is known already or asked for. */
+struct mio_pos mio_yaml_place(const struct mio_yaml_lines *l, const yaml_mark_t *mark,
+                              size_t offset, size_t len);
 struct mio_pos mio_yaml_pos(struct mio_yaml_lines *l, const yaml_mark_t *mark, size_t len);
 struct mio_pos mio_yaml_pos_at(const struct mio_yaml_lines *l, size_t offset, size_t len);
 struct mio_str mio_yaml_line(const struct mio_yaml_lines *l, size_t line); /* 0-based, no newline */

@@ -41,20 +41,27 @@ struct mio_str mio_yaml_line(const struct mio_yaml_lines *l, size_t line)
 
 static struct mio_pos place(const struct mio_yaml_lines *l, size_t line, size_t offset, size_t len)
 {
-    size_t rest = mio_yaml_line(l, line).n;
     size_t col = offset - (line ? l->starts[line] : 0);
-    size_t end = rest + l->starts[line] > offset ? rest + l->starts[line] - offset : 0;
-    len = len < end ? len : end;
+    size_t next = line + 1 < l->n ? l->starts[line + 1] : l->text.n;
+    if (offset + len >= next) { /* it goes on behind the line */
+        size_t end = l->starts[line] + mio_yaml_line(l, line).n;
+        len = end <= offset ? 0 : len < end - offset ? len : end - offset;
+    }
     return (struct mio_pos){.file = l->file,
                             .line = (uint32_t)line + 1,
                             .col = (uint32_t)col + 1,
                             .len = len ? (uint32_t)len : 1};
 }
 
+struct mio_pos mio_yaml_place(const struct mio_yaml_lines *l, const yaml_mark_t *mark,
+                              size_t offset, size_t len)
+{
+    return place(l, mark->line < l->n ? mark->line : l->n - 1, offset, len);
+}
+
 struct mio_pos mio_yaml_pos(struct mio_yaml_lines *l, const yaml_mark_t *mark, size_t len)
 {
-    size_t line = mark->line < l->n ? mark->line : l->n - 1;
-    return place(l, line, mio_yaml_offset(l, mark), len);
+    return mio_yaml_place(l, mark, mio_yaml_offset(l, mark), len);
 }
 
 struct mio_pos mio_yaml_pos_at(const struct mio_yaml_lines *l, size_t offset, size_t len)

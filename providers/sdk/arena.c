@@ -127,7 +127,7 @@ void *mio_arena_grow(struct mio_arena *a, void *items, size_t n, size_t *cap, si
 {
     if (n < *cap)
         return items;
-    size_t room = *cap ? *cap * 2 : 8;
+    size_t room = *cap ? *cap * 2 : 2; /* most arrays stay short */
     void *p = mio_arena_alloc(a, room * size);
     if (n)
         memcpy(p, items, n * size);

@@ -311,10 +311,18 @@ const struct mio_kind *mio_schema_kind(const struct mio_schema *s, struct mio_st
 
 const struct mio_field *mio_field_get(const struct mio_field *object, struct mio_str name)
 {
-    struct mio_field key = {.name = name};
-    return object->nfields
-               ? bsearch(&key, object->fields, object->nfields, sizeof key, by_field_name)
-               : NULL;
+    size_t low = 0, high = object->nfields;
+    while (low < high) {
+        size_t mid = (low + high) / 2;
+        int c = mio_str_cmp(object->fields[mid].name, name);
+        if (!c)
+            return &object->fields[mid];
+        if (c < 0)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return NULL;
 }
 
 const struct mio_field *mio_field_at(const struct mio_field *object, struct mio_str path)

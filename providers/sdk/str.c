@@ -1,22 +1,6 @@
 /* providers/sdk/str.c: see str.h. */
 #include "providers/sdk/str.h"
 
-struct mio_str mio_str_z(const char *z)
-{
-    return (struct mio_str){z ? z : "", z ? strlen(z) : 0};
-}
-
-bool mio_str_eq(struct mio_str a, struct mio_str b)
-{
-    return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
-}
-
-bool mio_str_is(struct mio_str a, const char *z)
-{
-    size_t n = strlen(z);
-    return a.n == n && (n == 0 || memcmp(a.p, z, n) == 0);
-}
-
 static char lower(char c)
 {
     return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
@@ -30,13 +14,6 @@ bool mio_str_ieq(struct mio_str a, struct mio_str b)
         if (lower(a.p[i]) != lower(b.p[i]))
             return false;
     return true;
-}
-
-int mio_str_cmp(struct mio_str a, struct mio_str b)
-{
-    size_t n = a.n < b.n ? a.n : b.n;
-    int c = n ? memcmp(a.p, b.p, n) : 0;
-    return c ? c : (a.n > b.n) - (a.n < b.n);
 }
 
 bool mio_str_starts(struct mio_str s, const char *prefix)

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct mio_str {
     const char *p;
@@ -19,11 +20,26 @@ struct mio_str {
     }                                /* for static tables */
 #define MIO_FMT(s) (int)(s).n, (s).p /* for "%.*s" */
 
-struct mio_str mio_str_z(const char *z); /* NULL gives the empty view */
-bool mio_str_eq(struct mio_str a, struct mio_str b);
-bool mio_str_is(struct mio_str a, const char *z);
+/* Inline: asked of every key of every block, and mostly answered by the lengths. */
+static inline struct mio_str mio_str_z(const char *z) /* NULL gives the empty view */
+{
+    return (struct mio_str){z ? z : "", z ? strlen(z) : 0};
+}
+static inline bool mio_str_eq(struct mio_str a, struct mio_str b)
+{
+    return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
+}
+static inline bool mio_str_is(struct mio_str a, const char *z)
+{
+    return mio_str_eq(a, mio_str_z(z));
+}
+static inline int mio_str_cmp(struct mio_str a, struct mio_str b) /* byte order */
+{
+    size_t n = a.n < b.n ? a.n : b.n;
+    int c = n ? memcmp(a.p, b.p, n) : 0;
+    return c ? c : (a.n > b.n) - (a.n < b.n);
+}
 bool mio_str_ieq(struct mio_str a, struct mio_str b); /* ASCII case folded */
-int mio_str_cmp(struct mio_str a, struct mio_str b);  /* byte order */
 bool mio_str_starts(struct mio_str s, const char *prefix);
 bool mio_str_ends(struct mio_str s, const char *suffix);
 struct mio_str mio_str_sub(struct mio_str s, size_t from, size_t n); /* clipped to s */

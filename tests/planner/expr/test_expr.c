@@ -390,14 +390,59 @@ static void test_number_text(void **state)
     CHECK(ROWS, true);
 }
 
+/* A scalar that is one reference takes a way of its own past the parser, and means the same. */
+static void test_plain_references(void **state)
+{
+    (void)state;
+    static const char *const INNER[] = {"var.s",
+                                        "count.index",
+                                        "var.m.k",
+                                        "var.nil",
+                                        "true",
+                                        "null",
+                                        "false",
+                                        "var.true",
+                                        "nowhere",
+                                        "var.nothing",
+                                        "var..s",
+                                        ".var",
+                                        "var.",
+                                        "",
+                                        "1",
+                                        "var.list.0",
+                                        "var.m-k",
+                                        "var.-s",
+                                        "caf\xc3\xa9.a",
+                                        "var .s",
+                                        "v\xc3\x28"};
+    struct fixture f;
+    fixture_open(&f);
+    for (size_t i = 0; i < sizeof INNER / sizeof *INNER; i++) {
+        const char *inner = INNER[i];
+        const char *plain = run(&f, mio_arena_printf(&f.arena, "${%s}", inner).p, true);
+        struct mio_pos at = f.err.pos;
+        const char *spaced = run(&f, mio_arena_printf(&f.arena, "${%s }", inner).p, true);
+        if (strcmp(plain, spaced) != 0 || at.line != f.err.pos.line || at.col != f.err.pos.col)
+            fail_msg("%s\n  alone  %s at %u\n  parsed %s at %u", inner, plain, at.col, spaced,
+                     f.err.pos.col);
+    }
+    mio_arena_free(&f.arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_operators), cmocka_unit_test(test_collections),
-        cmocka_unit_test(test_templates), cmocka_unit_test(test_marks),
-        cmocka_unit_test(test_secrets),   cmocka_unit_test(test_needed),
-        cmocka_unit_test(test_refs),      cmocka_unit_test(test_positions),
-        cmocka_unit_test(test_depth),     cmocka_unit_test(test_number_text),
+        cmocka_unit_test(test_operators),
+        cmocka_unit_test(test_collections),
+        cmocka_unit_test(test_templates),
+        cmocka_unit_test(test_marks),
+        cmocka_unit_test(test_secrets),
+        cmocka_unit_test(test_needed),
+        cmocka_unit_test(test_refs),
+        cmocka_unit_test(test_positions),
+        cmocka_unit_test(test_depth),
+        cmocka_unit_test(test_number_text),
+        cmocka_unit_test(test_plain_references),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
