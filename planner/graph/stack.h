@@ -162,7 +162,7 @@ struct mio_scope mio_stack_scope(struct mio_scope_arg *arg);
 /* "There is no resource KIND.NAME", with the nearest name as a hint. Returns the code. */
 enum mio_code mio_scope_no_resource(struct mio_scope_arg *s, struct mio_str kind,
                                     struct mio_str name, bool data, struct mio_err *err);
-/* Any node (scalars, lists, maps) to a value, without a schema. */
+/* planner/graph/node_value.c: any node (scalars, lists, maps) to a value, without a schema. */
 enum mio_code mio_node_eval(const struct mio_node *n, const struct mio_scope *scope,
                             struct mio_value *out, struct mio_err *err);
 
