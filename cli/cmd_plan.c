@@ -2,6 +2,7 @@
 #include "cli/apply.h"
 #include "cli/render_plan.h"
 #include "planner/run/review.h"
+#include "providers/sdk/alloc.h"
 #include "providers/sdk/fs.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -35,28 +36,38 @@ static void put_advice(struct mio_cli *c, const struct mio_review *saved, bool p
     }
 }
 
-/* The blocks that the plan wrote for imports without one; an existing file is never touched. */
-static enum mio_code write_generated(struct mio_cli *c, const char *path)
+/* Where the blocks of a module go: beside its own files, under the name that was given. */
+static const char *generated_path(struct mio_cli *c, const char *given,
+                                  const struct mio_generated_file *f)
+{
+    return f->dir.n ? mio_path_join(&c->arena, f->dir, mio_path_base(mio_str_z(given))).p : given;
+}
+
+/* The blocks that the plan made for imports without one; an existing file is never touched. */
+static enum mio_code write_generated(struct mio_cli *c, const char *given)
 {
     struct mio_err err = {0};
-    struct mio_str text = mio_buf_view(&c->generated);
-    if (!text.n) {
-        mio_ui_note(&c->ui, "Every import has a block: nothing was written to %s.", path);
-        return MIO_OK;
+    struct mio_generated_file *files;
+    size_t n;
+    mio_engine_generated(c->engine, &files, &n);
+    if (c->diags->errors)
+        return mio_cli_report(c, MIO_TEMPLATE);
+    if (!n)
+        mio_ui_note(&c->ui, "Every import has a block: nothing was written to %s.", given);
+    for (size_t i = 0; i < n; i++) {
+        const char *path = generated_path(c, given, &files[i]);
+        MIO_AUTO_CLOSE int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+        if (fd < 0)
+            mio_fail_sys(&err, errno, "cannot write %s", path);
+        else
+            mio_fs_write_all(fd, files[i].text.p, files[i].text.n, path, &err);
+        if (err.code)
+            return mio_cli_fail(c, &err);
+        mio_ui_note(&c->ui,
+                    "Wrote the missing blocks to %s. Review them; the next plan then imports the "
+                    "objects.",
+                    path);
     }
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-    if (fd < 0) {
-        mio_fail_sys(&err, errno, "cannot write %s", path);
-        return mio_cli_fail(c, &err);
-    }
-    mio_fs_write_all(fd, text.p, text.n, path, &err);
-    close(fd);
-    if (err.code)
-        return mio_cli_fail(c, &err);
-    mio_ui_note(
-        &c->ui,
-        "Wrote the missing blocks to %s. Review them; the next plan then imports the objects.",
-        path);
     return MIO_OK;
 }
 

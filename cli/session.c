@@ -136,7 +136,6 @@ int mio_cli_end(struct mio_cli *c, enum mio_code code)
     mio_out_free(&c->out);
     mio_out_free(&c->err);
     mio_out_free(&c->json_file);
-    mio_buf_free(&c->generated);
     mio_arena_free(&c->arena);
     return two                                ? 2
            : code == MIO_OK && c->exit_status ? c->exit_status
@@ -374,7 +373,7 @@ enum mio_code mio_cli_plan(struct mio_cli *c, enum mio_plan_mode mode, const str
         .nexcludes = v[MIO_OPT_EXCLUDE].n,
         .replaces = v[MIO_OPT_REPLACE].list,
         .nreplaces = v[MIO_OPT_REPLACE].n,
-        .generated = v[MIO_OPT_GENERATE_CONFIG_OUT].text ? &c->generated : NULL,
+        .generate = v[MIO_OPT_GENERATE_CONFIG_OUT].text != NULL,
     };
     return mio_engine_plan(c->engine, &o, out);
 }

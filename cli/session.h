@@ -21,7 +21,6 @@ struct mio_cli {
     bool collect;             /* diagnostics go into a document of the command, not to the views */
     bool differs;             /* -detailed-exitcode: exit with 2 */
     int exit_status;          /* of a success that is not 0 (fmt -check) */
-    struct mio_buf generated; /* plan -generate-config-out */
     const bool *interrupt, *abort; /* the signal flags */
 };
 

@@ -21,10 +21,17 @@ struct mio_str mio_engine_commit(struct mio_engine *e)
 {
     struct mio_arena *a = &e->arena;
     const char *path = getenv("PATH");
-    const char *const argv[] = {"git",        "-c",      "core.fsmonitor=false",
-                                "-c",         "core.hooksPath=/dev/null",
-                                "describe",   "--always", "--dirty",
-                                "--abbrev=40", "--exclude=*", NULL};
+    const char *const argv[] = {"git",
+                                "-c",
+                                "core.fsmonitor=false",
+                                "-c",
+                                "core.hooksPath=/dev/null",
+                                "describe",
+                                "--always",
+                                "--dirty",
+                                "--abbrev=40",
+                                "--exclude=*",
+                                NULL};
     const char *const env[] = {mio_arena_printf(a, "PATH=%s", path ? path : "/usr/bin:/bin").p,
                                "LC_ALL=C",
                                "GIT_OPTIONAL_LOCKS=0",

@@ -389,11 +389,9 @@ enum mio_code mio_engine_plan(struct mio_engine *e, const struct mio_plan_opts *
     bind(e);
     if (o->mode == MIO_PLAN_NORMAL)
         mio_planner_moved(&e->planner);
-    e->generating = o->generated != NULL;
+    e->generating = o->generate;
     if (o->mode == MIO_PLAN_NORMAL)
         mio_engine_import_blocks(e);
-    if (o->generated)
-        mio_engine_write_generated(e, o->generated);
     e->refresh = (struct mio_refresh){.arena = &e->arena,
                                       .state = &e->state,
                                       .provs = &e->provs,

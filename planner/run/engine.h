@@ -114,10 +114,15 @@ struct mio_plan_opts {
     bool refresh;
     const char *const *targets, *const *excludes, *const *replaces;
     size_t ntargets, nexcludes, nreplaces;
-    struct mio_buf
-        *generated; /* blocks for imports that have none are written here (NULL: such an import is
-                     * an error); the imports wait for a plan with those blocks */
+    bool generate; /* blocks are made for imports that have none (else such an import is an error);
+                    * the imports wait for a plan with those blocks */
 };
+/* What a plan with `generate` has made: a text for each folder. */
+struct mio_generated_file {
+    struct mio_str dir; /* of the module that the blocks belong to; "" for the template itself */
+    struct mio_str text;
+};
+void mio_engine_generated(struct mio_engine *e, struct mio_generated_file **out, size_t *n);
 /* Lock, load, recover what a killed apply left, refresh, diff. The plan lives in the engine's
  * arena. Errors of the template are all in diags; the code returned is the first error's. */
 enum mio_code mio_engine_plan(struct mio_engine *e, const struct mio_plan_opts *o,

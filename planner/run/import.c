@@ -1,12 +1,11 @@
-/* planner/run/import.c: taking existing objects under management: `import`, import blocks, and the
- * blocks that are written for those that have none. See engine.h. */
+/* planner/run/import.c: taking existing objects under management: `import` and import blocks. See
+ * engine.h. */
 #include "planner/run/internal.h"
 #include "providers/sdk/clock.h"
 
-/* Asks the platform for the object. */
-static enum mio_code fetch(struct mio_engine *e, const struct mio_prov *prov,
-                           const struct mio_kind *kind, struct mio_str id, struct mio_object *o,
-                           struct mio_err *err)
+enum mio_code mio_import_fetch(struct mio_engine *e, const struct mio_prov *prov,
+                               const struct mio_kind *kind, struct mio_str id, struct mio_object *o,
+                               struct mio_err *err)
 {
     struct mio_call_opts opts = {.deadline_ms = mio_now_ms() + 60000, .cancel = e->opts.abort};
     if (mio_provider_import(prov->plugin, &e->arena, kind->name, id, &opts, o, err))
@@ -19,9 +18,8 @@ static enum mio_code fetch(struct mio_engine *e, const struct mio_prov *prov,
     return MIO_OK;
 }
 
-/* The attributes that a template can say. */
-static struct mio_value inputs_of(struct mio_arena *a, const struct mio_kind *kind,
-                                  struct mio_value attributes)
+struct mio_value mio_import_inputs(struct mio_arena *a, const struct mio_kind *kind,
+                                   struct mio_value attributes)
 {
     struct mio_pair *pairs = MIO_NEW_N(a, struct mio_pair, attributes.n + 1u);
     size_t n = 0;
@@ -39,23 +37,23 @@ static enum mio_code import_row(struct mio_engine *e, const struct mio_prov *pro
                                 struct mio_str id, struct mio_err *err)
 {
     struct mio_object o = {0};
-    if (fetch(e, prov, kind, id, &o, err))
+    if (mio_import_fetch(e, prov, kind, id, &o, err))
         return err->code;
     struct mio_value attributes = mio_mark(&e->arena, &kind->root, o.attributes);
     static const char zeros[] = "0000000000000000000000000000000000000000000000000000000000000000";
-    struct mio_record rec = {
-        .digest = MIO_STR(zeros),
-        .address = address,
-        .kind = kind->name,
-        .provider = prov->name,
-        .id = o.id.n ? o.id : id,
-        .fingerprint = o.fingerprint,
-        .schema_version = kind->schema_version,
-        .inputs = mio_mask(&e->arena, e->state.salt, inputs_of(&e->arena, kind, attributes)),
-        .attributes = mio_mask(&e->arena, e->state.salt, attributes),
-        .content = mio_map(NULL, 0),
-        .dependencies = mio_list(NULL, 0),
-        .generation = 1};
+    struct mio_record rec = {.digest = MIO_STR(zeros),
+                             .address = address,
+                             .kind = kind->name,
+                             .provider = prov->name,
+                             .id = o.id.n ? o.id : id,
+                             .fingerprint = o.fingerprint,
+                             .schema_version = kind->schema_version,
+                             .inputs = mio_mask(&e->arena, e->state.salt,
+                                                mio_import_inputs(&e->arena, kind, attributes)),
+                             .attributes = mio_mask(&e->arena, e->state.salt, attributes),
+                             .content = mio_map(NULL, 0),
+                             .dependencies = mio_list(NULL, 0),
+                             .generation = 1};
     return mio_state_put(&e->state, &rec, err);
 }
 
@@ -116,87 +114,6 @@ static struct mio_res *res_of(struct mio_engine *e, const struct mio_address *ad
     return NULL;
 }
 
-/* The first provider that has the kind. */
-static struct mio_prov *provider_of(struct mio_engine *e, struct mio_str kind)
-{
-    for (size_t i = 0; i < e->provs.n; i++)
-        if (e->provs.items[i].schema && mio_schema_kind(e->provs.items[i].schema, kind))
-            return &e->provs.items[i];
-    return NULL;
-}
-
-static enum mio_code generate(struct mio_engine *e, const struct mio_address *ad, struct mio_str id,
-                              struct mio_err *err)
-{
-    struct mio_prov *prov = provider_of(e, ad->kind);
-    struct mio_object o = {0};
-    if (!prov)
-        return mio_fail(err, MIO_TEMPLATE, "no provider of the template has the kind \"%.*s\"",
-                        MIO_FMT(ad->kind));
-    const struct mio_kind *kind = mio_schema_kind(prov->schema, ad->kind);
-    if (mio_prov_configure(&e->provs, prov, &e->stack, e->state.lineage, err) ||
-        fetch(e, prov, kind, id, &o, err))
-        return err->code;
-    MIO_PUSH(&e->arena, e->generated, e->ngenerated, e->generated_cap) = (struct mio_generated){
-        .kind = mio_arena_str(&e->arena, ad->kind),
-        .name = mio_arena_str(&e->arena, ad->name),
-        .provider = prov->name,
-        .schema = kind,
-        .inputs = inputs_of(&e->arena, kind, mio_mark(&e->arena, &kind->root, o.attributes))};
-    return MIO_OK;
-}
-
-/* JSON is YAML; text that would read as an expression is escaped. */
-static void put_yaml(struct mio_buf *out, struct mio_value v)
-{
-    MIO_AUTO_BUF json = {0};
-    mio_json_write(&json, v, MIO_JSON_OPEN);
-    for (size_t i = 0; i < json.n; i++) {
-        if ((json.p[i] == '$' || json.p[i] == '%') && i + 1 < json.n && json.p[i + 1] == '{')
-            mio_buf_char(out, json.p[i]);
-        mio_buf_char(out, json.p[i]);
-    }
-}
-
-static void put_generated(struct mio_buf *out, const struct mio_generated *g)
-{
-    mio_buf_printf(out, "    %.*s:\n", MIO_FMT(g->name));
-    for (uint32_t i = 0; i < g->inputs.n; i++) {
-        const struct mio_pair *p = &g->inputs.pairs[i];
-        const struct mio_field *f = mio_field_get(&g->schema->root, p->key);
-        if (mio_is_null(p->value) || (f && f->has_default && mio_equal(p->value, f->dflt)))
-            continue;
-        if (mio_has_sensitive(p->value)) {
-            mio_buf_printf(out, "      # %.*s is sensitive: give it by a variable\n",
-                           MIO_FMT(p->key));
-            continue;
-        }
-        mio_buf_printf(out, "      %.*s: ", MIO_FMT(p->key));
-        put_yaml(out, p->value);
-        mio_buf_char(out, '\n');
-    }
-}
-
-void mio_engine_write_generated(struct mio_engine *e, struct mio_buf *out)
-{
-    if (!e->ngenerated)
-        return;
-    mio_buf_z(out, "# Written for import blocks from what the platform says. Review it: required "
-                   "secrets are missing, and\n"
-                   "# names and ids may better be references.\nresources:\n");
-    for (size_t i = 0; i < e->ngenerated; i++) {
-        bool first = true;
-        for (size_t k = 0; k < i; k++)
-            first = first && !mio_str_eq(e->generated[k].kind, e->generated[i].kind);
-        if (!first)
-            continue;
-        mio_buf_printf(out, "  %.*s:\n", MIO_FMT(e->generated[i].kind));
-        for (size_t k = i; k < e->ngenerated; k++)
-            if (mio_str_eq(e->generated[k].kind, e->generated[i].kind))
-                put_generated(out, &e->generated[k]);
-    }
-}
-
 static enum mio_code import_one(struct mio_engine *e, const struct mio_import_block *b,
                                 struct mio_str to, struct mio_str id, struct mio_err *err)
 {
@@ -206,8 +123,8 @@ static enum mio_code import_one(struct mio_engine *e, const struct mio_import_bl
     if (mio_state_find(&e->state, to, MIO_STR("")))
         return MIO_OK; /* imported by an earlier apply */
     struct mio_res *res = res_of(e, &ad);
-    if (!res && e->generating && ad.module.n == 0 && mio_is_null(ad.key) && !ad.is_data)
-        return generate(e, &ad, id, err) ? mio_err_at(err, b->pos) : MIO_OK;
+    if (!res && e->generating && !ad.is_data)
+        return mio_engine_generate(e, &ad, id, err) ? mio_err_at(err, b->pos) : MIO_OK;
     if (!res || !res->kind) {
         mio_fail(err, MIO_TEMPLATE, "there is no resource %.*s to import into", MIO_FMT(to));
         mio_err_hint(
@@ -224,37 +141,64 @@ static enum mio_code import_one(struct mio_engine *e, const struct mio_import_bl
     return MIO_OK;
 }
 
+/* The address of one object: as it is written, or the key of for_each behind it. */
+static enum mio_code target(struct mio_engine *e, const struct mio_import_block *b,
+                            const struct mio_scope *scope, struct mio_value key,
+                            struct mio_str *out, struct mio_err *err)
+{
+    struct mio_value v;
+    if (b->to_node) {
+        if (mio_node_eval(b->to_node, scope, &v, err))
+            return err->code;
+        if (v.type != MIO_STRING)
+            mio_fail(err, MIO_TEMPLATE, "`to` must give an address");
+        *out = mio_value_str(v);
+        return err->code ? mio_err_at(err, b->to_node->pos) : MIO_OK;
+    }
+    MIO_AUTO_BUF to = {0};
+    mio_buf_str(&to, b->to);
+    if (!mio_is_null(key)) {
+        mio_buf_char(&to, '[');
+        mio_json_string(&to, mio_value_str(key));
+        mio_buf_char(&to, ']');
+    }
+    *out = mio_arena_str(&e->arena, mio_buf_view(&to));
+    return MIO_OK;
+}
+
+static enum mio_code import_with(struct mio_engine *e, const struct mio_import_block *b,
+                                 struct mio_inst *self, struct mio_err *err)
+{
+    struct mio_scope_arg arg = {.st = &e->stack, .mod = e->stack.root};
+    struct mio_scope scope = mio_stack_scope(&arg);
+    struct mio_value id;
+    struct mio_str to;
+    e->stack.self = self;
+    bool ok = target(e, b, &scope, self ? self->key : mio_null(), &to, err) == MIO_OK &&
+              mio_node_eval(b->id, &scope, &id, err) == MIO_OK;
+    e->stack.self = NULL;
+    if (!ok)
+        return err->code;
+    if (mio_value_str(id).n == 0) {
+        mio_fail(err, MIO_TEMPLATE, "the id of what is imported must be text that is known now");
+        return mio_err_at(err, b->id->pos);
+    }
+    return import_one(e, b, to, mio_value_str(id), err);
+}
+
 /* One import block; with for_each, one object a key. */
 static enum mio_code import_block(struct mio_engine *e, const struct mio_import_block *b,
                                   struct mio_err *err)
 {
-    struct mio_scope_arg arg = {.st = &e->stack, .mod = e->stack.root};
-    struct mio_scope scope = mio_stack_scope(&arg);
-    struct mio_value id, each;
-    if (!b->for_each) {
-        if (mio_node_eval(b->id, &scope, &id, err))
-            return err->code;
-        return import_one(e, b, b->to, mio_value_str(id), err);
-    }
-    if (mio_node_eval(b->for_each, &scope, &each, err))
+    struct mio_value each;
+    if (!b->for_each)
+        return import_with(e, b, NULL, err);
+    if (mio_stack_each(&e->stack, b->for_each, &each, err))
         return err->code;
-    if (each.type != MIO_MAP) {
-        mio_fail(err, MIO_TEMPLATE, "for_each of an import must be a map of keys to ids");
-        return mio_err_at(err, b->for_each->pos);
+    for (uint32_t i = 0; each.type == MIO_MAP && !err->code && i < each.n; i++) {
+        struct mio_inst self = {.key = mio_string(each.pairs[i].key), .each = each.pairs[i].value};
+        import_with(e, b, &self, err);
     }
-    struct mio_inst self = {0};
-    for (uint32_t i = 0; !err->code && i < each.n; i++) {
-        self.key = mio_string(each.pairs[i].key);
-        self.each = each.pairs[i].value;
-        e->stack.self = &self;
-        MIO_AUTO_BUF to = {0};
-        mio_buf_printf(&to, "%.*s[", MIO_FMT(b->to));
-        mio_json_string(&to, each.pairs[i].key);
-        mio_buf_char(&to, ']');
-        if (mio_node_eval(b->id, &scope, &id, err) == MIO_OK)
-            import_one(e, b, mio_buf_view(&to), mio_value_str(id), err);
-    }
-    e->stack.self = NULL;
     return err->code;
 }
 

@@ -13,7 +13,10 @@ struct mio_imported {
     struct mio_str address, id;
 };
 struct mio_generated {
-    struct mio_str kind, name, provider;
+    struct mio_str module, dir; /* address of the module instance, folder of its template */
+    struct mio_str kind, name;
+    struct mio_str provider; /* that must be named, or "" */
+    struct mio_value key;
     const struct mio_kind *schema;
     struct mio_value inputs;
 };
@@ -109,8 +112,16 @@ enum mio_code mio_module_fetch(struct mio_arena *a, const struct mio_module_sour
 enum mio_code mio_engine_modules_done(struct mio_engine *e);
 /* planner/run/import.c: reads what import blocks name and records it in memory. */
 void mio_engine_import_blocks(struct mio_engine *e);
-/* The generated blocks as YAML. */
-void mio_engine_write_generated(struct mio_engine *e, struct mio_buf *out);
+/* Asks the platform for the object. */
+enum mio_code mio_import_fetch(struct mio_engine *e, const struct mio_prov *prov,
+                               const struct mio_kind *kind, struct mio_str id, struct mio_object *o,
+                               struct mio_err *err);
+/* Those of its attributes that a template can say. */
+struct mio_value mio_import_inputs(struct mio_arena *a, const struct mio_kind *kind,
+                                   struct mio_value attributes);
+/* planner/run/generate.c: notes the block that an import without one needs. */
+enum mio_code mio_engine_generate(struct mio_engine *e, const struct mio_address *ad,
+                                  struct mio_str id, struct mio_err *err);
 /* planner/run/from_file.c */
 void mio_engine_overlay(struct mio_engine *e);
 /* planner/run/exec.c */

@@ -223,14 +223,20 @@ static void removed(struct mio_scope_load *s, const struct mio_node *n)
 static void import(struct mio_scope_load *s, const struct mio_node *n)
 {
     static const struct mio_tpl_key keys[] = {
-        MIO_TPL_NEED(mio_import_block, "to", MIO_WANT_TEXT, to),
+        MIO_TPL_NEED(mio_import_block, "to", MIO_WANT_NODE, to_node),
         MIO_TPL_NEED(mio_import_block, "id", MIO_WANT_NODE, id),
         MIO_TPL_KEY(mio_import_block, "for_each", MIO_WANT_NODE, for_each),
     };
     struct mio_import_block b = {.pos = n->pos};
-    if (mio_tpl_read(s->load, n, "this item of `import`", n->pos, keys, 3, &b) &&
-        is_address(s, n, "to"))
-        ADD(s, imports) = b;
+    if (!mio_tpl_read(s->load, n, "this item of `import`", n->pos, keys, 3, &b))
+        return;
+    if (b.to_node->type != MIO_NODE_SCALAR || !b.to_node->expr) {
+        if (!is_address(s, n, "to"))
+            return;
+        b.to = b.to_node->text;
+        b.to_node = NULL;
+    }
+    ADD(s, imports) = b;
 }
 
 struct raw_settings {

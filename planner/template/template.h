@@ -79,6 +79,7 @@ struct mio_removed {
 };
 struct mio_import_block {
     struct mio_str to;
+    const struct mio_node *to_node; /* an address with expressions; NULL: `to` is one */
     const struct mio_node *id, *for_each;
     struct mio_pos pos;
 };

@@ -317,6 +317,71 @@ class Import(Case):
         self.ok("plan", "-generate-config-out=other.yaml", says="nothing was written")
         self.assertFalse(os.path.exists(self.path("other.yaml")))
 
+    def things_of(self, template, top=""):
+        """Makes the things of a template, and forgets that."""
+        self.template(template, top)
+        self.init()
+        self.apply()
+        shutil.rmtree(self.path(".state"))
+        return {name: f"t-{i}" for i, name in self.sql("SELECT id, name FROM things")}
+
+    def written(self, name="new.yaml"):
+        with open(self.path(name), encoding="utf-8") as f:
+            return f.read()
+
+    def imports_all(self, n):
+        self.ok("plan", says=[f"{n} to import, 0 to add, 0 to change, 0 to destroy"])
+        self.apply()
+        self.no_changes()
+
+    def test_keyed_blocks(self):
+        ids = self.things_of("""thing:
+              x: { for_each: { "a b": 1, c: 2 }, name: "x-${each.value}", inputs: { same: [1], n: "${each.value}", s: "$${q}" } }
+              y: { count: 2, name: "y-${count.index}", inputs: { k: v } }
+              z: { for_each: [k], name: z }""")
+        self.template("", top=f"""
+            import:
+              - {{ to: thing.x, for_each: {{ "a b": {ids["x-1"]}, c: {ids["x-2"]} }}, id: "${{each.value}}" }}
+              - {{ to: "thing.y[${{each.key}}]", for_each: {{ 0: {ids["y-0"]}, 1: {ids["y-1"]} }}, id: "${{each.value}}" }}
+              - {{ to: 'thing.z["k"]', id: {ids["z"]} }}
+            """)
+        self.ok("plan", "-generate-config-out=new.yaml")
+        text = self.written()
+        self.assertIn('for_each:\n        "a b": { inputs: {', text)
+        self.assertIn('name: "${each.value.name}"', text)
+        self.assertIn("count: 2", text)
+        self.imports_all(5)
+
+    def test_a_count_with_a_hole(self):
+        ids = self.things_of("thing: { y: { count: 2, name: 'y-${count.index}' } }")
+        self.template("", top=f"import: [{{ to: 'thing.y[1]', id: {ids['y-1']} }}]\n")
+        self.fails("plan", "-generate-config-out=new.yaml", says="its index 0 is not imported")
+        self.assertFalse(os.path.exists(self.path("new.yaml")))
+
+    def test_blocks_of_modules(self):
+        self.write("m/main.yaml", "variables: { n: {} }\nresources: { thing: { in: { name: 'in-${var.n}', inputs: { same: 1 } } } }\n")
+        call = "modules: { m: { source: ./m, for_each: { a: 1, b: 2 }, inputs: { n: '${each.value}' } }, one: { source: ./m, inputs: { n: 3 } } }\n"
+        ids = self.things_of("", call)
+        self.write("m/main.yaml", "variables: { n: {} }\n")
+        self.template("", top=call + f"""import:
+  - {{ to: module.one.thing.in, id: {ids["in-3"]} }}
+  - {{ to: 'module.m["a"].thing.in', id: {ids["in-1"]} }}
+  - {{ to: module.zzz.thing.in, id: {ids["in-1"]} }}
+""")
+        self.fails("plan", "-generate-config-out=new.yaml", says="has no module.zzz")
+        self.template("", top=call + f"""import:
+  - {{ to: module.one.thing.in, id: {ids["in-3"]} }}
+  - {{ to: 'module.m["${{each.key}}"].thing.in', for_each: {{ a: {ids["in-1"]}, b: {ids["in-2"]} }}, id: "${{each.value}}" }}
+""")
+        self.ok("plan", "-generate-config-out=new.yaml", says="m/new.yaml")
+        self.assertFalse(os.path.exists(self.path("new.yaml")))
+        text = self.written("m/new.yaml")
+        self.assertIn("# name differs between the instances of the module", text)
+        self.assertIn('inputs: {"same":1}', text)
+        with open(self.path("m/new.yaml"), "w", encoding="utf-8") as f:
+            f.write(text.replace("# name differs between the instances of the module: give it by a variable", 'name: "in-${var.n}"'))
+        self.imports_all(3)
+
 
 if __name__ == "__main__":
     main()
