@@ -1,5 +1,6 @@
 /* providers/environment/build.c: lock to cells to layers to image. */
 #include "providers/environment/build.h"
+#include "providers/environment/bytecode.h"
 #include "providers/environment/fetch.h"
 #include "providers/environment/python.h"
 #include "providers/environment/static.h"
@@ -152,6 +153,53 @@ static enum mio_code cell_task(void *arg, size_t i, struct mio_arena *a, struct 
                               &s->im->cells[k], err);
 }
 
+/* ---- byte-code ---- */
+
+struct compiling {
+    struct shop *shop;
+    struct mio_env_interpreter python;
+    struct mio_env_cell *out; /* one for each cell */
+    _Atomic bool missing;
+};
+
+static enum mio_code bytecode_task(void *arg, size_t i, struct mio_arena *a, struct mio_err *err)
+{
+    struct compiling *c = arg;
+    bool missing = false;
+    enum mio_code code = mio_env_cell_bytecode(a, c->shop->o->store, &c->python,
+                                               &c->shop->im->cells[i], &c->out[i], &missing, err);
+    if (missing)
+        c->missing = true;
+    return code;
+}
+
+/* Puts the byte-code of each cell behind it. What is cached needs no interpreter. */
+static enum mio_code add_bytecode(struct mio_arena *a, struct shop *s, struct worker *workers,
+                                  unsigned threads, struct mio_err *err)
+{
+    struct mio_env_image *im = s->im;
+    struct compiling c = {.shop = s, .out = MIO_NEW_N(a, struct mio_env_cell, im->n_cells + 1)};
+    mio_env_interpreter_find(a, im->cells, im->n_cells, s->spec.python_version, &c.python);
+    struct team team = {.task = bytecode_task, .arg = &c, .n = im->n_cells, .err = err};
+    if (!c.python.path || together(&team, workers, threads))
+        return err->code;
+    if (c.missing && !mio_env_interpreter_make(a, s->o->store, &c.python, err)) {
+        team.next = 0;
+        together(&team, workers, threads);
+    }
+    mio_env_interpreter_free(&c.python);
+    struct mio_env_cell *cells = MIO_NEW_N(a, struct mio_env_cell, 2 * im->n_cells + 1);
+    size_t n = 0;
+    for (size_t i = 0; i < im->n_cells; i++) {
+        cells[n++] = im->cells[i];
+        if (c.out[i].n)
+            cells[n++] = c.out[i];
+    }
+    im->cells = cells;
+    im->n_cells = n;
+    return err->code;
+}
+
 static uint64_t size_of(const struct mio_env_lock *l, size_t i)
 {
     return i < l->n_packages ? l->packages[i].size : l->wheels[i - l->n_packages].size;
@@ -230,8 +278,11 @@ static enum mio_code assemble(struct mio_arena *a, struct shop *s, struct worker
     if (together(&cells, workers, threads))
         return err->code;
     struct mio_env_layer *cut;
-    mio_env_layer_cut(a, im->cells, n, s->spec.budget, &cut, &im->n_layers);
     im->n_cells = n;
+    if (s->spec.bytecode && s->spec.scripts == MIO_SCRIPTS_STATIC &&
+        add_bytecode(a, s, workers, threads, err))
+        return err->code;
+    mio_env_layer_cut(a, im->cells, im->n_cells, s->spec.budget, &cut, &im->n_layers);
     im->layers = MIO_NEW_N(a, struct mio_env_layer, im->n_layers + 3);
     memcpy(im->layers, cut, im->n_layers * sizeof *cut);
     lay(a, im);

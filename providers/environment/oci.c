@@ -65,10 +65,13 @@ static struct mio_value run_config(struct mio_arena *a, const struct mio_env_loc
     struct pairs p = {.a = a}, labels = {.a = a}, ports = {.a = a};
     const struct mio_value *command = mio_get_z(lock->config, "command"),
                            *serve = mio_get_z(lock->config, "serve");
-    struct mio_str workdir = mio_get_str(lock->config, "workdir");
+    struct mio_str workdir = mio_get_str(lock->config, "workdir"),
+                   user = mio_get_str(lock->config, "user");
     put(&p, "Env", variables(a, lock));
     if (command && !mio_is_null(*command))
         put(&p, "Cmd", *command);
+    if (user.n)
+        put(&p, "User", mio_string(user));
     if (workdir.n)
         put(&p, "WorkingDir", mio_string(workdir));
     put(&labels, "org.mlops-iac.environment", mio_string(lock->name));

@@ -1,5 +1,6 @@
 /* providers/environment/spec.c: the resource's body to struct mio_env_spec. */
 #include "providers/environment/spec.h"
+#include "providers/environment/users.h"
 #include "providers/sdk/digest.h"
 #include "providers/sdk/fs.h"
 #include "providers/sdk/json.h"
@@ -88,7 +89,7 @@ static const char *const known[] = {
     "base",     "debian",           "python",  "files",       "env",     "serve", "scripts",
     "layers",   "workdir",          "command", "name",        "version", "tags",  "image",
     "build",    "conda_file",       "os_type", "description", "gpu",     "users", "workspace",
-    "registry", "inference_config",
+    "registry", "inference_config", "user",    "bytecode",
 };
 
 static enum mio_code check_keys(struct reader *r, struct mio_value body)
@@ -119,7 +120,6 @@ static enum mio_code refuse(struct reader *r, struct mio_value body)
         {"build", "a Dockerfile runs arbitrary steps: its result cannot be locked"},
         {"conda_file", "no conda resolver is built in: list what it names under debian or python"},
         {"gpu", "install the wheels that bring the CUDA libraries by python.packages"},
-        {"users", "install a package that brings the user, or run as root inside"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const struct mio_value *v = mio_get_z(body, rows[i].key);
@@ -194,6 +194,15 @@ static enum mio_code read_rest(struct reader *r, struct mio_env_spec *s)
     if (scripts.n && !mio_str_is(scripts, "static") && !mio_str_is(scripts, "none"))
         return bad(r, "scripts", "must be static or none");
     s->scripts = mio_str_is(scripts, "none") ? MIO_SCRIPTS_NONE : MIO_SCRIPTS_STATIC;
+    const struct mio_value *bytecode = mio_get_z(b, "bytecode");
+    if (bytecode && !mio_is_null(*bytecode) && bytecode->type != MIO_BOOL)
+        return bad(r, "bytecode", "must be true or false");
+    s->bytecode =
+        bytecode && bytecode->type == MIO_BOOL ? bytecode->b : mio_str_is(s->arch, "amd64");
+    struct mio_env_user *users;
+    size_t n_users;
+    if (mio_env_users_read(r->a, b, &users, &n_users, r->err))
+        return r->err->code;
     s->workdir = mio_get_str(b, "workdir");
     const struct mio_value *serve = mio_get_z(b, "serve"), *layers = mio_get_z(b, "layers");
     s->serve = serve ? *serve : mio_null();
@@ -225,8 +234,9 @@ enum mio_code mio_env_spec_read(struct mio_arena *a, struct mio_str name, struct
 }
 
 /* Labels, versions and descriptions change nothing that is locked. */
-static const char *const locked_keys[] = {"base",  "debian",  "python", "files",   "env",
-                                          "serve", "scripts", "layers", "workdir", "command"};
+static const char *const locked_keys[] = {"base",  "debian",  "python",  "files",   "env",
+                                          "serve", "scripts", "layers",  "workdir", "command",
+                                          "users", "user",    "bytecode"};
 
 enum mio_code mio_env_spec_digest(struct mio_arena *a, const struct mio_env_spec *s,
                                   const char *dir, struct mio_str *out, struct mio_err *err)

@@ -34,6 +34,7 @@ struct mio_env_spec {
     size_t n_command;
     struct mio_value serve; /* null when absent */
     bool gzip;
+    bool bytecode; /* Python's, beside its modules; by default where the interpreter is an amd64 */
     unsigned budget; /* layers of packages at most */
     struct mio_value body;
 };

@@ -1,6 +1,7 @@
 /* providers/environment/static.c: what maintainer scripts would have done, done without running
  * them. */
 #include "providers/environment/static.h"
+#include "providers/environment/users.h"
 #include "providers/sdk/buf.h"
 #include "providers/sdk/fs.h"
 
@@ -151,38 +152,6 @@ static enum mio_code make_sitecustomize(struct job *j)
     return MIO_OK;
 }
 
-/* One file with every certificate of the package, in byte order of their names, and its list. */
-static enum mio_code make_certificates(struct job *j)
-{
-    static const char folder[] = "usr/share/ca-certificates/";
-    MIO_AUTO_BUF bundle;
-    MIO_AUTO_BUF names;
-    mio_buf_init(&bundle, 0);
-    mio_buf_init(&names, 0);
-    for (size_t c = 0; c < j->v->n; c++)
-        for (size_t i = 0; i < j->v->cells[c].n; i++) {
-            const struct mio_env_entry *e = &j->v->cells[c].items[i];
-            struct mio_str text;
-            if (e->type != MIO_ENTRY_FILE || !mio_str_starts(e->path, folder) ||
-                !mio_str_ends(e->path, ".crt"))
-                continue;
-            if (mio_env_cell_read(j->v->arena, &j->v->cells[c], e, &text, j->err))
-                return j->err->code;
-            mio_buf_str(&bundle, text);
-            if (text.n && text.p[text.n - 1] != '\n')
-                mio_buf_char(&bundle, '\n');
-            mio_buf_printf(&names, "%.*s\n",
-                           MIO_FMT(mio_str_sub(e->path, strlen(folder), e->path.n)));
-        }
-    if (!bundle.n)
-        return MIO_OK;
-    if (mio_env_tree_file(j->made, MIO_STR("etc/ca-certificates.conf"), 0644, j->lock->epoch,
-                          mio_buf_view(&names), j->err))
-        return j->err->code;
-    return mio_env_tree_file(j->made, MIO_STR("etc/ssl/certs/ca-certificates.crt"), 0644,
-                             j->lock->epoch, mio_buf_view(&bundle), j->err);
-}
-
 static enum mio_code make_dpkg(struct job *j)
 {
     MIO_AUTO_BUF b;
@@ -227,8 +196,8 @@ enum mio_code mio_env_static(struct mio_env_view *v, const struct mio_env_lock *
 {
     struct job j = {v, lock, made, err};
     static enum mio_code (*const always[])(struct job *) = {make_links, make_dpkg, repeat_late};
-    static enum mio_code (*const more[])(struct job *) = {judge, copy_templates, make_sitecustomize,
-                                                          make_certificates};
+    static enum mio_code (*const more[])(struct job *) = {judge, copy_templates,
+                                                          make_sitecustomize};
     bool full = !mio_str_is(mio_get_str(lock->config, "scripts"), "none");
     v->made = made;
     for (size_t i = 0; i < sizeof always / sizeof *always; i++)
@@ -237,7 +206,9 @@ enum mio_code mio_env_static(struct mio_env_view *v, const struct mio_env_lock *
     for (size_t i = 0; full && i < sizeof more / sizeof *more; i++)
         if (more[i](&j))
             return err->code;
-    if (full && (mio_env_alternatives(v, lock->epoch, accepted, &j, made, err) ||
+    if (full && (mio_env_certificates(v, lock->epoch, made, err) ||
+                 mio_env_users(v, lock->config, lock->epoch, made, err) ||
+                 mio_env_alternatives(v, lock->epoch, accepted, &j, made, err) ||
                  mio_env_ld_cache(v, lock->epoch, made, err)))
         return err->code;
     return MIO_OK;

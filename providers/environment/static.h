@@ -13,6 +13,9 @@ enum mio_code mio_env_static(struct mio_env_view *v, const struct mio_env_lock *
 enum mio_code mio_env_alternatives(struct mio_env_view *v, int64_t mtime,
                                    bool (*accepted)(const void *arg, struct mio_str package),
                                    const void *arg, struct mio_env_tree *made, struct mio_err *err);
+/* certificates.c: /etc/ssl/certs with its bundle and its links, from the package's certificates. */
+enum mio_code mio_env_certificates(struct mio_env_view *v, int64_t mtime, struct mio_env_tree *made,
+                                   struct mio_err *err);
 /* ldcache.c: /etc/ld.so.cache from the shared objects of the view. */
 enum mio_code mio_env_ld_cache(struct mio_env_view *v, int64_t mtime, struct mio_env_tree *made,
                                struct mio_err *err);
