@@ -157,9 +157,8 @@ enum mio_code mio_env_alternatives(struct mio_env_view *v, int64_t mtime,
             mio_fail(err, MIO_REALITY,
                      "package %.*s calls update-alternatives in a way that only its script knows",
                      MIO_FMT(v->cells[i].name));
-            return mio_err_hint(err,
-                                "list it under debian.accept_scripts when its alternatives are "
-                                "not needed");
+            return mio_err_hint(err, "run scripts with scripts: sandbox, or list the package under "
+                                     "debian.accept_scripts when its alternatives are not needed");
         }
     if (all.n)
         qsort(all.items, all.n, sizeof *all.items, by_name);

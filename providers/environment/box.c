@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct words {
@@ -22,8 +23,8 @@ static void add(struct words *w, const char *const *words)
 #define ADD(w, ...) add((w), (const char *const[]){__VA_ARGS__, NULL})
 
 /* What scripts need of root's rights, and nothing that reaches beyond the folder. */
-static const char *const rights[] = {"CAP_CHOWN",  "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID",
-                                     "CAP_SETUID", "CAP_SETGID",       "CAP_SETFCAP"};
+static const char *const rights[] = {"CAP_CHOWN",  "CAP_DAC_OVERRIDE", "CAP_FOWNER",
+                                     "CAP_FSETID", "CAP_SETUID",       "CAP_SETGID"};
 
 static const char *const *arguments(struct mio_arena *a, const struct mio_env_box *box)
 {
@@ -35,6 +36,8 @@ static const char *const *arguments(struct mio_arena *a, const struct mio_env_bo
         ADD(&w, "--setenv", v[0], v[1]);
     ADD(&w, box->writable ? "--bind" : "--ro-bind", box->root, "/", "--proc", "/proc", "--dev",
         "/dev", "--tmpfs", "/tmp", "--chdir", "/");
+    if (box->writable)
+        ADD(&w, "--tmpfs", "/run");
     if (!geteuid()) {
         ADD(&w, "--cap-drop", "ALL");
         for (size_t i = 0; box->writable && i < sizeof rights / sizeof *rights; i++)
@@ -64,10 +67,21 @@ static enum mio_code run_apart(const struct mio_proc_opts *o, int64_t deadline,
     return MIO_OK;
 }
 
+/* What programs make must not depend on who builds. */
+static void plain_umask(void *arg)
+{
+    (void)arg;
+    umask(022);
+}
+
 enum mio_code mio_env_box_run(struct mio_arena *a, const struct mio_env_box *box,
                               struct mio_buf *said, int *status, struct mio_err *err)
 {
-    struct mio_proc_opts o = {.argv = arguments(a, box), .in = box->in, .out = box->out, .err = -1};
+    struct mio_proc_opts o = {.argv = arguments(a, box),
+                              .in = box->in,
+                              .out = box->out,
+                              .err = -1,
+                              .prepare = plain_umask};
     int64_t deadline = mio_now_ms() + box->ms;
     if (!mio_proc_find(a, "bwrap").n) {
         mio_fail(err, MIO_IO, "bubblewrap (bwrap) is not installed");

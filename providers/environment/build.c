@@ -3,6 +3,7 @@
 #include "providers/environment/bytecode.h"
 #include "providers/environment/fetch.h"
 #include "providers/environment/python.h"
+#include "providers/environment/sandbox.h"
 #include "providers/environment/static.h"
 #include "providers/environment/wheel.h"
 #include "providers/sdk/fs.h"
@@ -74,7 +75,7 @@ static enum mio_code take_vendored(struct mio_arena *a, const struct mio_env_bui
     const char *path = mio_arena_printf(a, "%s/sha256/%.*s", o->vendor, MIO_FMT(sha256)).p;
     if (!mio_fs_exists(path))
         return MIO_OK;
-    struct mio_env_fetch f = {.url = mio_str_z(path), .sha256 = sha256};
+    struct mio_env_fetch f = {.url = mio_arena_printf(a, "file:%s", path), .sha256 = sha256};
     return mio_env_fetch_all(a, o->store, &f, 1, err);
 }
 
@@ -267,6 +268,15 @@ static enum mio_code make_static(struct mio_arena *a, struct shop *s, struct mio
     return err->code ? err->code : add_layer(a, s->im, "configuration", cell);
 }
 
+static enum mio_code run_scripts(struct mio_arena *a, struct shop *s, struct mio_err *err)
+{
+    struct mio_env_cell cell = {0};
+    if (mio_env_sandbox(a, s->o->store, s->lock, &s->spec, s->im, &cell, err))
+        return err->code;
+    cell.name = cell.group = MIO_STR("scripts");
+    return add_layer(a, s->im, "scripts", cell);
+}
+
 static enum mio_code assemble(struct mio_arena *a, struct shop *s, struct worker *workers,
                               unsigned threads, struct mio_err *err)
 {
@@ -287,6 +297,8 @@ static enum mio_code assemble(struct mio_arena *a, struct shop *s, struct worker
     memcpy(im->layers, cut, im->n_layers * sizeof *cut);
     lay(a, im);
     if (make_static(a, s, err))
+        return err->code;
+    if (s->spec.scripts == MIO_SCRIPTS_SANDBOX && run_scripts(a, s, err))
         return err->code;
     if (s->lock->files.type == MIO_LIST && s->lock->files.n) {
         struct mio_env_cell files = {0};

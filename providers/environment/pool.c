@@ -311,11 +311,23 @@ static enum mio_code request_python(struct resolver *r, struct mio_str version, 
     return same ? request(r, MIO_STR("python3"), jobs) : MIO_OK;
 }
 
+/* Packages need not name these among what they depend on. */
+static enum mio_code request_essential(struct resolver *r, Queue *jobs)
+{
+    for (Id p = 2; p < r->pool->nsolvables; p++)
+        if (mio_str_is(mio_env_field(r->stanzas[p], "Essential"), "yes") &&
+            request(r, mio_str_z(pool_id2str(r->pool, r->pool->solvables[p].name)), jobs))
+            return r->err->code;
+    return MIO_OK;
+}
+
 static enum mio_code requests(struct resolver *r, const struct mio_env_spec *spec, Queue *jobs)
 {
     for (size_t i = 0; i < sizeof slim / sizeof *slim && !spec->bare; i++)
         if (request(r, mio_str_z(slim[i]), jobs))
             return r->err->code;
+    if (spec->essential && request_essential(r, jobs))
+        return r->err->code;
     for (size_t i = 0; i < spec->n_packages; i++)
         if (request(r, spec->packages[i], jobs))
             return r->err->code;

@@ -79,13 +79,17 @@ static enum mio_code make(struct writer *w, const struct mio_env_entry *e)
     MIO_AUTO_CLOSE int at = open_parent(w, e->path, base);
     if (at < 0)
         return mio_fail_sys(w->err, errno, "cannot make %.*s", MIO_FMT(e->path));
+    if (!strncmp(base, ".wh.", 4)) /* says that a lower layer's file is gone */
+        return unlinkat(at, base + 4, 0) && errno != ENOENT
+                   ? mio_fail_sys(w->err, errno, "cannot remove %.*s", MIO_FMT(e->path))
+                   : MIO_OK;
     struct stat st;
     bool is_dir = !fstatat(at, base, &st, AT_SYMLINK_NOFOLLOW) && S_ISDIR(st.st_mode);
     int rc = 0;
     if (e->type == MIO_ENTRY_DIR)
         rc = is_dir ? 0 : mkdirat(at, base, 0755);
-    else if (!is_dir)
-        unlinkat(at, base, 0);
+    else /* a folder must be empty to give way */
+        unlinkat(at, base, is_dir ? AT_REMOVEDIR : 0);
     if (e->type == MIO_ENTRY_SYMLINK)
         rc = symlinkat(strndupa(e->link.p, e->link.n), at, base);
     if (e->type == MIO_ENTRY_HARDLINK)

@@ -144,8 +144,9 @@ static enum mio_code read_base(struct reader *r, struct mio_env_spec *s)
     s->keyring = mio_get_str(*base, "keyring");
     struct mio_str variant = mio_get_str(*base, "variant");
     s->bare = mio_str_is(variant, "none");
-    if (variant.n && !s->bare && !mio_str_is(variant, "slim"))
-        return bad(r, "base.variant", "must be slim or none");
+    s->essential = mio_str_is(variant, "essential");
+    if (variant.n && !s->bare && !s->essential && !mio_str_is(variant, "slim"))
+        return bad(r, "base.variant", "must be slim, essential or none");
     if (!s->suite.n)
         return bad(r, "base.debian", "must name a suite such as bookworm");
     for (size_t i = 0; i < s->suite.n; i++)
@@ -187,13 +188,21 @@ static enum mio_code read_python(struct reader *r, struct mio_env_spec *s)
                         &s->n_requirement_lines);
 }
 
+enum mio_env_scripts mio_env_scripts_of(struct mio_value body)
+{
+    struct mio_str word = mio_get_str(body, "scripts");
+    return mio_str_is(word, "none")      ? MIO_SCRIPTS_NONE
+           : mio_str_is(word, "sandbox") ? MIO_SCRIPTS_SANDBOX
+                                         : MIO_SCRIPTS_STATIC;
+}
+
 static enum mio_code read_rest(struct reader *r, struct mio_env_spec *s)
 {
     struct mio_value b = s->body;
     struct mio_str scripts = mio_get_str(b, "scripts");
-    if (scripts.n && !mio_str_is(scripts, "static") && !mio_str_is(scripts, "none"))
-        return bad(r, "scripts", "must be static or none");
-    s->scripts = mio_str_is(scripts, "none") ? MIO_SCRIPTS_NONE : MIO_SCRIPTS_STATIC;
+    s->scripts = mio_env_scripts_of(b);
+    if (scripts.n && s->scripts == MIO_SCRIPTS_STATIC && !mio_str_is(scripts, "static"))
+        return bad(r, "scripts", "must be static, sandbox or none");
     const struct mio_value *bytecode = mio_get_z(b, "bytecode");
     if (bytecode && !mio_is_null(*bytecode) && bytecode->type != MIO_BOOL)
         return bad(r, "bytecode", "must be true or false");

@@ -11,13 +11,14 @@ struct mio_env_reasoned { /* a deviation from what the packages say, with its re
 struct mio_env_pair {
     struct mio_str key, value;
 };
-enum mio_env_scripts { MIO_SCRIPTS_STATIC, MIO_SCRIPTS_NONE };
+enum mio_env_scripts { MIO_SCRIPTS_STATIC, MIO_SCRIPTS_SANDBOX, MIO_SCRIPTS_NONE };
 
 struct mio_env_spec {
     struct mio_str name;
     struct mio_str suite; /* Debian's code name */
     struct mio_str arch;  /* Debian's name of the architecture */
     bool bare;            /* base.variant: none, nothing but what is asked for */
+    bool essential;       /* base.variant: essential, what every package may rely on */
     struct mio_str mirror, security_mirror, keyring; /* empty: from the system's apt sources */
     struct mio_str *packages;
     size_t n_packages;
@@ -42,6 +43,8 @@ struct mio_env_spec {
 /* Everything unknown or malformed is an error that names the key. Errors: MIO_TEMPLATE. */
 enum mio_code mio_env_spec_read(struct mio_arena *a, struct mio_str name, struct mio_value body,
                                 struct mio_env_spec *out, struct mio_err *err);
+/* The mode that a declaration names; a word that is none is static's. */
+enum mio_env_scripts mio_env_scripts_of(struct mio_value body);
 /* SHA-256 (hex) of what decides the lock: the declared inputs and the content of the files that
  * they name, relative to `dir`. Errors: MIO_TEMPLATE when one is missing, MIO_IO. */
 enum mio_code mio_env_spec_digest(struct mio_arena *a, const struct mio_env_spec *s,

@@ -9,6 +9,7 @@ struct job {
     struct mio_env_view *v;
     const struct mio_env_lock *lock;
     struct mio_env_tree *made;
+    enum mio_env_scripts mode;
     struct mio_err *err;
 };
 
@@ -70,8 +71,9 @@ static enum mio_code judge(struct job *j)
                  "package %.*s has a script that calls %s, which static mode cannot do",
                  MIO_FMT(c->name), what);
         return mio_err_hint(j->err,
-                            "when the environment does not need that, list the package with "
-                            "a reason under debian.accept_scripts");
+                            "run scripts with scripts: sandbox; or, when the environment does not "
+                            "need this one, list the package with a reason under "
+                            "debian.accept_scripts");
     }
     return MIO_OK;
 }
@@ -161,8 +163,8 @@ static enum mio_code make_dpkg(struct job *j)
         if (!rest.n)
             continue;
         mio_env_line(&rest, &line);
-        mio_buf_printf(&b, "%.*s\nStatus: install ok installed\n%.*s\n\n", MIO_FMT(line),
-                       MIO_FMT(rest));
+        mio_buf_printf(&b, "%.*s\nStatus: install ok %s\n%.*s\n\n", MIO_FMT(line),
+                       j->mode == MIO_SCRIPTS_SANDBOX ? "unpacked" : "installed", MIO_FMT(rest));
     }
     if (!b.n)
         return MIO_OK;
@@ -194,11 +196,11 @@ static enum mio_code repeat_late(struct job *j)
 enum mio_code mio_env_static(struct mio_env_view *v, const struct mio_env_lock *lock,
                              struct mio_env_tree *made, struct mio_err *err)
 {
-    struct job j = {v, lock, made, err};
+    struct job j = {v, lock, made, mio_env_scripts_of(lock->config), err};
     static enum mio_code (*const always[])(struct job *) = {make_links, make_dpkg, repeat_late};
     static enum mio_code (*const more[])(struct job *) = {judge, copy_templates,
                                                           make_sitecustomize};
-    bool full = !mio_str_is(mio_get_str(lock->config, "scripts"), "none");
+    bool full = j.mode == MIO_SCRIPTS_STATIC;
     v->made = made;
     for (size_t i = 0; i < sizeof always / sizeof *always; i++)
         if (always[i](&j))
@@ -207,9 +209,10 @@ enum mio_code mio_env_static(struct mio_env_view *v, const struct mio_env_lock *
         if (more[i](&j))
             return err->code;
     if (full && (mio_env_certificates(v, lock->epoch, made, err) ||
-                 mio_env_users(v, lock->config, lock->epoch, made, err) ||
                  mio_env_alternatives(v, lock->epoch, accepted, &j, made, err) ||
                  mio_env_ld_cache(v, lock->epoch, made, err)))
+        return err->code;
+    if (j.mode != MIO_SCRIPTS_SANDBOX && mio_env_users(v, lock->config, lock->epoch, made, err))
         return err->code;
     return MIO_OK;
 }
