@@ -26,9 +26,12 @@ static enum mio_code judge(struct mio_arena *a, struct mio_str status, struct mi
             continue;
         mio_env_word(&line, &word);
         for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-            if (mio_str_is(tag, bad[i]))
-                return mio_fail(err, MIO_AUTH, "its signature is bad (%s, key %.*s)", bad[i],
-                                MIO_FMT(word));
+            if (mio_str_is(tag, bad[i])) {
+                mio_fail(err, MIO_AUTH, "its signature is bad (%s, key %.*s)", bad[i],
+                         MIO_FMT(word));
+                return mio_err_hint(err, "what the mirror serves is not what was signed: use "
+                                         "another mirror, or a keyring with keys of today");
+            }
         if (mio_str_is(tag, "NO_PUBKEY"))
             missing = word;
         if (mio_str_is(tag, "VALIDSIG") && !signer->n)
