@@ -30,6 +30,11 @@ def text(path):
         return f.read()
 
 
+def raw(path):
+    with open(path, "rb") as f:
+        return f.read()
+
+
 def entry(name, content=b"", mode=0o644, kind=tarfile.REGTYPE, link="", **more):
     """One member of a package, of any kind."""
     info = tarfile.TarInfo(name)
