@@ -39,6 +39,7 @@ static const struct setting {
     {"azure", "access_key", SECRET, {"MLOPS_IAC_BACKEND_ACCESS_KEY", "ARM_ACCESS_KEY"}},
     {"azure", "sas_token", SECRET, {"MLOPS_IAC_BACKEND_SAS_TOKEN", "ARM_SAS_TOKEN"}},
     {"azure", "endpoint", 0, {NULL}},
+    {"azure", "lease_seconds", 0, {NULL}},
     {"azure", "ca_file", 0, {NULL}},
     {"azure", "insecure_http", FLAG, {NULL}},
     {"etcd", "endpoint", 0, {NULL}},

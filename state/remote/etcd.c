@@ -355,7 +355,12 @@ enum mio_code mio_backend_open_v1(const struct mio_backend_args *args, struct mi
 {
     struct etcd *e = mio_zalloc(1, sizeof *e);
     mio_arena_init(&e->arena);
-    e->base = (struct mio_objects){"etcd", etcd_get, etcd_put, etcd_del, etcd_list, etcd_close};
+    e->base = (struct mio_objects){.where = "etcd",
+                                   .get = etcd_get,
+                                   .put = etcd_put,
+                                   .del = etcd_del,
+                                   .list = etcd_list,
+                                   .close = etcd_close};
     enum mio_code rc = settings(e, args, err);
     if (rc) {
         etcd_close(&e->base);

@@ -3,7 +3,9 @@
  *
  * A put that seems lost is compared with what lies there: an answer that got lost on the way must
  * not look like another writer. The journal is a row of numbered objects, each made only if absent:
- * whoever reopens it takes the next number and thereby stops the one that had it before. */
+ * whoever reopens it takes the next number and thereby stops the one that had it before. Where a
+ * place can append, an object takes many batches, each at a position that must be its end, and who
+ * reopens it appends a mark there. */
 #include "state/remote/object.h"
 #include "providers/sdk/alloc.h"
 #include "providers/sdk/buf.h"
@@ -14,9 +16,11 @@
 #include <pthread.h>
 #include <unistd.h>
 
-enum { GENERATIONS = 8, LEASE_MS = 5000 };
+enum { GENERATIONS = 8, LEASE_MS = 5000, MOST_APPENDS = 40000 };
 static const char state_name[] = "state", lock_name[] = "lock", history_name[] = "history.jsonl",
                   journal_prefix[] = "journal/", generation_prefix[] = "generations/";
+
+static const char taken_over[] = "\nMJR taken over\n"; /* ends a part that its holder lost */
 
 struct object_backend {
     struct mio_backend base;
@@ -25,6 +29,8 @@ struct object_backend {
     pthread_mutex_t mutex; /* the journal's sink is called from other threads */
     char *rescue;          /* local file, or NULL */
     char lock_id[65];
+    unsigned long parts; /* of the journal as it was read last */
+    size_t last_part;    /* bytes of the last of them */
 };
 
 /* ---- the place, one call at a time ---- */
@@ -93,13 +99,16 @@ static enum mio_code ob_lock(struct mio_backend *base, struct mio_str note, stru
 {
     struct object_backend *b = (struct object_backend *)base;
     struct mio_str tag;
-    bool lost, found;
+    char id[65];
+    bool lost = false, found;
     *held = MIO_STR("");
-    enum mio_code rc = put(b, a, lock_name, note, "", &tag, &lost, err);
+    id_in(a, note, id);
+    enum mio_code rc = b->o->lock ? b->o->lock(b->o, a, lock_name, note, id, &lost, err)
+                                  : put(b, a, lock_name, note, "", &tag, &lost, err);
     if (rc)
         return rc;
     if (!lost) {
-        id_in(a, note, b->lock_id);
+        snprintf(b->lock_id, sizeof b->lock_id, "%s", id);
         return MIO_OK;
     }
     rc = get(b, a, lock_name, held, &tag, &found, err);
@@ -117,8 +126,9 @@ static enum mio_code ob_holder(struct mio_backend *base, struct mio_arena *a, st
 
 static enum mio_code ob_break(struct mio_backend *base, struct mio_str id, struct mio_err *err)
 {
+    struct object_backend *b = (struct object_backend *)base;
     (void)id; /* compared by the caller */
-    return del((struct object_backend *)base, lock_name, err);
+    return b->o->break_lock ? b->o->break_lock(b->o, lock_name, err) : del(b, lock_name, err);
 }
 
 static void ob_unlock(struct mio_backend *base)
@@ -129,6 +139,11 @@ static void ob_unlock(struct mio_backend *base)
     struct mio_err ignored = {0};
     char id[65];
     bool live;
+    if (b->o->unlock) {
+        b->o->unlock(b->o, lock_name);
+        b->lock_id[0] = '\0';
+        return;
+    }
     mio_arena_init(&a);
     if (ob_holder(base, &a, &note, &live, &ignored) == MIO_OK) {
         id_in(&a, note, id);
@@ -227,12 +242,21 @@ struct object_sink {
     pthread_mutex_t mutex; /* a write may come while a sync is on its way */
     struct mio_buf pending;
     unsigned long next; /* number of the next object */
+    unsigned appends;   /* to the one before it; 0: it takes no more */
+    uint64_t end;       /* of that one */
     struct mio_buf rescued;
 };
 
 static void part_name(char out[32], unsigned long number)
 {
     snprintf(out, 32, "%s%08lu", journal_prefix, number);
+}
+
+static struct mio_str without_marks(struct mio_str text)
+{
+    while (mio_str_ends(text, taken_over))
+        text.n -= sizeof taken_over - 1;
+    return text;
 }
 
 /* The parts from 1 on without a gap. */
@@ -260,13 +284,15 @@ static enum mio_code ob_journal_read(struct mio_backend *base, struct mio_arena 
     *out = (struct mio_journal_text){.text = MIO_STR(""), .rescue = MIO_STR("")};
     enum mio_code rc = parts(b, a, &n, err);
     MIO_AUTO_BUF all = {0};
+    b->parts = n;
     for (unsigned long i = 1; rc == MIO_OK && i <= n; i++) {
         struct mio_str text, tag;
         char name[32];
         bool found;
         part_name(name, i);
         rc = get(b, a, name, &text, &tag, &found, err);
-        mio_buf_str(&all, text);
+        b->last_part = text.n;
+        mio_buf_str(&all, without_marks(text));
     }
     if (rc == MIO_OK && b->rescue)
         rc = mio_fs_read(a, b->rescue, 1u << 30, &out->rescue, &rescued, err);
@@ -289,24 +315,77 @@ static enum mio_code sink_write(struct mio_sink *base, const void *p, size_t n, 
     return MIO_OK;
 }
 
+static enum mio_code append(struct object_backend *b, struct mio_arena *a, const char *name,
+                            struct mio_str text, uint64_t at, bool *lost, struct mio_err *err)
+{
+    *lost = false;
+    pthread_mutex_lock(&b->mutex);
+    enum mio_code rc = b->o->append(b->o, a, name, text, at, lost, err);
+    pthread_mutex_unlock(&b->mutex);
+    return rc;
+}
+
+/* To the end of the last object, or into the next one. */
+static enum mio_code place(struct object_sink *s, struct mio_arena *a, struct mio_str text,
+                           bool *lost, struct mio_err *err)
+{
+    struct mio_str tag;
+    char name[32];
+    bool further = s->appends > 0 && s->appends < MOST_APPENDS;
+    if (!s->b->o->append || text.n == 0 || text.n > s->b->o->append_max) {
+        part_name(name, s->next);
+        enum mio_code rc = put(s->b, a, name, text, "", &tag, lost, err);
+        s->next += rc == MIO_OK && !*lost;
+        s->appends = 0;
+        return rc;
+    }
+    part_name(name, further ? s->next - 1 : s->next);
+    enum mio_code rc = append(s->b, a, name, text, further ? s->end : 0, lost, err);
+    if (rc || *lost)
+        return rc;
+    s->next += !further;
+    s->appends = further ? s->appends + 1 : 1;
+    s->end = further ? s->end + text.n : text.n;
+    return MIO_OK;
+}
+
 static enum mio_code put_part(struct object_sink *s, struct mio_str text, struct mio_err *err)
 {
     struct mio_arena a;
-    struct mio_str tag;
-    char name[32];
-    bool lost;
+    bool lost = false;
     mio_arena_init(&a);
-    part_name(name, s->next);
-    enum mio_code rc = put(s->b, &a, name, text, "", &tag, &lost, err);
+    enum mio_code rc = place(s, &a, text, &lost, err);
     mio_arena_free(&a);
-    if (rc)
+    if (rc || !lost)
         return rc;
-    if (lost) {
-        mio_fail(err, MIO_STATE, "another run has taken over the state in %s", s->b->base.where);
-        return mio_err_hint(err, "This one stops here; what it did is settled by the other.");
+    mio_fail(err, MIO_STATE, "another run has taken over the state in %s", s->b->base.where);
+    return mio_err_hint(err, "This one stops here; what it did is settled by the other.");
+}
+
+/* From here on what the former holder writes is refused; so is this when it has written since the
+ * journal was read. */
+static enum mio_code fence(struct object_sink *s, struct mio_err *err)
+{
+    struct object_backend *b = s->b;
+    struct mio_arena a;
+    struct mio_str text, tag;
+    char name[32];
+    bool lost = true, found;
+    if (!b->o->append || s->next == 1)
+        return put_part(s, MIO_STR(""), err);
+    mio_arena_init(&a);
+    part_name(name, s->next - 1);
+    enum mio_code rc = append(b, &a, name, mio_str_z(taken_over), b->last_part, &lost, err);
+    if (rc == MIO_OK && lost) { /* it has grown, or is one that was put as a whole */
+        rc = get(b, &a, name, &text, &tag, &found, err);
+        if (rc == MIO_OK && text.n == b->last_part)
+            rc = put_part(s, MIO_STR(""), err);
+        else if (rc == MIO_OK)
+            rc = mio_fail(err, MIO_TRANSIENT, "the run that was taken for dead still writes to %s",
+                          b->base.where);
     }
-    s->next++;
-    return MIO_OK;
+    mio_arena_free(&a);
+    return rc;
 }
 
 static enum mio_code sink_sync(struct mio_sink *base, struct mio_err *err)
@@ -360,6 +439,7 @@ static enum mio_code cut_parts(struct object_backend *b, struct mio_arena *a, ui
         rc = get(b, a, name, &text, &tag, &found, err);
         if (rc)
             break;
+        text = without_marks(text);
         if (at < keep && at + text.n > keep)
             rc = put(b, a, name, mio_str_sub(text, 0, keep - at), mio_arena_z(a, tag), &tag, &lost,
                      err);
@@ -379,11 +459,13 @@ static enum mio_code ob_journal_open(struct mio_backend *base, uint64_t keep, st
     struct mio_arena a;
     unsigned long n;
     mio_arena_init(&a);
-    enum mio_code rc = parts(b, &a, &n, err);
+    enum mio_code rc = keep ? MIO_OK : parts(b, &a, &n, err);
     if (rc == MIO_OK && keep == 0 && n > 0)
         rc = mio_fail(err, MIO_STATE, "a journal is there already in %s", base->where);
-    if (rc == MIO_OK && keep > 0)
+    if (rc == MIO_OK && keep > 0) { /* as it was read: what came since must stop us */
+        n = b->parts;
         rc = cut_parts(b, &a, keep, &n, err);
+    }
     mio_arena_free(&a);
     if (rc)
         return rc;
@@ -396,8 +478,8 @@ static enum mio_code ob_journal_open(struct mio_backend *base, uint64_t keep, st
     s->b = b;
     s->next = n + 1;
     pthread_mutex_init(&s->mutex, NULL);
-    if (keep > 0) /* an empty part: from here on the former holder's next one is refused */
-        rc = put_part(s, MIO_STR(""), err);
+    if (keep > 0)
+        rc = fence(s, err);
     if (rc) {
         sink_close(&s->base);
         return rc;

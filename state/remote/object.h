@@ -2,7 +2,7 @@
  * writes.
  *
  * Names used: state, generations/<time>-<digest>, lock, journal/<number>, history.jsonl, probe. A
- * place needs the functions below and nothing else; object.c makes the backend of them. */
+ * place needs the functions up to `close` and nothing else; object.c makes the backend of them. */
 #pragma once
 #include "state/backend.h"
 
@@ -24,6 +24,19 @@ struct mio_objects {
     enum mio_code (*list)(struct mio_objects *o, struct mio_arena *a, const char *prefix,
                           struct mio_str **names, size_t *n, struct mio_err *err);
     void (*close)(struct mio_objects *o);
+
+    /* What follows only some places can.
+     * Appends at offset `at`, which must be the object's end; 0: makes it, if it is absent. *lost:
+     * it ends elsewhere, or cannot be appended to, and nothing was written. */
+    enum mio_code (*append)(struct mio_objects *o, struct mio_arena *a, const char *name,
+                            struct mio_str text, uint64_t at, bool *lost, struct mio_err *err);
+    size_t append_max; /* bytes at a time */
+    /* A lock of the place's own, with the note as the content of `name`; *lost: somebody has it.
+     * NULL: the object is the lock. */
+    enum mio_code (*lock)(struct mio_objects *o, struct mio_arena *a, const char *name,
+                          struct mio_str note, const char *id, bool *lost, struct mio_err *err);
+    void (*unlock)(struct mio_objects *o, const char *name);
+    enum mio_code (*break_lock)(struct mio_objects *o, const char *name, struct mio_err *err);
 };
 
 /* Takes the objects over, also when it fails. */

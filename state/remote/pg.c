@@ -213,7 +213,12 @@ enum mio_code mio_backend_open_v1(const struct mio_backend_args *args, struct mi
 {
     struct pg *p = mio_zalloc(1, sizeof *p);
     mio_arena_init(&p->arena);
-    p->base = (struct mio_objects){"PostgreSQL", pg_get, pg_put, pg_del, pg_list, pg_close};
+    p->base = (struct mio_objects){.where = "PostgreSQL",
+                                   .get = pg_get,
+                                   .put = pg_put,
+                                   .del = pg_del,
+                                   .list = pg_list,
+                                   .close = pg_close};
     const char *stage = args->stage.n ? mio_arena_z(&p->arena, args->stage) : "default";
     enum mio_code rc = mio_setting(&p->arena, args, "conn_str", NULL, &p->conninfo, err);
     rc = rc ? rc : mio_setting(&p->arena, args, "name", stage, &p->space, err);

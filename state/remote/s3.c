@@ -253,7 +253,12 @@ enum mio_code mio_backend_open_v1(const struct mio_backend_args *args, struct mi
 {
     struct s3 *s = mio_zalloc(1, sizeof *s);
     mio_arena_init(&s->arena);
-    s->base = (struct mio_objects){"S3", s3_get, s3_put, s3_del, s3_list, s3_close};
+    s->base = (struct mio_objects){.where = "S3",
+                                   .get = s3_get,
+                                   .put = s3_put,
+                                   .del = s3_del,
+                                   .list = s3_list,
+                                   .close = s3_close};
     enum mio_code rc = settings(s, args, err);
     if (rc) {
         s3_close(&s->base);

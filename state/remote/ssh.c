@@ -371,7 +371,12 @@ enum mio_code mio_backend_open_v1(const struct mio_backend_args *args, struct mi
     struct ssh *s = mio_zalloc(1, sizeof *s);
     mio_arena_init(&s->arena);
     s->fd = s->words = -1;
-    s->base = (struct mio_objects){"ssh", ssh_get, ssh_put, ssh_del, ssh_list, ssh_close};
+    s->base = (struct mio_objects){.where = "ssh",
+                                   .get = ssh_get,
+                                   .put = ssh_put,
+                                   .del = ssh_del,
+                                   .list = ssh_list,
+                                   .close = ssh_close};
     enum mio_code rc = settings(s, args, err);
     rc = rc ? rc : dial(s, err);
     if (rc) {
