@@ -17,6 +17,20 @@ enum mio_code mio_eval_fail(struct evaluator *ev, const struct mio_expr *e, cons
     return mio_err_at(ev->err, e->pos);
 }
 
+enum mio_code mio_eval_budget(struct evaluator *ev, const struct mio_expr *e)
+{
+    if (ev->a->total - ev->start <= MIO_MAX_BYTES)
+        return MIO_OK;
+    return mio_eval_fail(ev, e, "make less of it, or compute it outside of the template",
+                         "this expression makes more than %d MiB", MIO_MAX_BYTES >> 20);
+}
+
+enum mio_code mio_eval_too_long(struct evaluator *ev, const struct mio_expr *e)
+{
+    return mio_eval_fail(ev, e, "make less of it, or compute it outside of the template",
+                         "the text would be longer than %d MiB", MIO_MAX_TEXT >> 20);
+}
+
 struct mio_value mio_mark_like(struct mio_value v, struct mio_value from)
 {
     return mio_is_sensitive(from) ? mio_sensitive(v) : v;
@@ -154,7 +168,9 @@ static enum mio_code eval_ref(struct evaluator *ev, const struct mio_expr *e, st
                              MIO_FMT(ref.root));
     struct mio_value v;
     size_t used = 0;
+    size_t before = ev->a->total;
     enum mio_code code = ev->scope->lookup(ev->scope->arg, &ref, &v, &used, ev->err);
+    ev->start += ev->a->total - before; /* theirs */
     if (code) {
         mio_err_at(ev->err, e->pos);
         return code;
@@ -277,6 +293,8 @@ static enum mio_code eval_template(struct evaluator *ev, const struct mio_expr *
         n += parts[i].type == MIO_STRING ? parts[i].n : 0;
     }
     struct mio_value v = mio_unknown(MIO_STRING);
+    if (n > MIO_MAX_TEXT)
+        return mio_eval_too_long(ev, e);
     if (!unknown) {
         char *text = mio_arena_alloc(ev->a, n + 1), *to = text;
         for (size_t i = 0; i < e->list.n; i++) {
@@ -292,7 +310,7 @@ static enum mio_code eval_template(struct evaluator *ev, const struct mio_expr *
 
 /* ---- dispatch ---- */
 
-enum mio_code mio_eval(struct evaluator *ev, const struct mio_expr *e, struct mio_value *out)
+static enum mio_code dispatch(struct evaluator *ev, const struct mio_expr *e, struct mio_value *out)
 {
     switch ((enum node_kind)e->kind) {
     case NODE_LITERAL:
@@ -328,10 +346,17 @@ enum mio_code mio_eval(struct evaluator *ev, const struct mio_expr *e, struct mi
     return mio_fail(ev->err, MIO_BUG, "a node of kind %d", e->kind);
 }
 
+enum mio_code mio_eval(struct evaluator *ev, const struct mio_expr *e, struct mio_value *out)
+{
+    enum mio_code code = dispatch(ev, e, out);
+    return code ? code : mio_eval_budget(ev, e);
+}
+
 enum mio_code mio_expr_eval(const struct mio_expr *e, const struct mio_scope *scope,
                             struct mio_value *out, struct mio_err *err)
 {
-    struct evaluator ev = {.scope = scope, .a = scope->arena, .err = err};
+    struct evaluator ev = {
+        .scope = scope, .a = scope->arena, .err = err, .start = scope->arena->total};
     struct mio_value v;
     enum mio_code code = mio_eval(&ev, e, &v);
     if (!code)

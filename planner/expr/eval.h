@@ -15,7 +15,15 @@ struct evaluator {
     const struct frame *frames;
     struct mio_err *err;
     size_t rounds; /* of all `for` so far: bounds the work of one expression */
+    size_t start;  /* of the arena's total: bounds the memory of one expression */
 };
+/* Budgets of one expression, whoever asks for its references not counted. */
+enum { MIO_MAX_TEXT = 16 << 20, MIO_MAX_BYTES = 128 << 20 };
+
+/* Has the expression made too much? Then an error at the node. */
+enum mio_code mio_eval_budget(struct evaluator *ev, const struct mio_expr *e);
+/* "the text would be longer than ...", at the node. */
+enum mio_code mio_eval_too_long(struct evaluator *ev, const struct mio_expr *e);
 
 enum mio_code mio_eval(struct evaluator *ev, const struct mio_expr *e, struct mio_value *out);
 enum mio_code mio_eval_for(struct evaluator *ev, const struct mio_expr *e, struct mio_value *out);

@@ -104,6 +104,8 @@ static enum mio_code joined(struct loop *l, struct mio_value *out)
     }
     if (l->unknown)
         return MIO_OK;
+    if (n > MIO_MAX_TEXT)
+        return mio_eval_too_long(l->ev, l->e);
     char *text = mio_arena_alloc(l->ev->a, n + 1), *to = text;
     for (size_t i = 0; i < l->n; i++) {
         memcpy(to, l->items[i].s, l->items[i].n);

@@ -1,5 +1,6 @@
 /* planner/expr/func.c: the function table and the way into a function. */
 #include "planner/expr/func.h"
+#include "providers/sdk/buf.h"
 #include "planner/expr/convert.h"
 #include "planner/expr/eval.h"
 #include <stdarg.h>
@@ -167,6 +168,14 @@ enum mio_code mio_call_fail(const struct mio_call *c, size_t arg, const char *hi
     size_t last = c->node->call.n;
     const struct mio_expr *at = last ? c->node->call.args[arg < last ? arg : last - 1] : c->node;
     return mio_err_at(c->err, at->pos);
+}
+
+enum mio_code mio_call_text(struct mio_call *c, const struct mio_buf *b, struct mio_value *out)
+{
+    if (mio_buf_full(b))
+        return mio_eval_too_long(c->ev, c->node);
+    *out = mio_string(mio_arena_str(c->a, mio_buf_view(b)));
+    return MIO_OK;
 }
 
 /* ---- calls ---- */

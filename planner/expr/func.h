@@ -3,7 +3,7 @@
  * One row a function in functions.def; the row is the source of the prototype, the argument checks,
  * help, documentation and a test. */
 #pragma once
-#include "planner/expr/ast.h"
+#include "planner/expr/eval.h"
 
 struct mio_call;
 typedef enum mio_code mio_func_impl(struct mio_call *c, struct mio_value *out);
@@ -55,6 +55,8 @@ enum mio_type mio_func_type(char letter);
 /* memcpy of n items that takes the NULL which empty lists and maps may hold. */
 void mio_copy_items(void *to, const void *from, size_t n, size_t size);
 struct mio_buf;
+/* The text that a function made, or an error when it did not fit into MIO_MAX_TEXT. */
+enum mio_code mio_call_text(struct mio_call *c, const struct mio_buf *b, struct mio_value *out);
 /* The value as jsonencode() writes it; unknown values as null. */
 void mio_put_json(struct mio_arena *a, struct mio_buf *b, struct mio_value v);
 /* replace() with a regular expression: argument 0 with its matches replaced, into b. */

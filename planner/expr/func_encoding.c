@@ -7,8 +7,6 @@
 #include <iconv.h>
 #include <zlib.h>
 
-enum { MAX_TEXT = 64 << 20 };
-
 static enum mio_code give(struct mio_call *c, struct mio_str s, struct mio_value *out)
 {
     if (!mio_str_utf8(s))
@@ -73,7 +71,7 @@ static bool gzip(struct mio_str in, struct mio_buf *b)
 enum mio_code mio_fn_base64gzip(struct mio_call *c, struct mio_value *out)
 {
     MIO_AUTO_BUF b;
-    mio_buf_init(&b, 0);
+    mio_buf_init(&b, MIO_MAX_TEXT);
     if (!gzip(text(c, 0), &b))
         return mio_call_fail(c, 0, NULL, "it cannot be compressed");
     *out = mio_string(mio_base64(c->a, b.p, b.n));
@@ -87,7 +85,7 @@ enum mio_code mio_fn_base64gunzip(struct mio_call *c, struct mio_value *out)
     if (code)
         return code;
     MIO_AUTO_BUF b;
-    mio_buf_init(&b, MAX_TEXT);
+    mio_buf_init(&b, MIO_MAX_TEXT);
     z_stream z = {.next_in = (Bytef *)(uintptr_t)in.p, .avail_in = (uInt)in.n};
     int status = inflateInit2(&z, 15 + 16);
     while (status == Z_OK && !mio_buf_full(&b)) {
@@ -100,8 +98,8 @@ enum mio_code mio_fn_base64gunzip(struct mio_call *c, struct mio_value *out)
     inflateEnd(&z);
     if (status != Z_STREAM_END || mio_buf_full(&b))
         return mio_call_fail(c, 0, NULL, "this is no complete gzip data, or more than %d MiB",
-                             MAX_TEXT >> 20);
-    return give(c, mio_arena_str(c->a, mio_buf_view(&b)), out);
+                             MIO_MAX_TEXT >> 20);
+    return mio_call_text(c, &b, out) ? c->err->code : give(c, mio_value_str(*out), out);
 }
 
 /* ---- character sets ---- */
@@ -140,7 +138,7 @@ static const char *charset(struct mio_call *c, bool *utf16)
 enum mio_code mio_fn_textencodebase64(struct mio_call *c, struct mio_value *out)
 {
     MIO_AUTO_BUF b;
-    mio_buf_init(&b, 0);
+    mio_buf_init(&b, MIO_MAX_TEXT);
     bool utf16;
     const char *name = charset(c, &utf16);
     if (utf16)
@@ -154,14 +152,15 @@ enum mio_code mio_fn_textencodebase64(struct mio_call *c, struct mio_value *out)
 enum mio_code mio_fn_textdecodebase64(struct mio_call *c, struct mio_value *out)
 {
     MIO_AUTO_BUF b;
-    mio_buf_init(&b, MAX_TEXT);
+    mio_buf_init(&b, MIO_MAX_TEXT);
     struct mio_str in;
     bool utf16;
     const char *name = charset(c, &utf16);
     enum mio_code code = decode64(c, &in);
     if (!code)
         code = recode(c, "UTF-8", utf16 ? "UTF-16" : name, in, &b);
-    return code ? code : give(c, mio_arena_str(c->a, mio_buf_view(&b)), out);
+    code = code ? code : mio_call_text(c, &b, out);
+    return code ? code : give(c, mio_value_str(*out), out);
 }
 
 /* ---- URLs ---- */
@@ -169,7 +168,7 @@ enum mio_code mio_fn_textdecodebase64(struct mio_call *c, struct mio_value *out)
 enum mio_code mio_fn_urlencode(struct mio_call *c, struct mio_value *out)
 {
     MIO_AUTO_BUF b;
-    mio_buf_init(&b, 0);
+    mio_buf_init(&b, MIO_MAX_TEXT);
     struct mio_str s = text(c, 0);
     for (size_t i = 0; i < s.n; i++) {
         unsigned char ch = (unsigned char)s.p[i];
@@ -180,13 +179,13 @@ enum mio_code mio_fn_urlencode(struct mio_call *c, struct mio_value *out)
         else
             mio_buf_printf(&b, "%%%02X", ch);
     }
-    return give(c, mio_arena_str(c->a, mio_buf_view(&b)), out);
+    return mio_call_text(c, &b, out) ? c->err->code : give(c, mio_value_str(*out), out);
 }
 
 enum mio_code mio_fn_urldecode(struct mio_call *c, struct mio_value *out)
 {
     MIO_AUTO_BUF b;
-    mio_buf_init(&b, 0);
+    mio_buf_init(&b, MIO_MAX_TEXT);
     struct mio_str s = text(c, 0);
     for (size_t i = 0; i < s.n; i++) {
         uint8_t byte;
@@ -202,7 +201,7 @@ enum mio_code mio_fn_urldecode(struct mio_call *c, struct mio_value *out)
         mio_buf_char(&b, (char)byte);
         i += 2;
     }
-    return give(c, mio_arena_str(c->a, mio_buf_view(&b)), out);
+    return mio_call_text(c, &b, out) ? c->err->code : give(c, mio_value_str(*out), out);
 }
 
 /* ---- CSV ---- */

@@ -139,7 +139,7 @@ static enum mio_code format(struct mio_call *c, const struct mio_value *args, st
     const char *p = text.p, *end = p + text.n;
     size_t next = 1, last = 0;
     MIO_AUTO_BUF b;
-    mio_buf_init(&b, 0);
+    mio_buf_init(&b, MIO_MAX_TEXT);
     while (p < end) {
         const char *percent = memchr(p, '%', (size_t)(end - p));
         mio_buf_add(&b, p, (size_t)((percent ? percent : end) - p));
@@ -168,8 +168,7 @@ static enum mio_code format(struct mio_call *c, const struct mio_value *args, st
     }
     if (last + 1 < c->n)
         return mio_call_fail(c, last + 1, NULL, "the format has no use for this argument");
-    *out = mio_string(mio_arena_str(c->a, mio_buf_view(&b)));
-    return MIO_OK;
+    return mio_call_text(c, &b, out);
 }
 
 enum mio_code mio_fn_format(struct mio_call *c, struct mio_value *out)
@@ -196,6 +195,7 @@ enum mio_code mio_fn_formatlist(struct mio_call *c, struct mio_value *out)
         for (size_t i = 0; i < c->n; i++)
             row[i] = i && c->args[i].type == MIO_LIST ? c->args[i].items[k] : c->args[i];
         enum mio_code code = format(c, row, &items[k]);
+        code = code ? code : mio_eval_budget(c->ev, c->node);
         if (code)
             return code;
     }

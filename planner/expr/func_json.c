@@ -68,10 +68,9 @@ void mio_put_json(struct mio_arena *a, struct mio_buf *b, struct mio_value v)
 enum mio_code mio_fn_jsonencode(struct mio_call *c, struct mio_value *out)
 {
     MIO_AUTO_BUF b;
-    mio_buf_init(&b, 0);
+    mio_buf_init(&b, MIO_MAX_TEXT);
     mio_put_json(c->a, &b, c->args[0]);
-    *out = mio_string(mio_arena_str(c->a, mio_buf_view(&b)));
-    return MIO_OK;
+    return mio_call_text(c, &b, out);
 }
 
 /* Numbers in Terraform's form, text in normal form. */

@@ -18,7 +18,9 @@ static enum mio_code give(struct mio_value *out, struct mio_str s)
 
 static enum mio_code give_buf(struct mio_call *c, const struct mio_buf *b, struct mio_value *out)
 {
-    return give(out, mio_text_nfc(c->a, mio_arena_str(c->a, mio_buf_view(b))));
+    if (mio_call_text(c, b, out))
+        return c->err->code;
+    return give(out, mio_text_nfc(c->a, mio_value_str(*out)));
 }
 
 static bool starts(struct mio_str s, struct mio_str with)
@@ -59,7 +61,7 @@ static bool ends_word(uint32_t rune)
 enum mio_code mio_fn_title(struct mio_call *c, struct mio_value *out)
 {
     MIO_AUTO_BUF b;
-    mio_buf_init(&b, 0);
+    mio_buf_init(&b, MIO_MAX_TEXT);
     bool first = true;
     struct mio_str s = text(c, 0);
     for (size_t n; s.n; s = mio_str_sub(s, n, s.n)) {
@@ -196,7 +198,7 @@ enum mio_code mio_fn_chomp(struct mio_call *c, struct mio_value *out)
 enum mio_code mio_fn_join(struct mio_call *c, struct mio_value *out)
 {
     MIO_AUTO_BUF b;
-    mio_buf_init(&b, 0);
+    mio_buf_init(&b, MIO_MAX_TEXT);
     bool first = true, unknown = false;
     for (size_t i = 1; i < c->n; i++) {
         for (uint32_t k = 0; k < c->args[i].n; k++) {
@@ -243,7 +245,7 @@ enum mio_code mio_fn_indent(struct mio_call *c, struct mio_value *out)
     if (!mio_value_i64(c->args[0], &n) || n < 0 || n > MOST)
         return mio_call_fail(c, 0, NULL, "a whole number from 0 to %d is required", MOST);
     MIO_AUTO_BUF b;
-    mio_buf_init(&b, 0);
+    mio_buf_init(&b, MIO_MAX_TEXT);
     struct mio_str s = text(c, 1);
     for (size_t i = 0; i < s.n; i++) {
         mio_buf_char(&b, s.p[i]);
@@ -279,7 +281,7 @@ enum mio_code mio_fn_replace(struct mio_call *c, struct mio_value *out)
 {
     struct mio_str what = text(c, 1);
     MIO_AUTO_BUF b;
-    mio_buf_init(&b, 0);
+    mio_buf_init(&b, MIO_MAX_TEXT);
     if (what.n > 1 && *what.p == '/' && what.p[what.n - 1] == '/') {
         enum mio_code code = mio_regex_replace(c, mio_str_sub(what, 1, what.n - 2), &b);
         if (code)

@@ -137,7 +137,7 @@ enum mio_code mio_fn_formatdate(struct mio_call *c, struct mio_value *out)
         return MIO_TEMPLATE;
     struct civil_fields f = mio_civil_fields(t);
     MIO_AUTO_BUF b;
-    mio_buf_init(&b, 0);
+    mio_buf_init(&b, MIO_MAX_TEXT);
     const char *p = mio_value_str(c->args[0]).p, *end = p + c->args[0].n;
     while (p < end) {
         if (*p == '\'') {
@@ -159,6 +159,5 @@ enum mio_code mio_fn_formatdate(struct mio_call *c, struct mio_value *out)
                                  "ss s Z ZZZ ZZZZ ZZZZZ; other text in 'quotes'",
                                  "\"%.*s\" stands for nothing", (int)(p - from), from);
     }
-    *out = mio_string(mio_arena_str(c->a, mio_buf_view(&b)));
-    return MIO_OK;
+    return mio_call_text(c, &b, out);
 }

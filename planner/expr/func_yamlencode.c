@@ -78,7 +78,7 @@ enum mio_code mio_fn_yamlencode(struct mio_call *c, struct mio_value *out)
     MIO_AUTO_BUF b;
     struct writer w = {.a = c->a, .b = &b};
     yaml_event_t e;
-    mio_buf_init(&b, 0);
+    mio_buf_init(&b, MIO_MAX_TEXT);
     if (!yaml_emitter_initialize(&w.emitter))
         return mio_fail(c->err, MIO_IO, "libyaml cannot start");
     yaml_emitter_set_output(&w.emitter, append, &w);
@@ -94,6 +94,5 @@ enum mio_code mio_fn_yamlencode(struct mio_call *c, struct mio_value *out)
     /* A bare scalar is followed by the end of the document, as older emitters do it. */
     if (c->args[0].type <= MIO_NUMBER && !mio_str_ends(mio_buf_view(&b), "...\n"))
         mio_buf_z(&b, "...\n");
-    *out = mio_string(mio_arena_str(c->a, mio_buf_view(&b)));
-    return MIO_OK;
+    return mio_call_text(c, &b, out);
 }

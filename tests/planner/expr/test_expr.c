@@ -88,6 +88,8 @@ static void check_rows(const struct row *rows, size_t n, bool template)
 #define UNKNOWN "{\"$mio\":\"unknown\"}"
 #define SENSITIVE(x) "{\"$mio\":\"sensitive\",\"v\":" x "}"
 
+#define B "0123456789abcdef0123456789abcdef0123456789abcdef"
+
 static void test_operators(void **state)
 {
     (void)state;
@@ -129,6 +131,36 @@ static void test_operators(void **state)
         {"upper(\"\xff\xff\xff\")", "!the text is no UTF-8"},
     };
     CHECK(ROWS, false);
+}
+
+/* Budgets of one expression: memory and length of text, however they are made. */
+static void test_budgets(void **state)
+{
+    (void)state;
+    static const struct row rows[] = {
+        {"length([for a in range(1000) : [for b in range(1000) : [for c in range(9) : c]]])",
+         "!this expression makes more than 128 MiB"},
+        {"length(flatten([for i in range(9000) : range(1000)]))",
+         "!this expression makes more than 128 MiB"},
+        {"length(formatlist(\"%099d\", [for i in range(100000) : i])) > 0", "true"},
+        {"length(\"%{for i in range(100000)}" B B B B "%{endfor}\")",
+         "!the text would be longer than 16 MiB"},
+        {"length(\"${join(\"" B B B B "\", range(80000))}${join(\"" B B B B "\", range(80000))}\")",
+         "!the text would be longer than 16 MiB"},
+        {"length(replace(join(\"\", [for i in range(100000) : \"a\"]), \"a\", \"" B B B B "\"))",
+         "!the text would be longer than 16 MiB"},
+        {"length(indent(9999, join(\"\", [for i in range(9999) : \"\\n\"])))",
+         "!the text would be longer than 16 MiB"},
+        {"length(urlencode(join(\"#############################################################\", "
+         "range(99000))))",
+         "!the text would be longer than 16 MiB"},
+        {"length(jsonencode([for i in range(100000) : \"" B B B B "\"]))",
+         "!the text would be longer than 16 MiB"},
+        {"length(yamlencode([for i in range(100000) : \"" B B B B "\"]))",
+         "!the text would be longer than 16 MiB"},
+        {"length(join(\"\", [for i in range(99999) : \"x\"]))", "99999"},
+    };
+    check_rows(rows, sizeof rows / sizeof *rows, false);
 }
 
 static void test_collections(void **state)
@@ -432,17 +464,12 @@ static void test_plain_references(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_operators),
-        cmocka_unit_test(test_collections),
-        cmocka_unit_test(test_templates),
-        cmocka_unit_test(test_marks),
-        cmocka_unit_test(test_secrets),
-        cmocka_unit_test(test_needed),
-        cmocka_unit_test(test_refs),
-        cmocka_unit_test(test_positions),
-        cmocka_unit_test(test_depth),
-        cmocka_unit_test(test_number_text),
-        cmocka_unit_test(test_plain_references),
+        cmocka_unit_test(test_operators),   cmocka_unit_test(test_budgets),
+        cmocka_unit_test(test_collections), cmocka_unit_test(test_templates),
+        cmocka_unit_test(test_marks),       cmocka_unit_test(test_secrets),
+        cmocka_unit_test(test_needed),      cmocka_unit_test(test_refs),
+        cmocka_unit_test(test_positions),   cmocka_unit_test(test_depth),
+        cmocka_unit_test(test_number_text), cmocka_unit_test(test_plain_references),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
