@@ -13,7 +13,7 @@ from world import SOURCE
 
 FOLDER = os.environ.get("MIO_PLANTED_DIR") or os.path.join(SOURCE, "build/planted")
 TARGETS = ["mlops-iac", "mlops-iac-provider-host", "plugin_sim", "faults_killer", "faults_shaky", "faults_starve",
-           "faults_hungry"]
+           "faults_hungry", "faults_far", "backend_http"]
 
 # (bug, file, text, replacement, campaigns that look for it)
 BUGS = [
@@ -58,6 +58,12 @@ BUGS = [
      ["plugin"]),
     ("nobody notices that another run took over", "state/backend_file_journal.c",
      "if (fstat(s->fd, &st) == 0 && st.st_nlink > 0)", "if (fstat(s->fd, &st) == 0)", ["contention"]),
+    ("what may have taken effect is sent again", "providers/host/provider.c",
+     "if (err->code != MIO_TRANSIENT || err->ambiguous)", "if (err->code != MIO_TRANSIENT)", ["network"]),
+    ("a write of the state that nobody answered counts as done", "state/remote/http.c",
+     "post(b, a, tag, text, &lost, err);\n",
+     "post(b, a, tag, text, &lost, err);\n    if (rc == MIO_TRANSIENT) {\n        *err = (struct mio_err){0};\n"
+     "        return MIO_OK;\n    }\n", ["network"]),
     ("text for which there is no memory is left out", "providers/sdk/buf.c",
      "    b->p = mio_realloc(b->p, room, 1);\n",
      "    char *more = realloc(b->p, room);\n    if (!more)\n        return false;\n    b->p = more;\n", ["alloc"]),

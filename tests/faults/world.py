@@ -79,12 +79,12 @@ class World:
 
     # ---- the program ----
 
-    def start(self, *args, before=(), env=None, program=PROGRAM, **how):
+    def start(self, *args, before=(), env=None, program=PROGRAM, split=False, **how):
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("MLOPS_IAC_", "TF_", "MIO_"))}
         kept.update({"LC_ALL": "C.UTF-8", "NO_COLOR": "1", "XDG_STATE_HOME": self.path(".seen"), **self.env, **(env or {})})
         return subprocess.Popen([*before, program, *args], cwd=self.dir, env=kept, stdin=subprocess.DEVNULL,
-                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
-                                start_new_session=True, **how)
+                                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL if split else subprocess.STDOUT,
+                                text=True, errors="replace", start_new_session=True, **how)
 
     def finish(self, process, timeout=120):
         try:
@@ -115,6 +115,9 @@ class World:
         with open(report, encoding="utf-8") as f:
             words = f.read().split()
         return int(words[1]), words[3] == "1"
+
+    def close(self):
+        """Ends what serves this world."""
 
     # ---- the cloud ----
 
@@ -191,15 +194,16 @@ class World:
 class Prepared:
     """A world as it is before the apply that goes wrong, and what it must be in the end."""
 
-    def __init__(self, big=True, sim="", second=None, first=None, env=None):
-        self.env = env
+    def __init__(self, big=True, sim="", second=None, first=None, env=None, make=World):
+        self.env, self.make = env, make
         self.root = tempfile.mkdtemp(prefix="mio-faults-", dir=SCRATCH)
-        self.before = World(os.path.join(self.root, "before"), env=env)
-        os.mkdir(self.before.dir)
+        os.mkdir(os.path.join(self.root, "before"))
+        self.before = make(os.path.join(self.root, "before"), env=env)
         self.before.template(first or mixed_template(1, big), sim)
         self.before.must("init")
         self.before.must("apply", "-auto-approve")
         self.before.template(second or mixed_template(2, big), sim)
+        self.before.close()
         with self.trial("reference") as w:
             w.converge(tries=1)
             self.want, self.created = w.holds(), w.created()
@@ -208,9 +212,11 @@ class Prepared:
     def trial(self, name):
         folder = os.path.join(self.root, str(name))
         shutil.copytree(self.before.dir, folder, symlinks=True)
+        w = self.make(folder, env=self.env)
         try:
-            yield World(folder, env=self.env)
+            yield w
         finally:
+            w.close()
             shutil.rmtree(folder, ignore_errors=True)
 
     def converge(self, w, **how):
