@@ -76,7 +76,12 @@ def prepare():
     src, out = os.path.join(FOLDER, "src"), os.path.join(FOLDER, "out")
     os.makedirs(src, exist_ok=True)
     listed = subprocess.run(["git", "-C", SOURCE, "ls-files", "-z"], capture_output=True, text=True, check=True).stdout
-    for name in listed.split("\0"):
+    names = set(listed.split("\0"))
+    for folder, _, files in os.walk(src):
+        for name in (os.path.join(folder, f) for f in files):
+            if os.path.relpath(name, src) not in names:
+                os.unlink(name)  # it is gone from the sources
+    for name in names:
         if name and os.path.isfile(os.path.join(SOURCE, name)):
             with open(os.path.join(SOURCE, name), "rb") as f:
                 put(os.path.join(src, name), f.read())

@@ -209,9 +209,10 @@ class Prepared:
             self.want, self.created = w.holds(), w.created()
 
     @contextlib.contextmanager
-    def trial(self, name):
+    def trial(self, name, start=None):
+        """A copy of the world before the apply that goes wrong, or of another one."""
         folder = os.path.join(self.root, str(name))
-        shutil.copytree(self.before.dir, folder, symlinks=True)
+        shutil.copytree((start or self.before).dir, folder, symlinks=True)
         w = self.make(folder, env=self.env)
         try:
             yield w
