@@ -4,6 +4,7 @@
  * nothing of what is in them. store.c knows the rest. Calls come from one thread, those of the sink
  * from any. */
 #pragma once
+#include "providers/sdk/fault.h"
 #include "providers/sdk/value.h"
 
 struct mio_backend;
@@ -112,6 +113,10 @@ enum mio_code mio_backend_open(const struct mio_backend_args *args, const char *
 #define MIO_BACKEND_ENTRY "mio_backend_open_v1"
 typedef enum mio_code mio_backend_entry(const struct mio_backend_args *args,
                                         struct mio_backend **out, struct mio_err *err);
+
+/* And one that hands it the fault points of the program. */
+#define MIO_BACKEND_FAULTS "mio_backend_faults_v1"
+void mio_backend_faults_v1(mio_fault_fn *ask);
 
 /* The file backend. create: make the folder when it is missing; otherwise a missing folder is an
  * empty store that cannot be written. Errors: MIO_IO, MIO_STATE (folder open to others). */

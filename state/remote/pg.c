@@ -4,6 +4,7 @@
  * again does not pass for the old one. */
 #include "providers/sdk/alloc.h"
 #include "providers/sdk/buf.h"
+#include "providers/sdk/fault.h"
 #include "state/remote/object.h"
 #include <libpq-fe.h>
 
@@ -55,6 +56,22 @@ static enum mio_code connect_db(struct pg *p, struct mio_err *err)
     return MIO_OK;
 }
 
+/* NULL: the connection is gone. */
+static PGresult *exec(struct pg *p, const char *sql, int n, const char *const *values,
+                      const int *lengths, const int *formats)
+{
+    PGresult *r = NULL;
+    if (!mio_fault("request")) {
+        r = PQexecParams(p->conn, sql, n, NULL, values, lengths, formats, 1);
+        if (!mio_fault("reply"))
+            return r;
+    }
+    PQclear(r);
+    PQfinish(p->conn);
+    p->conn = NULL;
+    return NULL;
+}
+
 /* Arguments are all sent as bytes; the statement casts them. */
 static enum mio_code run(struct pg *p, const char *sql, const struct mio_str *args, int n,
                          const char *what, PGresult **out, struct mio_err *err)
@@ -71,14 +88,14 @@ static enum mio_code run(struct pg *p, const char *sql, const struct mio_str *ar
     enum mio_code rc = connect_db(p, err);
     if (rc)
         return rc;
-    PGresult *r = PQexecParams(p->conn, sql, n, NULL, values, lengths, formats, 1);
+    PGresult *r = exec(p, sql, n, values, lengths, formats);
     if (PQstatus(p->conn) !=
         CONNECTION_OK) { /* it went away in between: once more, all of this can be repeated */
         PQclear(r);
         rc = connect_db(p, err);
         if (rc)
             return rc;
-        r = PQexecParams(p->conn, sql, n, NULL, values, lengths, formats, 1);
+        r = exec(p, sql, n, values, lengths, formats);
     }
     ExecStatusType st = PQresultStatus(r);
     if (st != PGRES_TUPLES_OK && st != PGRES_COMMAND_OK)

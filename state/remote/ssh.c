@@ -7,6 +7,7 @@
 #include "providers/sdk/buf.h"
 #include "providers/sdk/clock.h"
 #include "providers/sdk/digest.h"
+#include "providers/sdk/fault.h"
 #include "providers/sdk/proc.h"
 #include "state/remote/object.h"
 #include <errno.h>
@@ -227,7 +228,8 @@ static enum mio_code request(struct ssh *s, struct mio_arena *a, struct mio_str 
         enum mio_code rc = dial(s, err);
         if (rc)
             return rc;
-        if (send_all(s, line.p, line.n) && send_all(s, body.p, body.n) && answer(s, a, code, text))
+        if (!mio_fault("request") && send_all(s, line.p, line.n) && send_all(s, body.p, body.n) &&
+            answer(s, a, code, text) && !mio_fault("reply"))
             break;
         hang_up(s);
         if (attempt == 1)

@@ -4,6 +4,7 @@
 #include "providers/sdk/buf.h"
 #include "providers/sdk/clock.h"
 #include "providers/sdk/digest.h"
+#include "providers/sdk/fault.h"
 #include <curl/curl.h>
 
 enum { ATTEMPTS = 5, CONNECT_S = 10, TOTAL_S = 120, FIRST_WAIT_MS = 200, LONGEST_WAIT_MS = 10000 };
@@ -117,7 +118,9 @@ static CURLcode perform(struct mio_web *w, const struct mio_web_call *c, struct 
     curl_easy_setopt(w->curl, CURLOPT_WRITEDATA, t);
     curl_easy_setopt(w->curl, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(w->curl, CURLOPT_HEADERDATA, t);
-    CURLcode rc = curl_easy_perform(w->curl);
+    CURLcode rc = mio_fault("request") ? CURLE_COULDNT_CONNECT : curl_easy_perform(w->curl);
+    if (rc == CURLE_OK && mio_fault("reply"))
+        rc = CURLE_RECV_ERROR;
     *status = 0;
     if (rc == CURLE_OK)
         curl_easy_getinfo(w->curl, CURLINFO_RESPONSE_CODE, status);
