@@ -92,14 +92,14 @@ def seed_thing(w, number):
 def slow_world(folder):
     os.makedirs(folder)
     w = World(folder)
-    w.template("resources:\n  thing:\n    n: { count: 12, inputs: { who: \"n-${count.index}\" } }\n", "latency_ms: 80")
+    w.template("resources:\n  thing:\n    n: { count: 12, inputs: { who: \"n-${count.index}\" } }\n", "latency_ms: 500")  # long enough for any machine to look in the middle
     w.must("init")
     return w
 
 
 def in_mid_apply(w):
     process = w.start("apply", "-auto-approve", "-parallelism=2")
-    until = time.monotonic() + 20
+    until = time.monotonic() + 100
     while time.monotonic() < until:
         if os.path.exists(w.state("journal")) and len(w.things()) > 2:
             return process

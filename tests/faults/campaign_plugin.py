@@ -10,7 +10,8 @@ from world import BUILD, CLASSES, SOURCE, Prepared, Violation
 
 SIM = os.path.join(BUILD, "lib/mlops-iac/providers/sim.so")
 SHAKY = os.path.join(BUILD, "tests/shaky")
-DEADLINE, SLACK = 1, 6  # seconds; a loaded machine needs some to start processes
+# Seconds. A deadline that is not kept is one of 1200 (the default), or none: no load makes the one look like the other.
+DEADLINE, SLACK = 1, 100
 
 
 def ways():

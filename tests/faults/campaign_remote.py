@@ -55,7 +55,7 @@ def new_world(server, root):
 
 def kills(c, server, reference, root):
     total, _ = one_kill(server, reference, root, 0)
-    points = c.sample(range(1, total + 1), {"ci": 3, "planted": 30}.get(c.mode, 12)) if c.mode != "all" else \
+    points = c.sample(range(1, total + 1), {"ci": 2, "planted": 30}.get(c.mode, 10)) if c.mode != "all" else \
         range(1, total + 1, max(1, total // 150))
     killed = 0
     for nth in points:
@@ -88,7 +88,7 @@ def faults(c, server, reference, root):
                 while one(c, server, reference, root, f"{point}:{nth}{more}:{errno}", count) and nth < (60 if not more else 8):
                     nth += 1
             elif c.mode != "ci" or point in ("request", "reply"):
-                for nth in c.random.sample(range(1, 9), 1 if c.mode == "ci" else 2):
+                for nth in c.random.sample(range(1, 9), 1):
                     one(c, server, reference, root, f"{point}:{nth}{more}:{errno}", count)
             if c.enough():
                 return

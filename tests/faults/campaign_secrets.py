@@ -157,8 +157,9 @@ def failures(w):
 
 
 def killed(w):
+    template(w, 1, sim=SETTING.replace("150", "2000"))  # long enough for any machine to look in the middle
     process = w.start("apply", "-auto-approve", "-parallelism=2", env={**ENV, "MLOPS_IAC_LOG": "trace"})
-    until = time.monotonic() + 20
+    until = time.monotonic() + 100
     while not os.path.exists(w.state("journal")) and time.monotonic() < until:
         time.sleep(0.01)
     time.sleep(0.25)
@@ -192,7 +193,7 @@ def unlimited():
 
 def core_engine(w):
     process = w.start("apply", "-auto-approve", env=ENV, preexec_fn=unlimited)
-    until = time.monotonic() + 20
+    until = time.monotonic() + 100
     while not os.path.exists(w.state("journal")) and time.monotonic() < until:
         time.sleep(0.01)
     process.send_signal(signal.SIGABRT)
