@@ -12,6 +12,7 @@ static struct {
     bool forever; /* from the nth on */
     int errnum;
     atomic_uint_fast64_t seen;
+    mio_fault_fn *program; /* whose points these are, when not ours */
 } fault;
 
 static const struct {
@@ -46,17 +47,15 @@ void mio_fault_setup(const char *spec)
         }
 }
 
-static mio_fault_fn *program; /* set while nothing else runs */
-
-void mio_fault_ask(mio_fault_fn *ask)
+void mio_fault_ask(mio_fault_fn *program)
 {
-    program = ask;
+    fault.program = program;
 }
 
 int mio_fault(const char *point)
 {
-    if (program)
-        return program(point);
+    if (fault.program)
+        return fault.program(point);
     if (!fault.on || strcmp(point, fault.point) != 0)
         return 0;
     uint64_t k = atomic_fetch_add(&fault.seen, 1) + 1;
