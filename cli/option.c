@@ -32,7 +32,8 @@ const struct mio_option mio_option_table[MIO_OPT_COUNT] = {
                        .complete = MIO_DO_DIR,
                        .help = "Switch to this directory before anything else."},
     [MIO_OPT_CHECK] = {.name = "check",
-                       .help = "Change nothing; exit with 3 when a file is not in its form."},
+                       .help = "Change nothing; say what is not as it should be, and exit with an "
+                               "error code: 3 for a file that is not in its form."},
     [MIO_OPT_COMPACT_WARNINGS] = {.name = "compact-warnings",
                                   .help = "Show warnings as one line each when there is no error."},
     [MIO_OPT_DESTROY] = {.name = "destroy", .help = "Plan to destroy everything that is managed."},
@@ -183,6 +184,11 @@ const struct mio_option mio_option_table[MIO_OPT_COUNT] = {
                             .complete = MIO_DO_DIR,
                             .help = "Folders to search for provider plugins first, separated by "
                                     "colons."},
+    [MIO_OPT_PYLOCK] = {.name = "pylock",
+                        .type = MIO_OPT_TEXT,
+                        .arg = "FILE",
+                        .complete = MIO_DO_FILE,
+                        .help = "Write the locked wheels as pylock.toml (PEP 751), too."},
     [MIO_OPT_RAW] = {.name = "raw",
                      .help = "Print the bare text of one value, without quotes or "
                              "newline."},
@@ -242,7 +248,13 @@ const struct mio_option mio_option_table[MIO_OPT_COUNT] = {
                             "be repeated."},
     [MIO_OPT_UPGRADE] = {.name = "upgrade",
                          .help =
-                             "Accept plugins that differ from those recorded in the lock file."},
+                             "Accept plugins that differ from those recorded in the lock file; of "
+                             "an environment, renew every package."},
+    [MIO_OPT_UPGRADE_PACKAGE] = {.name = "upgrade-package",
+                                 .type = MIO_OPT_LIST,
+                                 .arg = "NAME",
+                                 .help = "Renew this package and leave the others as they are "
+                                         "locked. May be repeated."},
     [MIO_OPT_VALID_FOR] = {.name = "valid-for",
                            .type = MIO_OPT_TIME,
                            .arg = "TIME",

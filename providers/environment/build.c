@@ -130,7 +130,7 @@ enum mio_code mio_env_fetch_lock(struct mio_arena *a, const struct mio_env_build
         if (o->offline && !mio_fs_exists(mio_env_store_blob(a, o->store, lock->wheels[i].sha256)))
             return missing(lock, lock->wheels[i].name, err);
     }
-    return mio_env_python_fetch(a, o->store, lock, err);
+    return mio_env_python_fetch(a, o->store, lock, o->dir, err);
 }
 
 /* ---- cells ---- */

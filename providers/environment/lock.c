@@ -59,6 +59,14 @@ static bool get_row(struct mio_value v, void *row, const struct column *columns,
     return number >= 0;
 }
 
+static struct mio_value put_wheel(struct mio_arena *a, const struct mio_env_wheel *w)
+{
+    struct mio_value v = put_row(a, w, wheel_columns, N(wheel_columns), w->size);
+    if (w->url.n)
+        v = mio_map_with(a, v, MIO_STR("url"), mio_string(w->url));
+    return mio_is_null(w->built) ? v : mio_map_with(a, v, MIO_STR("built"), w->built);
+}
+
 static struct mio_value to_value(struct mio_arena *a, const struct mio_env_lock *l, bool sealed)
 {
     struct mio_value *packages = MIO_NEW_N(a, struct mio_value, l->n_packages + 1),
@@ -67,7 +75,7 @@ static struct mio_value to_value(struct mio_arena *a, const struct mio_env_lock 
         packages[i] =
             put_row(a, &l->packages[i], package_columns, N(package_columns), l->packages[i].size);
     for (size_t i = 0; i < l->n_wheels; i++)
-        wheels[i] = put_row(a, &l->wheels[i], wheel_columns, N(wheel_columns), l->wheels[i].size);
+        wheels[i] = put_wheel(a, &l->wheels[i]);
     struct mio_pair rows[] = {
         {MIO_STR("format"), mio_number_i64(a, MIO_ENV_LOCK_FORMAT)},
         {MIO_STR("name"), mio_string(l->name)},
@@ -79,6 +87,7 @@ static struct mio_value to_value(struct mio_arena *a, const struct mio_env_lock 
         {MIO_STR("packages"), mio_list(packages, l->n_packages)},
         {MIO_STR("wheels"), mio_list(wheels, l->n_wheels)},
         {MIO_STR("files"), l->files},
+        {MIO_STR("sources"), l->sources},
         {MIO_STR("config"), l->config},
         {MIO_STR("sealed"), sealed ? l->sealed : mio_null()},
     };
@@ -130,6 +139,9 @@ static enum mio_code read_rows(struct mio_arena *a, struct mio_value v, struct m
         if (!get_row(wheels->items[i], w, wheel_columns, N(wheel_columns), &w->size) ||
             !sound_hex(w->sha256) || mio_str_find(w->file, '/') >= 0)
             return mio_fail(err, MIO_STATE, "wheel %u is incomplete", i + 1);
+        const struct mio_value *built = mio_get_z(wheels->items[i], "built");
+        w->url = mio_get_str(wheels->items[i], "url");
+        w->built = built ? *built : mio_null();
     }
     return MIO_OK;
 }
@@ -153,6 +165,7 @@ static enum mio_code from_value(struct mio_arena *a, struct mio_value v, struct 
         struct mio_value *to;
     } parts[] = {{"indices", &l->indices},
                  {"files", &l->files},
+                 {"sources", &l->sources},
                  {"config", &l->config},
                  {"sealed", &l->sealed}};
     for (size_t i = 0; i < N(parts); i++) {
@@ -181,6 +194,14 @@ enum mio_code mio_env_lock_read(struct mio_arena *a, const char *path, struct mi
         return mio_err_hint(err, "take the last version from git, or run 'env lock' anew");
     }
     return MIO_OK;
+}
+
+bool mio_env_keeps(const struct mio_env_keep *k, struct mio_str name)
+{
+    for (size_t i = 0; i < k->n_names; i++)
+        if (mio_str_eq(k->names[i], name))
+            return false;
+    return k->old && !k->all;
 }
 
 bool mio_env_lock_diff(const struct mio_env_lock *a, const struct mio_env_lock *b,

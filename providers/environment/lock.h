@@ -1,7 +1,7 @@
 /* providers/environment/lock.h: the lock file: everything that decides the bytes of an environment.
  *
- * Indented JSON with sorted keys beside the template, reviewed in git. No address of a mirror is in
- * it: a digest is what names an artefact. */
+ * Indented JSON with sorted keys beside the template, reviewed in git. A digest is what names an
+ * artefact; an address is where it was seen, and may have gone. */
 #pragma once
 #include "providers/environment/pool.h"
 
@@ -9,7 +9,9 @@ enum { MIO_ENV_LOCK_FORMAT = 1 };
 
 struct mio_env_wheel {
     struct mio_str name, version, file, sha256;
+    struct mio_str url; /* where it was; relative to the template for a local file; may be empty */
     uint64_t size;
+    struct mio_value built; /* null, or {sdist, requires}: built here from source */
 };
 struct mio_env_lock {
     struct mio_str name, inputs, suite, arch;
@@ -19,11 +21,21 @@ struct mio_env_lock {
     size_t n_packages;
     struct mio_env_wheel *wheels;
     size_t n_wheels;
-    struct mio_value files; /* [{source, target, digest}] */
+    struct mio_value files;   /* [{source, target, digest}] */
+    struct mio_value sources; /* {path: digest} of the files that say what is wanted */
     struct mio_value
         config; /* the rest of what was declared: variables, drops, layers, serve ... */
     struct mio_value sealed; /* null, or {config, manifest, diff_ids}: what the first build gave */
 };
+struct mio_env_keep {               /* what of an earlier lock stays when it is renewed */
+    const struct mio_env_lock *old; /* NULL: there is none */
+    const struct mio_str *names;    /* packages that are to be renewed */
+    size_t n_names;
+    bool all; /* everything is */
+};
+/* Whether the package of that name shall stay at its locked version. */
+bool mio_env_keeps(const struct mio_env_keep *k, struct mio_str name);
+
 /* The file's name for an environment, in the template directory. */
 const char *mio_env_lock_path(struct mio_arena *a, const char *dir, struct mio_str name);
 /* Errors: MIO_STATE (malformed, newer format); a missing file is *found = false. */
@@ -34,10 +46,12 @@ enum mio_code mio_env_lock_write(struct mio_arena *a, const char *path,
 /* The whole lock as text; with `sealed` left out where so asked (its digest is the environment's
  * inputs). */
 struct mio_str mio_env_lock_text(struct mio_arena *a, const struct mio_env_lock *lock, bool sealed);
-/* Resolves the spec against the network. Errors: those of sources, indices and resolve. */
+/* Resolves the spec against the network; what `keep` holds stays where it can be had and still
+ * fits. Errors: those of sources, indices and resolve. */
 enum mio_code mio_env_lock_make(struct mio_arena *a, const struct mio_env_store *s,
                                 const struct mio_env_spec *spec, const char *dir,
-                                struct mio_env_lock *out, struct mio_err *err);
+                                const struct mio_env_keep *keep, struct mio_env_lock *out,
+                                struct mio_err *err);
 /* What build needs of the declaration, so that the lock alone is enough. */
 struct mio_value mio_env_lock_config(struct mio_arena *a, const struct mio_env_spec *spec);
 /* What is declared (and lies in the files it names) other than it was locked, one line each. */

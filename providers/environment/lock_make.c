@@ -56,18 +56,19 @@ struct mio_value mio_env_lock_config(struct mio_arena *a, const struct mio_env_s
 
 enum mio_code mio_env_lock_make(struct mio_arena *a, const struct mio_env_store *s,
                                 const struct mio_env_spec *spec, const char *dir,
-                                struct mio_env_lock *out, struct mio_err *err)
+                                const struct mio_env_keep *keep, struct mio_env_lock *out,
+                                struct mio_err *err)
 {
     struct mio_env_source *sources = NULL;
     struct mio_env_index *indices = NULL;
     size_t n_sources = 0, n_indices = 0;
     struct mio_env_lock l = {.name = spec->name, .suite = spec->suite, .arch = spec->arch};
-    if (mio_env_spec_digest(a, spec, dir, &l.inputs, err) ||
+    if (mio_env_spec_digest(a, spec, dir, &l.inputs, &l.sources, err) ||
         put_files(a, spec, dir, &l.files, err) ||
         mio_env_sources(a, spec, &sources, &n_sources, err) ||
         mio_env_indices(a, s, spec->arch, sources, n_sources, &indices, &n_indices, err) ||
-        mio_env_resolve(a, spec, indices, n_indices, &l.packages, &l.n_packages, err) ||
-        mio_env_python_resolve(a, s, spec, dir, &l.wheels, &l.n_wheels, err))
+        mio_env_resolve(a, spec, indices, n_indices, keep, &l.packages, &l.n_packages, err) ||
+        mio_env_python_resolve(a, s, spec, dir, keep, &l.wheels, &l.n_wheels, err))
         return mio_err_wrap(err, "environment %.*s", MIO_FMT(spec->name));
     for (size_t i = 0; i < n_indices; i++)
         if (indices[i].epoch > l.epoch)

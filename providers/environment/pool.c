@@ -1,5 +1,5 @@
 /* providers/environment/pool.c: the first-alternative walk and the solver. */
-#include "providers/environment/pool.h"
+#include "providers/environment/lock.h"
 #include "providers/environment/solv.h"
 #include "providers/sdk/map.h"
 #include <solv/evr.h>
@@ -15,7 +15,7 @@ struct resolver {
     Pool *pool;
     struct mio_str *stanzas; /* by solvable: its text in the index */
     struct mio_str *suites;  /* by solvable */
-    bool *chosen;            /* by solvable */
+    bool *chosen, *kept;     /* by solvable; kept: the lock has this version of it */
     Queue walk, trail;
 };
 
@@ -42,6 +42,7 @@ static enum mio_code load(struct resolver *r, const struct mio_env_index *indice
     r->stanzas = MIO_NEW_N(r->a, struct mio_str, (size_t)pool->nsolvables + 1);
     r->suites = MIO_NEW_N(r->a, struct mio_str, (size_t)pool->nsolvables + 1);
     r->chosen = MIO_NEW_N(r->a, bool, (size_t)pool->nsolvables + 1);
+    r->kept = MIO_NEW_N(r->a, bool, (size_t)pool->nsolvables + 1);
     for (size_t i = 0; i < n; i++)
         for (int k = 0; k < repos[i]->nsolvables; k++) {
             r->stanzas[repos[i]->start + k] = stanzas[i][k];
@@ -82,7 +83,27 @@ static enum rank rank_of(const struct resolver *r, Id p)
     return RANK_EXTRA;
 }
 
-/* The newest version of a name over all suites: the only one that apt considers. */
+/* Marks the versions that an earlier lock has and that need not be renewed. */
+static void mark_kept(struct resolver *r, const struct mio_env_keep *keep)
+{
+    Pool *pool = r->pool;
+    for (size_t i = 0; keep && keep->old && i < keep->old->n_packages; i++) {
+        const struct mio_env_package *k = &keep->old->packages[i];
+        Id name = pool_strn2id(r->pool, k->name.p, (unsigned)k->name.n, 0), p, pp;
+        if (!name || !mio_env_keeps(keep, k->name))
+            continue;
+        FOR_PROVIDES(p, pp, name)
+        {
+            const Solvable *s = pool->solvables + p;
+            if (s->name == name && mio_str_is(k->version, pool_id2str(r->pool, s->evr)) &&
+                mio_str_is(k->arch, pool_id2str(r->pool, s->arch)))
+                r->kept[p] = true;
+        }
+    }
+}
+
+/* What was locked, else the newest version of a name over all suites: the only one that apt
+ * considers. */
 static Id candidate(const struct resolver *r, Id name)
 {
     Pool *pool = r->pool;
@@ -90,9 +111,10 @@ static Id candidate(const struct resolver *r, Id name)
     FOR_PROVIDES(p, pp, name)
     {
         Solvable *s = pool->solvables + p;
-        if (s->name == name && pool_installable(r->pool, s) &&
-            (!best ||
-             pool_evrcmp(r->pool, s->evr, r->pool->solvables[best].evr, EVRCMP_COMPARE) > 0))
+        if (s->name != name || !pool_installable(r->pool, s) || (best && r->kept[best]))
+            continue;
+        if (r->kept[p] || !best ||
+            pool_evrcmp(r->pool, s->evr, r->pool->solvables[best].evr, EVRCMP_COMPARE) > 0)
             best = p;
     }
     return best;
@@ -336,7 +358,8 @@ static enum mio_code requests(struct resolver *r, const struct mio_env_spec *spe
 
 enum mio_code mio_env_resolve(struct mio_arena *a, const struct mio_env_spec *spec,
                               const struct mio_env_index *indices, size_t n,
-                              struct mio_env_package **out, size_t *count, struct mio_err *err)
+                              const struct mio_env_keep *keep, struct mio_env_package **out,
+                              size_t *count, struct mio_err *err)
 {
     struct resolver r = {.a = a, .err = err, .pool = pool_create()};
     Queue jobs;
@@ -349,6 +372,7 @@ enum mio_code mio_env_resolve(struct mio_arena *a, const struct mio_env_spec *sp
     if (!code) {
         forget(&r, spec);
         pool_createwhatprovides(r.pool);
+        mark_kept(&r, keep);
         code = requests(&r, spec, &jobs);
     }
     if (!code) {

@@ -12,7 +12,11 @@ struct mio_env_package {
     struct mio_str sha256, suite;
     uint64_t size;
 };
-/* The set sorted by name. Errors: MIO_TEMPLATE, with libsolv's words, when it cannot be had. */
+struct mio_env_keep; /* lock.h */
+
+/* The set sorted by name; versions that `keep` holds and an index still has are preferred to newer
+ * ones. Errors: MIO_TEMPLATE, with libsolv's words, when it cannot be had. */
 enum mio_code mio_env_resolve(struct mio_arena *a, const struct mio_env_spec *spec,
                               const struct mio_env_index *indices, size_t n,
-                              struct mio_env_package **out, size_t *count, struct mio_err *err);
+                              const struct mio_env_keep *keep, struct mio_env_package **out,
+                              size_t *count, struct mio_err *err);

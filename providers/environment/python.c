@@ -1,80 +1,256 @@
-/* providers/environment/python.c: pip as the resolver and the downloader of wheels. */
+/* providers/environment/python.c: which wheels, and where they are to be had. */
 #include "providers/environment/python.h"
-#include "providers/environment/fetch.h"
-#include "providers/sdk/clock.h"
+#include "providers/environment/download.h"
+#include "providers/environment/requirements.h"
+#include "providers/sdk/alloc.h"
 #include "providers/sdk/fs.h"
-#include "providers/sdk/json.h"
-#include "providers/sdk/proc.h"
 #include <unistd.h>
 
-enum { PIP_MS = 20 * 60 * 1000, MAX_REPORT = 64 << 20 };
+enum { MAX_PYLOCK = 32 << 20 };
 
-/* manylinux tags from the newest C library of the suite downwards; pip takes the first that fits.
- */
-static const char *const glibc[] = {"2_36", "2_35", "2_34", "2_31", "2_28", "2_27",
-                                    "2_26", "2_24", "2_17", "2_12", "2_5"};
+/* ---- the target ---- */
 
-struct pip {
-    struct mio_arena *a;
-    const char **argv;
-    size_t n, cap;
+struct mio_env_python mio_env_python_target(struct mio_value config, struct mio_str suite,
+                                            struct mio_str arch)
+{
+    static const struct {
+        const char *suite;
+        unsigned glibc;
+    } rows[] = {{"buster", 28}, {"bullseye", 31}, {"bookworm", 36}, {"trixie", 41},
+                {"forky", 41},  {"sid", 41},      {"jammy", 35},    {"noble", 39}};
+    const struct mio_value *python = mio_get_z(config, "python");
+    struct mio_env_python py = {
+        .version = python ? mio_get_str(*python, "version") : MIO_STR("3"),
+        .arch = arch,
+        .glibc = 28, /* what most images have at least */
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (mio_str_is(suite, rows[i].suite))
+            py.glibc = rows[i].glibc;
+    return py;
+}
+
+struct mio_env_places mio_env_python_places(struct mio_arena *a, struct mio_value config)
+{
+    const struct mio_value *python = mio_get_z(config, "python");
+    struct mio_str version = python ? mio_get_str(*python, "version") : MIO_STR("3"),
+                   prefix = python ? mio_get_str(*python, "prefix") : (struct mio_str){0};
+    while (prefix.n && prefix.p[0] == '/')
+        prefix = mio_str_sub(prefix, 1, prefix.n);
+    if (!prefix.n)
+        return (struct mio_env_places){
+            MIO_STR("usr/local"),
+            mio_arena_printf(a, "usr/local/lib/python%.*s/dist-packages", MIO_FMT(version)),
+            mio_arena_printf(a, "/usr/bin/python%.*s", MIO_FMT(version))};
+    return (struct mio_env_places){
+        prefix,
+        mio_arena_printf(a, "%.*s/lib/python%.*s/site-packages", MIO_FMT(prefix), MIO_FMT(version)),
+        mio_arena_printf(a, "/%.*s/bin/python%.*s", MIO_FMT(prefix), MIO_FMT(version))};
+}
+
+enum mio_code mio_env_pin(const struct mio_env_ask *q, struct mio_env_pinned **out, size_t *n,
+                          struct mio_err *err)
+{
+    return mio_env_uv(q->a).n ? mio_env_uv_pin(q, out, n, err) : mio_env_pip_pin(q, out, n, err);
+}
+
+/* ---- wheels that are built here ---- */
+
+struct made {
+    struct mio_env_wheel *items;
+    size_t n;
+    const char *links; /* folder in which they lie under their names */
 };
 
-static void arg(struct pip *p, const char *z)
+/* Where the source of one entry of build_wheel is. */
+static enum mio_code find_source(struct mio_env_ask *q, const struct mio_env_built *b,
+                                 struct mio_env_pinned *out, struct mio_err *err)
 {
-    MIO_PUSH(p->a, p->argv, p->n, p->cap) = z;
-}
-
-static void arg_platforms(struct pip *p, struct mio_str arch)
-{
-    const char *machine = mio_str_is(arch, "arm64") ? "aarch64" : "x86_64";
-    for (size_t i = 0; i < sizeof glibc / sizeof *glibc; i++) {
-        arg(p, "--platform");
-        arg(p, mio_arena_printf(p->a, "manylinux_%s_%s", glibc[i], machine).p);
-    }
-    static const char *const old[] = {"manylinux2014", "manylinux2010", "manylinux1", "linux"};
-    for (size_t i = 0; i < sizeof old / sizeof *old; i++) {
-        arg(p, "--platform");
-        arg(p, mio_arena_printf(p->a, "%s_%s", old[i], machine).p);
-    }
-}
-
-static struct pip begin(struct mio_arena *a, const char *verb, struct mio_str version,
-                        struct mio_str arch)
-{
-    struct pip p = {.a = a};
-    static const char *const head[] = {"python3", "-m", "pip", "--no-input",
-                                       "--disable-pip-version-check"};
-    for (size_t i = 0; i < sizeof head / sizeof *head; i++)
-        arg(&p, head[i]);
-    arg(&p, verb);
-    arg(&p, "--only-binary=:all:");
-    arg(&p, "--implementation=cp");
-    arg(&p, "--python-version");
-    arg(&p, mio_arena_z(a, version));
-    arg_platforms(&p, arch);
-    return p;
-}
-
-static enum mio_code run(struct pip *p, const char *what, struct mio_err *err)
-{
-    MIO_AUTO_BUF said;
-    mio_buf_init(&said, 1 << 20);
-    int status = 0;
-    arg(p, NULL);
-    if (mio_proc_run(&(struct mio_proc_opts){.argv = p->argv, .in = -1}, mio_now_ms() + PIP_MS,
-                     &said, &status, err))
-        return err->code;
-    if (!status)
+    *out = (struct mio_env_pinned){.name = b->name, .version = b->version, .sdist = true};
+    if (b->source.n) {
+        out->url = mio_path_join(q->a, mio_str_z(q->dir), b->source);
+        out->file = mio_path_base(b->source);
         return MIO_OK;
-    struct mio_str text = mio_buf_view(&said), line, last = {0};
-    while (mio_env_line(&text, &line))
-        if (mio_str_starts(line, "ERROR:"))
-            last = mio_str_trim(mio_str_sub(line, 6, line.n));
-    mio_fail(err, MIO_TEMPLATE, "%s: %.*s", what,
-             MIO_FMT(last.n ? last : mio_str_trim(mio_buf_view(&said))));
-    return mio_err_hint(err, "only wheels are taken: a package that exists as source alone must be "
-                             "built into a wheel first");
+    }
+    if (mio_env_uv(q->a).n)
+        return mio_env_uv_sdist(q, b->name, b->version, out, err);
+    mio_fail(err, MIO_IO, "only uv can find the source of %.*s without running it",
+             MIO_FMT(b->name));
+    return mio_err_hint(err, "install uv, or keep the source beside the template and name it: "
+                             "build_wheel: [{ name, version, source: FILE }]");
+}
+
+/* As it was, when the lock has it from the same source and nothing asks for another. */
+static bool built_before(const struct mio_env_ask *q, const struct mio_env_pinned *f,
+                         struct mio_env_wheel *out)
+{
+    const struct mio_env_keep *k = q->keep;
+    for (size_t i = 0; k && k->old && i < k->old->n_wheels; i++) {
+        const struct mio_env_wheel *w = &k->old->wheels[i];
+        const struct mio_value *sdist = mio_get_z(w->built, "sdist");
+        if (sdist && mio_env_keeps(k, w->name) &&
+            mio_str_eq(mio_get_str(*sdist, "sha256"), f->sha256) &&
+            mio_fs_exists(mio_env_store_blob(q->a, q->s, w->sha256))) {
+            *out = *w;
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum mio_code make_one(struct mio_env_ask *q, const struct mio_env_built *b,
+                              struct mio_env_wheel *out, struct mio_err *err)
+{
+    struct mio_env_pinned source;
+    if (find_source(q, b, &source, err))
+        return err->code;
+    struct mio_env_download d = {.url = source.url, .sha256 = source.sha256};
+    if (mio_env_download(q->a, q->s, &d, 1, err))
+        return err->code;
+    source.sha256 = d.sha256;
+    source.size = d.size;
+    if (b->source.n)
+        source.url = b->source; /* as the template names it */
+    return built_before(q, &source, out) ? MIO_OK : mio_env_sdist_build(q, &source, out, err);
+}
+
+static enum mio_code make_all(struct mio_env_ask *q, const struct mio_env_spec *spec,
+                              struct made *m, struct mio_err *err)
+{
+    if (!spec->n_builds)
+        return MIO_OK;
+    m->items = MIO_NEW_N(q->a, struct mio_env_wheel, spec->n_builds);
+    m->links = mio_env_store_tmp(q->a, q->s);
+    if (mio_fs_mkdirs(m->links, 0755, err))
+        return err->code;
+    for (; m->n < spec->n_builds; m->n++) {
+        struct mio_env_wheel *w = &m->items[m->n];
+        if (make_one(q, &spec->builds[m->n], w, err))
+            return mio_err_wrap(err, "build_wheel %.*s", MIO_FMT(spec->builds[m->n].name));
+        const char *to = mio_arena_printf(q->a, "%s/%.*s", m->links, MIO_FMT(w->file)).p;
+        if (mio_fs_copy_tree(mio_env_store_blob(q->a, q->s, w->sha256), to, err))
+            return err->code;
+    }
+    q->links = m->links;
+    return MIO_OK;
+}
+
+static const struct mio_env_wheel *made_by(const struct made *m, const struct mio_env_pinned *p)
+{
+    for (size_t i = 0; i < m->n; i++)
+        if (mio_str_eq(m->items[i].name, p->name) &&
+            !mio_env_pep_order(m->items[i].version, p->version))
+            return &m->items[i];
+    return NULL;
+}
+
+/* ---- pins to wheels ---- */
+
+/* A requirements file may demand hashes: then what was chosen must have one of them. */
+static enum mio_code check_demanded(const struct mio_env_requirements *r,
+                                    const struct mio_env_wheel *w, struct mio_err *err)
+{
+    bool asked = false;
+    for (size_t i = 0; i < r->n_hashes; i++) {
+        if (!mio_str_eq(r->hashes[i].name, w->name))
+            continue;
+        if (mio_str_eq(r->hashes[i].sha256, w->sha256))
+            return MIO_OK;
+        asked = true;
+    }
+    if (!asked)
+        return MIO_OK;
+    mio_fail(err, MIO_TEMPLATE, "%.*s has SHA-256 %.*s, which the requirements do not list",
+             MIO_FMT(w->file), MIO_FMT(w->sha256));
+    return mio_err_hint(err, "add --hash=sha256:... of this file if it is the right one");
+}
+
+/* The address that an unchanged file was locked with, so that locking elsewhere changes nothing. */
+static struct mio_str earlier_hint(const struct mio_env_keep *k, const struct mio_env_pinned *p)
+{
+    for (size_t i = 0; k && k->old && i < k->old->n_wheels; i++)
+        if (mio_str_eq(k->old->wheels[i].sha256, p->sha256))
+            return k->old->wheels[i].url;
+    return (struct mio_str){0};
+}
+
+static enum mio_code refuse_source(const struct mio_env_pinned *p, struct mio_err *err)
+{
+    mio_fail(err, MIO_TEMPLATE, "%.*s %.*s is there as a source distribution alone",
+             MIO_FMT(p->name), MIO_FMT(p->version));
+    return mio_err_hint(err,
+                        "building runs its code: allow it by python.build_wheel: [{ name: "
+                        "%.*s, version: \"%.*s\" }]",
+                        MIO_FMT(p->name), MIO_FMT(p->version));
+}
+
+static enum mio_code take(struct mio_env_ask *q, const struct made *m,
+                          const struct mio_env_pinned *pins, size_t n, struct mio_env_wheel **out,
+                          struct mio_err *err)
+{
+    struct mio_env_wheel *w = MIO_NEW_N(q->a, struct mio_env_wheel, n + 1);
+    struct mio_env_download *d = MIO_NEW_N(q->a, struct mio_env_download, n + 1);
+    for (size_t i = 0; i < n; i++) {
+        const struct mio_env_wheel *own = made_by(m, &pins[i]);
+        if (pins[i].sdist && !own)
+            return refuse_source(&pins[i], err);
+        d[i] = (struct mio_env_download){
+            .url = own ? MIO_STR("") : pins[i].url,
+            .sha256 = own ? own->sha256 : pins[i].sha256,
+        };
+    }
+    if (mio_env_download(q->a, q->s, d, n, err))
+        return err->code;
+    for (size_t i = 0; i < n; i++) {
+        const struct mio_env_wheel *own = made_by(m, &pins[i]);
+        struct mio_str was = earlier_hint(q->keep, &pins[i]);
+        w[i] = (struct mio_env_wheel){.name = pins[i].name,
+                                      .version = pins[i].version,
+                                      .file = pins[i].file,
+                                      .sha256 = d[i].sha256,
+                                      .size = d[i].size,
+                                      .url = was.n ? was
+                                                   : mio_env_pinned_hint(q->a, q->dir, pins[i].url),
+                                      .built = mio_null()};
+        if (own)
+            w[i] = *own;
+    }
+    *out = w;
+    return MIO_OK;
+}
+
+static enum mio_code from_pylock(struct mio_env_ask *q, const struct mio_env_spec *spec,
+                                 struct mio_env_pinned **out, size_t *n, struct mio_err *err)
+{
+    struct mio_str text, path = mio_path_join(q->a, mio_str_z(q->dir), spec->pylock);
+    bool found = false;
+    if (mio_fs_read(q->a, path.p, MAX_PYLOCK, &text, &found, err))
+        return err->code;
+    if (!found)
+        return mio_fail(err, MIO_TEMPLATE, "%.*s is not there", MIO_FMT(path));
+    const char *base = mio_arena_z(q->a, mio_path_dir(path));
+    if (mio_env_pylock_read(q->a, text, base, &q->py, out, n, err))
+        return mio_err_wrap(err, "%.*s", MIO_FMT(spec->pylock));
+    return MIO_OK;
+}
+
+static enum mio_code from_requirements(struct mio_env_ask *q, const struct mio_env_spec *spec,
+                                       struct mio_env_pinned **out, size_t *n, struct mio_err *err)
+{
+    MIO_AUTO_BUF b;
+    mio_buf_init(&b, 0);
+    size_t k = 0;
+    const char *list = mio_env_store_tmp(q->a, q->s);
+    for (size_t i = 0; i < spec->n_requirement_lines; i++)
+        mio_buf_printf(&b, "%.*s\n", MIO_FMT(spec->requirement_lines[i]));
+    if (spec->requirements.n)
+        q->files[k++] = mio_path_join(q->a, mio_str_z(q->dir), spec->requirements).p;
+    if (b.n)
+        q->files[k] = list;
+    if (!b.n || !mio_fs_replace(list, mio_buf_view(&b), 0600, err))
+        mio_env_pin(q, out, n, err);
+    unlink(list);
+    return err->code;
 }
 
 static int by_name(const void *x, const void *y)
@@ -83,135 +259,96 @@ static int by_name(const void *x, const void *y)
                        ((const struct mio_env_wheel *)y)->name);
 }
 
-/* pip's installation report: where each wheel is and which hash it has. */
-static enum mio_code read_report(struct mio_arena *a, struct mio_str text,
-                                 struct mio_env_wheel **out, size_t *n, struct mio_err *err)
+static enum mio_code resolve(struct mio_env_ask *q, const struct mio_env_spec *spec, struct made *m,
+                             struct mio_env_wheel **out, size_t *n, struct mio_err *err)
 {
-    struct mio_value v;
-    if (mio_json_read(a, text, NULL, &v, err))
-        return mio_err_wrap(err, "pip's report");
-    const struct mio_value *install = mio_get_z(v, "install");
-    size_t count = install && install->type == MIO_LIST ? install->n : 0;
-    struct mio_env_wheel *items = MIO_NEW_N(a, struct mio_env_wheel, count + 1);
-    for (size_t i = 0; i < count; i++) {
-        const struct mio_value *info = mio_get_z(install->items[i], "download_info"),
-                               *meta = mio_get_z(install->items[i], "metadata");
-        const struct mio_value *ar = info ? mio_get_z(*info, "archive_info") : NULL;
-        const struct mio_value *hashes = ar ? mio_get_z(*ar, "hashes") : NULL;
-        struct mio_str url = info ? mio_get_str(*info, "url") : (struct mio_str){0};
-        ptrdiff_t hash_mark = mio_str_find(url, '#');
-        if (hash_mark >= 0)
-            url = mio_str_sub(url, 0, (size_t)hash_mark);
-        if (!meta || !mio_str_ends(url, ".whl"))
-            return mio_fail(err, MIO_TEMPLATE, "%.*s is no wheel", MIO_FMT(url));
-        items[i] = (struct mio_env_wheel){.name = mio_get_str(*meta, "name"),
-                                          .version = mio_get_str(*meta, "version"),
-                                          .file = mio_path_base(url),
-                                          .sha256 = hashes ? mio_get_str(*hashes, "sha256")
-                                                           : (struct mio_str){0}};
-    }
-    qsort(items, count, sizeof *items, by_name);
-    *out = items;
-    *n = count;
+    struct mio_env_requirements r = {0};
+    struct mio_env_pinned *pins = NULL;
+    if (spec->requirements.n && mio_env_requirements(q->a, q->dir, spec->requirements, &r, err))
+        return err->code;
+    if (make_all(q, spec, m, err) ||
+        (spec->pylock.n ? from_pylock(q, spec, &pins, n, err)
+                        : from_requirements(q, spec, &pins, n, err)) ||
+        take(q, m, pins, *n, out, err))
+        return err->code;
+    for (size_t i = 0; i < *n; i++)
+        if (check_demanded(&r, &(*out)[i], err))
+            return err->code;
+    qsort(*out, *n, sizeof **out, by_name);
     return MIO_OK;
-}
-
-static enum mio_code write_requirements(struct mio_arena *a, const struct mio_env_store *s,
-                                        const struct mio_env_spec *spec, const char **out,
-                                        struct mio_err *err)
-{
-    MIO_AUTO_BUF b;
-    mio_buf_init(&b, 0);
-    for (size_t i = 0; i < spec->n_requirement_lines; i++)
-        mio_buf_printf(&b, "%.*s\n", MIO_FMT(spec->requirement_lines[i]));
-    *out = mio_env_store_tmp(a, s);
-    return mio_fs_replace(*out, mio_buf_view(&b), 0600, err);
-}
-
-/* Downloads into a folder and moves each wheel into the store; fills hashes and sizes that are
- * missing. */
-static enum mio_code download(struct mio_arena *a, const struct mio_env_store *s,
-                              struct mio_str version, struct mio_str arch,
-                              struct mio_env_wheel *wheels, size_t n, struct mio_err *err)
-{
-    const char *folder = mio_env_store_tmp(a, s), *list = mio_env_store_tmp(a, s);
-    MIO_AUTO_BUF b;
-    mio_buf_init(&b, 0);
-    for (size_t i = 0; i < n; i++) {
-        mio_buf_printf(&b, "%.*s==%.*s", MIO_FMT(wheels[i].name), MIO_FMT(wheels[i].version));
-        if (wheels[i].sha256.n)
-            mio_buf_printf(&b, " --hash=sha256:%.*s", MIO_FMT(wheels[i].sha256));
-        mio_buf_char(&b, '\n');
-    }
-    struct pip p = begin(a, "download", version, arch);
-    arg(&p, "--no-deps");
-    arg(&p, "-q");
-    arg(&p, "-d");
-    arg(&p, folder);
-    arg(&p, "-r");
-    arg(&p, list);
-    if (!mio_fs_replace(list, mio_buf_view(&b), 0600, err) && !mio_fs_mkdirs(folder, 0700, err))
-        run(&p, "the wheels cannot be downloaded", err);
-    for (size_t i = 0; i < n && !err->code; i++) {
-        const char *path = mio_arena_printf(a, "%s/%.*s", folder, MIO_FMT(wheels[i].file)).p;
-        struct mio_str hex;
-        if (mio_env_file_sha256(a, path, &hex, &wheels[i].size, err))
-            break;
-        if (!wheels[i].sha256.n)
-            wheels[i].sha256 = hex;
-        struct mio_env_fetch f = {.url = mio_str_z(path), .sha256 = wheels[i].sha256};
-        mio_env_fetch_all(a, s, &f, 1, err);
-    }
-    struct mio_err ignored = {0};
-    unlink(list);
-    mio_fs_remove_tree(folder, &ignored);
-    return err->code;
 }
 
 enum mio_code mio_env_python_resolve(struct mio_arena *a, const struct mio_env_store *s,
                                      const struct mio_env_spec *spec, const char *dir,
-                                     struct mio_env_wheel **out, size_t *n, struct mio_err *err)
+                                     const struct mio_env_keep *keep, struct mio_env_wheel **out,
+                                     size_t *n, struct mio_err *err)
 {
     *out = NULL;
     *n = 0;
-    if (!spec->requirements.n && !spec->n_requirement_lines)
+    if (!spec->requirements.n && !spec->n_requirement_lines && !spec->pylock.n)
         return MIO_OK;
-    const char *report = mio_env_store_tmp(a, s), *list = NULL;
-    struct pip p = begin(a, "install", spec->python_version, spec->arch);
-    static const char *const flags[] = {"--dry-run", "--ignore-installed", "-q",
-                                        "--target",  "/nonexistent",       "--report"};
-    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
-        arg(&p, flags[i]);
-    arg(&p, report);
-    if (spec->requirements.n) {
-        arg(&p, "-r");
-        arg(&p, mio_path_join(a, mio_str_z(dir), spec->requirements).p);
+    MIO_AUTO_FREE char *cwd = getcwd(NULL, 0);
+    struct made m = {0};
+    struct mio_env_ask q = {.a = a,
+                            .s = s,
+                            .dir = mio_path_join(a, mio_str_z(cwd ? cwd : "/"), mio_str_z(dir)).p,
+                            .py = mio_env_python_target(spec->body, spec->suite, spec->arch),
+                            .keep = keep};
+    resolve(&q, spec, &m, out, n, err);
+    struct mio_err ignored = {0};
+    if (m.links)
+        mio_fs_remove_tree(m.links, &ignored);
+    return err->code;
+}
+
+/* ---- what a lock names ---- */
+
+/* By its address, and where that has gone, by name from the index that is configured here. */
+static enum mio_code bring(struct mio_env_ask *q, const struct mio_env_wheel *w, size_t n,
+                           struct mio_err *err)
+{
+    struct mio_env_download *d = MIO_NEW_N(q->a, struct mio_env_download, n + 1);
+    struct mio_env_wheel *left = MIO_NEW_N(q->a, struct mio_env_wheel, n + 1);
+    struct mio_err ignored = {0};
+    size_t k = 0, tried = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!w[i].url.n) {
+            left[k++] = w[i];
+            continue;
+        }
+        bool relative = mio_str_find(w[i].url, ':') < 0;
+        d[tried++] = (struct mio_env_download){
+            .url = relative ? mio_path_join(q->a, mio_str_z(q->dir), w[i].url) : w[i].url,
+            .sha256 = w[i].sha256};
     }
-    if (spec->n_requirement_lines && !write_requirements(a, s, spec, &list, err)) {
-        arg(&p, "-r");
-        arg(&p, list);
-    }
-    struct mio_str text = {0};
-    if (!err->code && !run(&p, "the Python requirements cannot be resolved", err) &&
-        !mio_fs_read(a, report, MAX_REPORT, &text, NULL, err) && !read_report(a, text, out, n, err))
-        download(a, s, spec->python_version, spec->arch, *out, *n, err);
-    unlink(report);
-    if (list)
-        unlink(list);
+    mio_env_download(q->a, q->s, d, tried, &ignored);
+    for (size_t i = 0, t = 0; i < n; i++)
+        if (w[i].url.n && !d[t++].done)
+            left[k++] = w[i];
+    if (k && mio_env_pip_fetch(q, left, k, err) && ignored.code)
+        *err = ignored; /* the address said more */
     return err->code;
 }
 
 enum mio_code mio_env_python_fetch(struct mio_arena *a, const struct mio_env_store *s,
-                                   const struct mio_env_lock *lock, struct mio_err *err)
+                                   const struct mio_env_lock *lock, const char *dir,
+                                   struct mio_err *err)
 {
     struct mio_env_wheel *missing = MIO_NEW_N(a, struct mio_env_wheel, lock->n_wheels + 1);
+    MIO_AUTO_FREE char *cwd = getcwd(NULL, 0);
     size_t n = 0;
-    for (size_t i = 0; i < lock->n_wheels; i++)
-        if (!mio_fs_exists(mio_env_store_blob(a, s, lock->wheels[i].sha256)))
-            missing[n++] = lock->wheels[i];
-    const struct mio_value *python = mio_get_z(lock->config, "python");
-    if (!n)
-        return MIO_OK;
-    return download(a, s, python ? mio_get_str(*python, "version") : MIO_STR("3"), lock->arch,
-                    missing, n, err);
+    struct mio_env_ask q = {.a = a,
+                            .s = s,
+                            .dir = mio_path_join(a, mio_str_z(cwd ? cwd : "/"), mio_str_z(dir)).p,
+                            .py = mio_env_python_target(lock->config, lock->suite, lock->arch)};
+    for (size_t i = 0; i < lock->n_wheels; i++) {
+        const struct mio_env_wheel *w = &lock->wheels[i];
+        if (mio_fs_exists(mio_env_store_blob(a, s, w->sha256)))
+            continue;
+        if (mio_is_null(w->built))
+            missing[n++] = *w;
+        else if (mio_env_sdist_again(&q, w, err))
+            return err->code;
+    }
+    return n ? bring(&q, missing, n, err) : MIO_OK;
 }

@@ -1,6 +1,8 @@
 /* providers/environment/spec.c: the resource's body to struct mio_env_spec. */
 #include "providers/environment/spec.h"
 #include "providers/environment/users.h"
+#include "providers/environment/pep.h"
+#include "providers/environment/requirements.h"
 #include "providers/sdk/digest.h"
 #include "providers/sdk/fs.h"
 #include "providers/sdk/json.h"
@@ -173,19 +175,76 @@ static enum mio_code read_debian(struct reader *r, struct mio_env_spec *s)
                          &s->n_accepted);
 }
 
+static bool file_name(struct mio_str s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._+!-", s.p[i]))
+            return false;
+    return s.n && s.p[0] != '-' && s.p[0] != '.';
+}
+
+static enum mio_code read_builds(struct reader *r, const struct mio_value *v,
+                                 struct mio_env_spec *s)
+{
+    if (!v || mio_is_null(*v))
+        return MIO_OK;
+    if (v->type != MIO_LIST)
+        return bad(r, "python.build_wheel", "must be a list of {name, version}");
+    s->builds = MIO_NEW_N(r->a, struct mio_env_built, v->n + 1);
+    for (uint32_t i = 0; i < v->n; i++) {
+        struct mio_env_built b = {mio_env_pep_name(r->a, mio_get_str(v->items[i], "name")),
+                                  mio_get_str(v->items[i], "version"),
+                                  mio_get_str(v->items[i], "source")};
+        if (!file_name(b.name) || !file_name(b.version))
+            return bad(r, "python.build_wheel",
+                       "needs name and version for each item: { name: jsmin, version: \"3.0.1\" }");
+        s->builds[s->n_builds++] = b;
+    }
+    return MIO_OK;
+}
+
+static bool python_number(struct mio_str s)
+{
+    ptrdiff_t dot = mio_str_find(s, '.');
+    uint64_t x, y;
+    return dot > 0 && mio_str_u64(mio_str_sub(s, 0, (size_t)dot), &x) &&
+           mio_str_u64(mio_str_sub(s, (size_t)dot + 1, s.n), &y);
+}
+
+/* from: a pylock.toml is told by its name, as PEP 751 has it; everything else is requirements. */
+static enum mio_code read_from(struct reader *r, struct mio_value p, struct mio_env_spec *s)
+{
+    struct mio_str from = mio_get_str(p, "from"), base = mio_path_base(from);
+    s->pylock = mio_get_str(p, "pylock");
+    if (mio_str_starts(base, "pylock.") && mio_str_ends(base, ".toml")) {
+        if (s->pylock.n)
+            return bad(r, "python", "names two locks: from and pylock");
+        s->pylock = from;
+    } else
+        s->requirements = from;
+    if (s->pylock.n && (s->requirements.n || s->n_requirement_lines))
+        return bad(r, "python.pylock", "is a whole lock: from and packages must go");
+    return MIO_OK;
+}
+
 static enum mio_code read_python(struct reader *r, struct mio_env_spec *s)
 {
     const struct mio_value *p = mio_get_z(s->body, "python");
     if (!p || mio_is_null(*p))
         return MIO_OK;
     if (p->type != MIO_MAP)
-        return bad(r, "python", "must be { version, from | packages }");
+        return bad(r, "python", "must be { version, from | packages | pylock }");
     s->python_version = mio_get_str(*p, "version");
-    s->requirements = mio_get_str(*p, "from");
-    if (!s->python_version.n)
-        return bad(r, "python.version", "is missing: write version: \"3.11\"");
-    return read_strings(r, "python.packages", mio_get_z(*p, "packages"), &s->requirement_lines,
-                        &s->n_requirement_lines);
+    struct mio_str prefix = mio_get_str(*p, "prefix");
+    if (!python_number(s->python_version))
+        return bad(r, "python.version", "must be major and minor number: version: \"3.11\"");
+    if (prefix.n && (prefix.p[0] != '/' || prefix.n < 2))
+        return bad(r, "python.prefix", "must be an absolute path such as /usr/local");
+    if (read_strings(r, "python.packages", mio_get_z(*p, "packages"), &s->requirement_lines,
+                     &s->n_requirement_lines) ||
+        read_builds(r, mio_get_z(*p, "build_wheel"), s))
+        return r->err->code;
+    return read_from(r, *p, s);
 }
 
 enum mio_env_scripts mio_env_scripts_of(struct mio_value body)
@@ -247,8 +306,46 @@ static const char *const locked_keys[] = {"base",  "debian",  "python",  "files"
                                           "serve", "scripts", "layers",  "workdir", "command",
                                           "users", "user",    "bytecode"};
 
+struct digests {
+    struct mio_arena *a;
+    const char *dir;
+    struct mio_buf *to;
+    struct mio_pair *items;
+    size_t n, cap;
+};
+
+static enum mio_code add_digest(struct digests *d, struct mio_str path, bool listed,
+                                struct mio_err *err)
+{
+    struct mio_str digest;
+    if (mio_digest_path(d->a, mio_path_join(d->a, mio_str_z(d->dir), path).p, &digest, err))
+        return err->code;
+    mio_buf_printf(d->to, "%.*s %.*s\n", MIO_FMT(path), MIO_FMT(digest));
+    if (listed)
+        MIO_PUSH(d->a, d->items, d->n, d->cap) = (struct mio_pair){path, mio_string(digest)};
+    return MIO_OK;
+}
+
+static enum mio_code add_files(struct digests *d, const struct mio_env_spec *s, struct mio_err *err)
+{
+    struct mio_env_requirements r = {0};
+    for (size_t i = 0; i < s->n_files; i++)
+        if (add_digest(d, s->files[i].key, false, err))
+            return err->code;
+    if (s->requirements.n && mio_env_requirements(d->a, d->dir, s->requirements, &r, err))
+        return err->code;
+    for (size_t i = 0; i < r.n_files; i++)
+        if (add_digest(d, r.files[i], true, err))
+            return err->code;
+    for (size_t i = 0; i < s->n_builds; i++)
+        if (s->builds[i].source.n && add_digest(d, s->builds[i].source, true, err))
+            return err->code;
+    return s->pylock.n ? add_digest(d, s->pylock, true, err) : MIO_OK;
+}
+
 enum mio_code mio_env_spec_digest(struct mio_arena *a, const struct mio_env_spec *s,
-                                  const char *dir, struct mio_str *out, struct mio_err *err)
+                                  const char *dir, struct mio_str *out, struct mio_value *sources,
+                                  struct mio_err *err)
 {
     MIO_AUTO_BUF b;
     mio_buf_init(&b, 0);
@@ -258,18 +355,15 @@ enum mio_code mio_env_spec_digest(struct mio_arena *a, const struct mio_env_spec
         mio_json_write(&b, v ? *v : mio_null(), MIO_JSON_OPEN);
         mio_buf_char(&b, '\n');
     }
-    for (size_t i = 0; i <= s->n_files; i++) {
-        struct mio_str source = i < s->n_files ? s->files[i].key : s->requirements, digest;
-        if (!source.n)
-            continue;
-        if (mio_digest_path(a, mio_path_join(a, mio_str_z(dir), source).p, &digest, err))
-            return mio_err_wrap(err, "environment %.*s", MIO_FMT(s->name));
-        mio_buf_printf(&b, "%.*s %.*s\n", MIO_FMT(source), MIO_FMT(digest));
-    }
+    struct digests d = {.a = a, .dir = dir, .to = &b};
+    if (add_files(&d, s, err))
+        return mio_err_wrap(err, "environment %.*s", MIO_FMT(s->name));
     uint8_t sum[MIO_SHA256_LEN];
     char *hex = mio_arena_alloc(a, MIO_SHA256_HEX + 1);
     mio_sha256_of(b.p, b.n, sum);
     mio_hex(sum, sizeof sum, hex);
     *out = mio_str_z(hex);
+    if (sources)
+        *sources = mio_map(d.items, d.n);
     return MIO_OK;
 }

@@ -12,6 +12,9 @@ struct mio_env_pair {
     struct mio_str key, value;
 };
 enum mio_env_scripts { MIO_SCRIPTS_STATIC, MIO_SCRIPTS_SANDBOX, MIO_SCRIPTS_NONE };
+struct mio_env_built {                    /* a package that may be built from source */
+    struct mio_str name, version, source; /* source: a file beside the template, or empty */
+};
 
 struct mio_env_spec {
     struct mio_str name;
@@ -25,8 +28,10 @@ struct mio_env_spec {
     struct mio_env_reasoned *drops, *accepted, *setuid; /* accepted: scripts that need not run */
     size_t n_drops, n_accepted, n_setuid; /* setuid: packages that may bring such files */
     enum mio_env_scripts scripts;
-    struct mio_str python_version, requirements; /* requirements: a path, or empty */
-    struct mio_str *requirement_lines;           /* given in place */
+    struct mio_str python_version, requirements, pylock; /* the latter two: a path, or empty */
+    struct mio_env_built *builds;
+    size_t n_builds;
+    struct mio_str *requirement_lines; /* given in place */
     size_t n_requirement_lines;
     struct mio_env_pair *files, *variables; /* files: source to target */
     size_t n_files, n_variables;
@@ -46,6 +51,9 @@ enum mio_code mio_env_spec_read(struct mio_arena *a, struct mio_str name, struct
 /* The mode that a declaration names; a word that is none is static's. */
 enum mio_env_scripts mio_env_scripts_of(struct mio_value body);
 /* SHA-256 (hex) of what decides the lock: the declared inputs and the content of the files that
- * they name, relative to `dir`. Errors: MIO_TEMPLATE when one is missing, MIO_IO. */
+ * they name, relative to `dir`. `sources` (may be NULL) gets {path: digest} of the files that say
+ * what is wanted: requirements with all that they read, locks of others. Errors: MIO_TEMPLATE when
+ * one is missing, MIO_IO. */
 enum mio_code mio_env_spec_digest(struct mio_arena *a, const struct mio_env_spec *s,
-                                  const char *dir, struct mio_str *out, struct mio_err *err);
+                                  const char *dir, struct mio_str *out, struct mio_value *sources,
+                                  struct mio_err *err);

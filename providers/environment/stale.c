@@ -4,49 +4,82 @@
 #include "providers/sdk/fs.h"
 #include "providers/sdk/json.h"
 
-static void put(struct mio_buf *out, const struct mio_value *v)
+static struct mio_value or_null(const struct mio_value *v)
 {
-    if (v)
-        mio_json_write(out, *v, MIO_JSON_HIDDEN);
-    else
-        mio_buf_z(out, "(nothing)");
+    return v ? *v : mio_null();
 }
 
-static void change(struct mio_buf *out, struct mio_str key, const struct mio_value *was,
-                   const struct mio_value *is)
+static void put_value(struct mio_buf *b, struct mio_value v)
 {
-    mio_buf_printf(out, "~ %.*s ", MIO_FMT(key));
-    put(out, was);
-    mio_buf_z(out, " -> ");
-    put(out, is);
-    mio_buf_char(out, '\n');
+    if (mio_is_null(v))
+        mio_buf_z(b, "(nothing)");
+    else
+        mio_json_write(b, v, MIO_JSON_HIDDEN);
+}
+
+/* One line for each key that differs; maps are opened, lists are shown whole. */
+static void compare(struct mio_arena *a, struct mio_str path, struct mio_value was,
+                    struct mio_value is, struct mio_buf *out)
+{
+    if (mio_equal(was, is))
+        return;
+    if (was.type != MIO_MAP || is.type != MIO_MAP) {
+        mio_buf_printf(out, "~ %.*s ", MIO_FMT(path));
+        put_value(out, was);
+        mio_buf_z(out, " -> ");
+        put_value(out, is);
+        mio_buf_char(out, '\n');
+        return;
+    }
+    const char *dot = path.n ? "." : "";
+    for (uint32_t i = 0; i < was.n; i++)
+        compare(a, mio_arena_printf(a, "%.*s%s%.*s", MIO_FMT(path), dot, MIO_FMT(was.pairs[i].key)),
+                was.pairs[i].value, or_null(mio_get(is, was.pairs[i].key)), out);
+    for (uint32_t i = 0; i < is.n; i++)
+        if (!mio_get(was, is.pairs[i].key))
+            compare(a,
+                    mio_arena_printf(a, "%.*s%s%.*s", MIO_FMT(path), dot, MIO_FMT(is.pairs[i].key)),
+                    mio_null(), is.pairs[i].value, out);
+}
+
+/* Files whose content is not what was locked. */
+static void compare_sources(struct mio_value was, struct mio_value is, struct mio_buf *out)
+{
+    for (uint32_t i = 0; is.type == MIO_MAP && i < is.n; i++) {
+        const struct mio_value *old = mio_get(was, is.pairs[i].key);
+        if (!old || !mio_equal(*old, is.pairs[i].value))
+            mio_buf_printf(out, "%c file %.*s\n", old ? '~' : '+', MIO_FMT(is.pairs[i].key));
+    }
+    for (uint32_t i = 0; was.type == MIO_MAP && i < was.n; i++)
+        if (!mio_get(is, was.pairs[i].key))
+            mio_buf_printf(out, "- file %.*s\n", MIO_FMT(was.pairs[i].key));
+}
+
+static enum mio_code compare_files(struct mio_arena *a, struct mio_value files, const char *dir,
+                                   struct mio_buf *out, struct mio_err *err)
+{
+    for (uint32_t i = 0; files.type == MIO_LIST && i < files.n; i++) {
+        struct mio_str source = mio_get_str(files.items[i], "source"), digest;
+        const char *path = mio_path_join(a, mio_str_z(dir), source).p;
+        if (!mio_fs_exists(path))
+            mio_buf_printf(out, "- file %.*s\n", MIO_FMT(source));
+        else if (mio_digest_path(a, path, &digest, err))
+            return err->code;
+        else if (!mio_str_eq(digest, mio_get_str(files.items[i], "digest")))
+            mio_buf_printf(out, "~ file %.*s\n", MIO_FMT(source));
+    }
+    return MIO_OK;
 }
 
 enum mio_code mio_env_lock_stale(struct mio_arena *a, const struct mio_env_lock *lock,
                                  const struct mio_env_spec *spec, const char *dir,
                                  struct mio_buf *out, struct mio_err *err)
 {
-    struct mio_value was = lock->config, is = mio_env_lock_config(a, spec);
-    size_t before = out->n;
-    for (uint32_t i = 0; was.type == MIO_MAP && i < was.n; i++) {
-        const struct mio_value *now = mio_get(is, was.pairs[i].key);
-        if (!now || !mio_equal(*now, was.pairs[i].value))
-            change(out, was.pairs[i].key, &was.pairs[i].value, now);
-    }
-    for (uint32_t i = 0; i < is.n; i++)
-        if (!mio_get(was, is.pairs[i].key))
-            change(out, is.pairs[i].key, NULL, &is.pairs[i].value);
-    for (uint32_t i = 0; lock->files.type == MIO_LIST && i < lock->files.n; i++) {
-        struct mio_str source = mio_get_str(lock->files.items[i], "source"), digest;
-        const char *path = mio_path_join(a, mio_str_z(dir), source).p;
-        if (!mio_fs_exists(path))
-            mio_buf_printf(out, "- file %.*s\n", MIO_FMT(source));
-        else if (mio_digest_path(a, path, &digest, err))
-            return err->code;
-        else if (!mio_str_eq(digest, mio_get_str(lock->files.items[i], "digest")))
-            mio_buf_printf(out, "~ file %.*s\n", MIO_FMT(source));
-    }
-    if (out->n == before && spec->requirements.n) /* locked by the digest of the inputs alone */
-        mio_buf_printf(out, "~ file %.*s\n", MIO_FMT(spec->requirements));
-    return MIO_OK;
+    struct mio_str inputs;
+    struct mio_value sources;
+    if (mio_env_spec_digest(a, spec, dir, &inputs, &sources, err))
+        return err->code;
+    compare(a, MIO_STR(""), lock->config, mio_env_lock_config(a, spec), out);
+    compare_sources(lock->sources, sources, out);
+    return compare_files(a, lock->files, dir, out, err);
 }

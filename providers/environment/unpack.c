@@ -244,6 +244,36 @@ enum mio_code mio_env_unpack_zip(const char *path, struct mio_env_tree *data, st
     return take_all(ar, data, err);
 }
 
+enum mio_code mio_env_archive_text(struct mio_arena *a, const char *path, const char *name,
+                                   size_t max, struct mio_str *out, bool *found,
+                                   struct mio_err *err)
+{
+    AUTO_ARCHIVE *ar = archive_read_new();
+    struct archive_entry *e;
+    int rc;
+    *found = false;
+    archive_read_support_filter_all(ar);
+    archive_read_support_format_tar(ar);
+    archive_read_support_format_zip(ar);
+    if (archive_read_open_filename(ar, path, CHUNK))
+        return broken(ar, err);
+    while ((rc = archive_read_next_header(ar, &e)) == ARCHIVE_OK) {
+        const char *at = archive_entry_pathname(e), *slash = at ? strchr(at, '/') : NULL;
+        if (!slash || strcmp(slash + 1, name) != 0)
+            continue;
+        MIO_AUTO_FREE char *text = mio_alloc(max + 1);
+        la_ssize_t n = archive_read_data(ar, text, max + 1);
+        if (n < 0)
+            return broken(ar, err);
+        if ((size_t)n > max)
+            return mio_fail(err, MIO_REALITY, "%s is too long", name);
+        *out = mio_arena_str(a, (struct mio_str){text, (size_t)n});
+        *found = true;
+        return MIO_OK;
+    }
+    return rc == ARCHIVE_EOF ? MIO_OK : broken(ar, err);
+}
+
 enum mio_code mio_env_unpack_memory(const void *p, size_t n, int kind, struct mio_env_tree *control,
                                     struct mio_env_tree *data, struct mio_err *err)
 {

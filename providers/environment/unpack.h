@@ -12,6 +12,11 @@ enum mio_code mio_env_unpack_deb(const char *path, struct mio_env_tree *control,
                                  struct mio_env_tree *data, struct mio_err *err);
 /* Reads a zip file (a wheel). Errors as above. */
 enum mio_code mio_env_unpack_zip(const char *path, struct mio_env_tree *data, struct mio_err *err);
+/* Text of the file NAME/`name` of a source archive (tar or zip), which lies one folder deep. Errors
+ * as above; MIO_REALITY too when it is longer than `max`. */
+enum mio_code mio_env_archive_text(struct mio_arena *a, const char *path, const char *name,
+                                   size_t max, struct mio_str *out, bool *found,
+                                   struct mio_err *err);
 /* The same from memory, for the fuzz target: kind 0 is .deb, 1 is zip. */
 enum mio_code mio_env_unpack_memory(const void *p, size_t n, int kind, struct mio_env_tree *control,
                                     struct mio_env_tree *data, struct mio_err *err);

@@ -1,17 +1,20 @@
 /* providers/environment/wheel.c: a wheel as a cell. */
 #include "providers/environment/wheel.h"
+#include "providers/environment/python.h"
 #include "providers/environment/unpack.h"
 #include "providers/sdk/digest.h"
 #include "providers/sdk/fs.h"
 #include "providers/sdk/map.h"
 
+/* Part of a cell's key: another number for another result. */
+enum { WHEEL_FORMAT = MIO_ENV_CELL_FORMAT * 100 + 2 };
+
 struct wheel {
     struct mio_arena *a;
     const struct mio_env_wheel *w;
     struct mio_env_tree *t;
-    struct mio_str info;   /* NAME-VERSION.dist-info */
-    struct mio_str site;   /* where packages go */
-    struct mio_str python; /* its interpreter */
+    struct mio_str info; /* NAME-VERSION.dist-info */
+    struct mio_env_places to;
     int64_t mtime;
     struct mio_err *err;
 };
@@ -66,35 +69,42 @@ static struct mio_str csv_field(struct mio_arena *a, struct mio_str *line)
     return mio_arena_str(a, mio_buf_view(&b));
 }
 
-/* "sha256=" and unpadded URL-safe base64. */
-static bool hash_is(struct mio_arena *a, struct mio_str given, struct mio_str hex)
+/* A digest as RECORD has it: unpadded URL-safe base64. */
+static const char *hash_text(struct mio_arena *a, struct mio_str hex)
 {
     uint8_t raw[MIO_SHA256_LEN];
-    if (!mio_unhex(hex, raw, sizeof raw) || !mio_str_starts(given, "sha256="))
-        return false;
-    struct mio_str b64 = mio_base64(a, raw, sizeof raw);
-    char *z = mio_arena_z(a, b64);
-    size_t n = b64.n;
-    while (n && z[n - 1] == '=')
-        n--;
-    for (size_t i = 0; i < n; i++)
-        z[i] = z[i] == '+' ? '-' : z[i] == '/' ? '_' : z[i];
-    return mio_str_eq(mio_str_sub(given, 7, given.n), (struct mio_str){z, n});
+    if (!mio_unhex(hex, raw, sizeof raw))
+        return "";
+    char *z = mio_arena_z(a, mio_base64(a, raw, sizeof raw));
+    for (char *c = z; *c; c++)
+        *c = (char)(*c == '+' ? '-' : *c == '/' ? '_' : *c == '=' ? 0 : *c);
+    return z;
+}
+
+static bool hash_is(struct mio_arena *a, struct mio_str given, struct mio_str hex)
+{
+    return mio_str_starts(given, "sha256=") &&
+           mio_str_is(mio_str_sub(given, 7, given.n), hash_text(a, hex));
 }
 
 static enum mio_code verify_record(struct wheel *k)
 {
     struct mio_str record = mio_arena_printf(k->a, "%.*s/RECORD", MIO_FMT(k->info)), text, line;
-    struct mio_index seen;
+    struct mio_index seen, all;
     if (mio_env_tree_read(k->t, find(k, record), &text, k->err))
         return k->err->code;
     mio_index_init(&seen, k->a, k->t->n);
+    mio_index_init(&all, k->a, k->t->n);
+    for (size_t i = 0; i < k->t->n; i++)
+        mio_index_set(&all, k->t->items[i].path, (uintptr_t)&k->t->items[i]);
     while (mio_env_line(&text, &line)) {
         line = mio_str_trim(line);
         if (!line.n)
             continue;
         struct mio_str path = csv_field(k->a, &line), hash = csv_field(k->a, &line);
-        const struct mio_env_entry *e = find(k, path);
+        uintptr_t at = 0;
+        mio_index_get(&all, path, &at);
+        const struct mio_env_entry *e = (const struct mio_env_entry *)at;
         if (!e || e->type != MIO_ENTRY_FILE)
             return broken(k, "RECORD names a file that is not there", path);
         bool signature = mio_str_eq(path, record) || mio_str_ends(path, ".dist-info/RECORD.jws") ||
@@ -116,38 +126,39 @@ static enum mio_code verify_record(struct wheel *k)
 static enum mio_code place(struct wheel *k, struct mio_env_entry *e)
 {
     static const struct {
-        const char *key, *to;
+        const char *key, *to; /* to: below the prefix; NULL: the site folder */
     } schemes[] = {{"purelib/", NULL},
                    {"platlib/", NULL},
-                   {"scripts/", "usr/local/bin/"},
-                   {"data/", "usr/local/"},
-                   {"headers/", "usr/local/include/"}};
+                   {"scripts/", "bin/"},
+                   {"data/", ""},
+                   {"headers/", "include/"}};
     struct mio_str stem = mio_str_sub(k->info, 0, k->info.n - strlen(".dist-info"));
-    struct mio_str data = mio_arena_printf(k->a, "%.*s.data/", MIO_FMT(stem));
+    struct mio_str data = mio_arena_printf(k->a, "%.*s.data/", MIO_FMT(stem)), rest = e->path;
+    size_t i = 0;
     if (mio_str_starts(e->path, data.p)) {
-        struct mio_str rest = mio_str_sub(e->path, data.n, e->path.n);
-        for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
-            if (mio_str_starts(rest, schemes[i].key)) {
-                rest = mio_str_sub(rest, strlen(schemes[i].key), rest.n);
-                e->path =
-                    schemes[i].to
-                        ? mio_arena_printf(k->a, "%s%.*s", schemes[i].to, MIO_FMT(rest))
-                        : mio_arena_printf(k->a, "%.*s/%.*s", MIO_FMT(k->site), MIO_FMT(rest));
-                if (i == 2)
-                    e->mode = 0755;
-                return MIO_OK;
-            }
-        return broken(k, "data for an unknown place", rest);
+        rest = mio_str_sub(e->path, data.n, e->path.n);
+        while (i < sizeof schemes / sizeof *schemes && !mio_str_starts(rest, schemes[i].key))
+            i++;
+        if (i == sizeof schemes / sizeof *schemes)
+            return broken(k, "data for an unknown place", rest);
+        rest = mio_str_sub(rest, strlen(schemes[i].key), rest.n);
     }
-    e->path = mio_arena_printf(k->a, "%.*s/%.*s", MIO_FMT(k->site), MIO_FMT(e->path));
+    if (schemes[i].to && mio_str_is(mio_str_z(schemes[i].to), "include/"))
+        rest = mio_arena_printf(k->a, "%.*s/%.*s", MIO_FMT(k->w->name), MIO_FMT(rest));
+    if (schemes[i].to && mio_str_is(mio_str_z(schemes[i].to), "bin/"))
+        e->mode = 0755;
+    e->path = schemes[i].to
+                  ? mio_arena_printf(k->a, "%.*s/%s%.*s", MIO_FMT(k->to.prefix), schemes[i].to,
+                                     MIO_FMT(rest))
+                  : mio_arena_printf(k->a, "%.*s/%.*s", MIO_FMT(k->to.site), MIO_FMT(rest));
     return MIO_OK;
 }
 
 /* Scripts that begin with "#!python" get the interpreter's path. */
 static enum mio_code rewrite_script(struct wheel *k, struct mio_env_entry *e)
 {
-    struct mio_str text;
-    if (!mio_str_starts(e->path, "usr/local/bin/") || e->size > (1u << 20))
+    struct mio_str text, bin = mio_arena_printf(k->a, "%.*s/bin/", MIO_FMT(k->to.prefix));
+    if (!mio_str_starts(e->path, bin.p) || e->size > (1u << 20))
         return MIO_OK;
     if (mio_env_tree_read(k->t, e, &text, k->err))
         return k->err->code;
@@ -157,7 +168,7 @@ static enum mio_code rewrite_script(struct wheel *k, struct mio_env_entry *e)
     struct mio_str body = nl < 0 ? (struct mio_str){0} : mio_str_sub(text, (size_t)nl, text.n);
     return mio_env_tree_file(
         k->t, e->path, 0755, k->mtime,
-        mio_arena_printf(k->a, "#!%.*s%.*s", MIO_FMT(k->python), MIO_FMT(body)), k->err);
+        mio_arena_printf(k->a, "#!%.*s%.*s", MIO_FMT(k->to.interpreter), MIO_FMT(body)), k->err);
 }
 
 static bool plain_name(struct mio_str s)
@@ -171,8 +182,9 @@ static bool plain_name(struct mio_str s)
 /* entry_points.txt: "name = module:object [extras]" in the section of console scripts. */
 static enum mio_code make_scripts(struct wheel *k)
 {
-    const struct mio_env_entry *e = find(k, mio_arena_printf(k->a, "%.*s/%.*s/entry_points.txt",
-                                                             MIO_FMT(k->site), MIO_FMT(k->info)));
+    const struct mio_env_entry *e =
+        find(k, mio_arena_printf(k->a, "%.*s/%.*s/entry_points.txt", MIO_FMT(k->to.site),
+                                 MIO_FMT(k->info)));
     struct mio_str text, line;
     bool ours = false;
     if (!e)
@@ -198,19 +210,67 @@ static enum mio_code make_scripts(struct wheel *k)
         struct mio_str top = mio_str_sub(object, 0, dot < 0 ? object.n : (size_t)dot);
         struct mio_str script = mio_arena_printf(
             k->a, "#!%.*s\nimport sys\nfrom %.*s import %.*s\n\nsys.exit(%.*s())\n",
-            MIO_FMT(k->python), MIO_FMT(module), MIO_FMT(top), MIO_FMT(object));
-        if (mio_env_tree_file(k->t, mio_arena_printf(k->a, "usr/local/bin/%.*s", MIO_FMT(name)),
-                              0755, k->mtime, script, k->err))
+            MIO_FMT(k->to.interpreter), MIO_FMT(module), MIO_FMT(top), MIO_FMT(object));
+        if (mio_env_tree_file(
+                k->t, mio_arena_printf(k->a, "%.*s/bin/%.*s", MIO_FMT(k->to.prefix), MIO_FMT(name)),
+                0755, k->mtime, script, k->err))
             return k->err->code;
     }
     return MIO_OK;
 }
 
-static enum mio_code install(struct wheel *k)
+/* "../../../bin/tool": the path as the installed RECORD names it, relative to the site folder. */
+static void put_relative(struct mio_buf *b, struct mio_str site, struct mio_str path)
 {
+    size_t same = 0;
+    for (size_t i = 0; i < site.n && i < path.n && site.p[i] == path.p[i]; i++)
+        if (site.p[i] == '/')
+            same = i + 1;
+    if (path.n > site.n && !memcmp(path.p, site.p, site.n) && path.p[site.n] == '/')
+        same = site.n + 1;
+    for (size_t i = same; i <= site.n && same <= site.n; i++)
+        if (i == site.n || site.p[i] == '/')
+            mio_buf_z(b, "../");
+    mio_buf_str(b, mio_str_sub(path, same, path.n));
+}
+
+/* RECORD of what is installed, in which tools look for a package's files. */
+static enum mio_code write_record(struct wheel *k)
+{
+    struct mio_str at =
+        mio_arena_printf(k->a, "%.*s/%.*s/RECORD", MIO_FMT(k->to.site), MIO_FMT(k->info));
+    MIO_AUTO_BUF b;
+    mio_buf_init(&b, 0);
     mio_env_tree_sort(k->t);
-    if (mio_env_tree_check(k->t, k->err) || find_info(k) || verify_record(k))
+    for (size_t i = 0; i < k->t->n; i++) {
+        const struct mio_env_entry *e = &k->t->items[i];
+        bool quoted = mio_str_find(e->path, ',') >= 0 || mio_str_find(e->path, '"') >= 0;
+        if (mio_str_eq(e->path, at) || quoted)
+            continue;
+        put_relative(&b, k->to.site, e->path);
+        mio_buf_printf(&b, ",sha256=%s,%llu\n", hash_text(k->a, e->sha256),
+                       (unsigned long long)e->size);
+    }
+    mio_buf_printf(&b, "%.*s/RECORD,,\n", MIO_FMT(k->info));
+    return mio_env_tree_file(k->t, at, 0644, k->mtime, mio_buf_view(&b), k->err);
+}
+
+static enum mio_code check_format(struct wheel *k)
+{
+    const struct mio_env_entry *e = find(k, mio_arena_printf(k->a, "%.*s/WHEEL", MIO_FMT(k->info)));
+    struct mio_str text;
+    if (!e)
+        return broken(k, "it has no WHEEL file", (struct mio_str){0});
+    if (mio_env_tree_read(k->t, e, &text, k->err))
         return k->err->code;
+    struct mio_str version = mio_env_field(text, "Wheel-Version");
+    return mio_str_starts(version, "1.") ? MIO_OK
+                                         : broken(k, "its format is not known here", version);
+}
+
+/* Everything to its place, with the modes and times that an installation has. */
+static enum mio_code move_files(struct wheel *k)
+{
     size_t n = 0;
     for (size_t i = 0; i < k->t->n; i++) {
         struct mio_env_entry e = k->t->items[i];
@@ -229,15 +289,25 @@ static enum mio_code install(struct wheel *k)
     for (size_t i = 0; i < n; i++)
         if (rewrite_script(k, &k->t->items[i]))
             return k->err->code;
-    struct mio_str at =
-        mio_arena_printf(k->a, "%.*s/%.*s/INSTALLER", MIO_FMT(k->site), MIO_FMT(k->info));
-    if (make_scripts(k) ||
-        mio_env_tree_file(k->t, at, 0644, k->mtime, MIO_STR("mlops-iac\n"), k->err))
+    return MIO_OK;
+}
+
+static enum mio_code install(struct wheel *k)
+{
+    mio_env_tree_sort(k->t);
+    if (mio_env_tree_check(k->t, k->err) || find_info(k) || check_format(k) || verify_record(k) ||
+        move_files(k))
         return k->err->code;
-    n = k->t->n;
+    struct mio_str at =
+        mio_arena_printf(k->a, "%.*s/%.*s/INSTALLER", MIO_FMT(k->to.site), MIO_FMT(k->info));
+    if (make_scripts(k) ||
+        mio_env_tree_file(k->t, at, 0644, k->mtime, MIO_STR("mlops-iac\n"), k->err) ||
+        write_record(k))
+        return k->err->code;
+    size_t n = k->t->n;
     for (size_t i = 0; i < n; i++) {
         struct mio_str p = k->t->items[i].path;
-        for (size_t c = strlen("usr/local/"); c < p.n; c++)
+        for (size_t c = k->to.prefix.n + 1; c < p.n; c++)
             if (p.p[c] == '/')
                 mio_env_tree_dir(k->t, mio_str_sub(p, 0, c), 0755, k->mtime);
     }
@@ -249,20 +319,17 @@ enum mio_code mio_env_cell_wheel(struct mio_arena *a, const struct mio_env_store
                                  const struct mio_env_lock *lock, const struct mio_env_wheel *w,
                                  struct mio_env_cell *out, struct mio_err *err)
 {
-    const struct mio_value *python = mio_get_z(lock->config, "python");
-    struct mio_str version = python ? mio_get_str(*python, "version") : MIO_STR("3");
-    struct mio_str key =
-        mio_env_sha256(a, mio_arena_printf(a, "wheel %d zstd %.*s %.*s", MIO_ENV_CELL_FORMAT,
-                                           MIO_FMT(version), MIO_FMT(w->sha256)));
+    struct mio_env_places to = mio_env_python_places(a, lock->config);
+    struct mio_str key = mio_env_sha256(
+        a, mio_arena_printf(a, "wheel %d zstd %.*s %.*s %.*s", WHEEL_FORMAT, MIO_FMT(to.site),
+                            MIO_FMT(to.interpreter), MIO_FMT(w->sha256)));
     bool found = false;
     if (mio_env_cell_load(a, s, key, &found, out, err))
         return err->code;
     if (!found) {
         struct mio_env_tree t;
         struct wheel k = {
-            .a = a, .w = w, .t = &t, .err = err, .mtime = 315532800 /* 1980, as zip */};
-        k.site = mio_arena_printf(a, "usr/local/lib/python%.*s/dist-packages", MIO_FMT(version));
-        k.python = mio_arena_printf(a, "/usr/bin/python%.*s", MIO_FMT(version));
+            .a = a, .w = w, .t = &t, .to = to, .err = err, .mtime = 315532800 /* 1980, as zip */};
         mio_env_tree_init(&t, a, s);
         if (!mio_env_unpack_zip(mio_env_store_blob(a, s, w->sha256), &t, err) && !install(&k))
             mio_env_cell_put(a, s, key, &t, (struct mio_str){0}, (struct mio_str){0}, out, err);

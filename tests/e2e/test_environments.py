@@ -96,7 +96,7 @@ class Environments(Case):
         digest = self.ok("env", "build", "py").out.split()[1]
         self.assertRegex(self.ok("plan").out, r'\+ config_digest +=\s+"%s"' % digest)
         self.declare("other")
-        self.fails("plan", says=('~ env {"GREETING":"hello"} -> {"GREETING":"other"}', "env lock py"))
+        self.fails("plan", says=('~ env.GREETING "hello" -> "other"', "env lock py"))
         self.declare("hello")
         self.write("lib/more.py", "")
         self.fails("plan", says=("~ file lib", "env lock py"))

@@ -32,7 +32,7 @@ enum mio_code mio_env_cli_lock(struct mio_env_cli *c, struct mio_env_lock *out, 
     *path = c->lock_path;
     if (c->spec_path) {
         if (mio_env_cli_spec(c, &spec) ||
-            mio_env_spec_digest(&c->arena, &spec, c->dir, &inputs, &c->err))
+            mio_env_spec_digest(&c->arena, &spec, c->dir, &inputs, NULL, &c->err))
             return c->err.code;
         *path = mio_env_lock_path(&c->arena, c->dir, spec.name);
     }

@@ -1,5 +1,6 @@
 /* providers/environment/program/lock.c: env lock. */
 #include "providers/environment/program/verbs.h"
+#include "providers/environment/pylock.h"
 #include "providers/sdk/fs.h"
 #include "providers/sdk/json.h"
 
@@ -40,17 +41,64 @@ static enum mio_code save(struct mio_env_cli *c, const char *path, const struct 
     return MIO_OK;
 }
 
+/* Every name that is to be renewed must be in the lock. */
+static enum mio_code check_names(struct mio_env_cli *c, const struct mio_env_lock *old,
+                                 const struct mio_env_keep *keep)
+{
+    for (size_t i = 0; i < keep->n_names; i++) {
+        bool there = false;
+        for (size_t k = 0; k < old->n_packages; k++)
+            there |= mio_str_eq(old->packages[k].name, keep->names[i]);
+        for (size_t k = 0; k < old->n_wheels; k++)
+            there |= mio_str_eq(old->wheels[k].name, keep->names[i]);
+        if (!there)
+            return mio_fail(&c->err, MIO_USAGE, "the lock has no package %.*s to renew",
+                            MIO_FMT(keep->names[i]));
+    }
+    return MIO_OK;
+}
+
+/* Says whether the lock fits, writes nothing and needs no network. */
+static enum mio_code check(struct mio_env_cli *c)
+{
+    struct mio_env_lock lock;
+    const char *path;
+    if (!mio_env_cli_lock(c, &lock, &path))
+        mio_buf_printf(&c->out, "%s fits what is declared\n", path);
+    return c->err.code;
+}
+
+static enum mio_code write_pylock(struct mio_env_cli *c, const struct mio_env_lock *lock)
+{
+    if (!c->pylock_path)
+        return MIO_OK;
+    if (mio_fs_replace(c->pylock_path, mio_env_pylock_text(&c->arena, lock), 0644, &c->err))
+        return c->err.code;
+    mio_buf_printf(&c->out, "%s: %zu wheels\n", c->pylock_path, lock->n_wheels);
+    return MIO_OK;
+}
+
 enum mio_code mio_env_verb_lock(struct mio_env_cli *c)
 {
     struct mio_env_store store;
     struct mio_env_spec spec;
     struct mio_env_lock lock, old = {0};
     bool found = false;
+    if (c->check)
+        return check(c);
     if (mio_env_cli_spec(c, &spec) || mio_env_store_open(&c->arena, c->store_path, &store, &c->err))
         return c->err.code;
     const char *path = mio_env_lock_path(&c->arena, c->dir, spec.name);
-    if (mio_env_lock_read(&c->arena, path, &old, &found, &c->err) ||
-        mio_env_lock_make(&c->arena, &store, &spec, c->dir, &lock, &c->err))
+    struct mio_str *names = MIO_NEW_N(&c->arena, struct mio_str, c->n_upgrade + 1);
+    for (size_t i = 0; i < c->n_upgrade; i++)
+        names[i] = mio_str_z(c->upgrade[i]);
+    if (mio_env_lock_read(&c->arena, path, &old, &found, &c->err))
         return c->err.code;
-    return save(c, path, &old, found, &lock);
+    struct mio_env_keep keep = {
+        .old = found ? &old : NULL, .names = names, .n_names = c->n_upgrade, .all = c->upgrade_all};
+    if (check_names(c, &old, &keep) ||
+        mio_env_lock_make(&c->arena, &store, &spec, c->dir, &keep, &lock, &c->err) ||
+        save(c, path, &old, found, &lock))
+        return c->err.code;
+    return write_pylock(c, &lock);
 }

@@ -33,6 +33,18 @@ static const struct {
     {"vendor", offsetof(struct mio_env_cli, vendor)},
     {"threads", offsetof(struct mio_env_cli, threads)},
     {"store", offsetof(struct mio_env_cli, store_path)},
+    {"pylock", offsetof(struct mio_env_cli, pylock_path)},
+};
+static const struct {
+    const char *name;
+    size_t offset;
+} switches[] = {
+    {"offline", offsetof(struct mio_env_cli, offline)},
+    {"brief", offsetof(struct mio_env_cli, brief)},
+    {"check", offsetof(struct mio_env_cli, check)},
+    {"upgrade", offsetof(struct mio_env_cli, upgrade_all)},
+    {"json", offsetof(struct mio_env_cli, json)},
+    {"network", offsetof(struct mio_env_cli, network)},
 };
 
 static enum mio_code take_option(struct mio_env_cli *c, const char *word)
@@ -48,22 +60,19 @@ static enum mio_code take_option(struct mio_env_cli *c, const char *word)
         *(const char **)(void *)((char *)c + options[i].offset) = eq + 1;
         return MIO_OK;
     }
-    const struct {
-        const char *name;
-        bool *to;
-    } flags[] = {{"offline", &c->offline},
-                 {"brief", &c->brief},
-                 {"json", &c->json},
-                 {"network", &c->network}};
+    for (size_t i = 0; i < sizeof switches / sizeof *switches; i++)
+        if (!strcmp(switches[i].name, name)) {
+            *(bool *)(void *)((char *)c + switches[i].offset) = true;
+            return MIO_OK;
+        }
+    if (eq && mio_str_starts(mio_str_z(name), "upgrade-package=")) {
+        MIO_PUSH(&c->arena, c->upgrade, c->n_upgrade, c->upgrade_cap) = eq + 1;
+        return MIO_OK;
+    }
     if (eq && n == 1 && name[0] == 'e') {
         MIO_PUSH(&c->arena, c->variables, c->n_variables, c->variables_cap) = eq + 1;
         return MIO_OK;
     }
-    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
-        if (strlen(flags[i].name) == n && !memcmp(flags[i].name, name, n)) {
-            *flags[i].to = true;
-            return MIO_OK;
-        }
     return mio_fail(&c->err, MIO_USAGE, "unknown option %s", word);
 }
 
