@@ -253,8 +253,7 @@ static enum mio_code make_static(struct mio_arena *a, struct shop *s, struct mio
     struct mio_env_view view;
     struct mio_env_tree made;
     struct mio_env_cell cell = {0};
-    if (mio_env_view_init(&view, a, s->im->cells, s->im->n_cells, s->spec.setuid, s->spec.n_setuid,
-                          err))
+    if (mio_env_view_init(&view, a, s->im->cells, s->im->n_cells, &s->spec, err))
         return err->code;
     mio_env_tree_init(&made, a, s->o->store);
     if (!mio_env_static(&view, s->lock, &made, err)) {

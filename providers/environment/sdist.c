@@ -97,6 +97,21 @@ static enum mio_code failed(struct job *j, struct mio_str said)
                                 "headers must be installed here");
 }
 
+/* What the build sees of this machine; an option and its value stay together. */
+// clang-format off
+static const char *const cage[] = {
+    "bwrap", "--unshare-all", "--die-with-parent", "--new-session", "--clearenv",
+    "--ro-bind", "/usr", "/usr", "--symlink", "usr/bin", "/bin", "--symlink", "usr/sbin", "/sbin",
+    "--symlink", "usr/lib", "/lib", "--symlink", "usr/lib64", "/lib64",
+    "--ro-bind-try", "/etc/alternatives", "/etc/alternatives",
+    "--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache",
+    "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--chdir", "/tmp",
+    "--setenv", "PATH", "/usr/bin:/bin", "--setenv", "HOME", "/tmp", "--setenv", "TZ", "UTC",
+    "--setenv", "LC_ALL", "C.UTF-8", "--setenv", "SOURCE_DATE_EPOCH", "315532800",
+    "--setenv", "PYTHONHASHSEED", "0", "--setenv", "PYTHONDONTWRITEBYTECODE", "1",
+};
+// clang-format on
+
 static enum mio_code sandbox(struct job *j, const char *out)
 {
     struct mio_arena *a = j->q->a;
@@ -110,81 +125,29 @@ static enum mio_code sandbox(struct job *j, const char *out)
                  python);
         return mio_err_hint(j->err, "install bubblewrap and python%.*s", MIO_FMT(j->q->py.version));
     }
-    const char *const argv[] = {"bwrap",
-                                "--unshare-all",
-                                "--die-with-parent",
-                                "--new-session",
-                                "--clearenv",
-                                "--ro-bind",
-                                "/usr",
-                                "/usr",
-                                "--symlink",
-                                "usr/bin",
-                                "/bin",
-                                "--symlink",
-                                "usr/sbin",
-                                "/sbin",
-                                "--symlink",
-                                "usr/lib",
-                                "/lib",
-                                "--symlink",
-                                "usr/lib64",
-                                "/lib64",
-                                "--ro-bind-try",
-                                "/etc/alternatives",
-                                "/etc/alternatives",
-                                "--ro-bind-try",
-                                "/etc/ld.so.cache",
-                                "/etc/ld.so.cache",
-                                "--proc",
-                                "/proc",
-                                "--dev",
-                                "/dev",
-                                "--tmpfs",
-                                "/tmp",
-                                "--ro-bind",
-                                mio_arena_printf(a, "%s/in", j->folder).p,
-                                "/in",
-                                "--bind",
-                                out,
-                                "/out",
-                                "--chdir",
-                                "/tmp",
-                                "--setenv",
-                                "PATH",
-                                "/usr/bin:/bin",
-                                "--setenv",
-                                "HOME",
-                                "/tmp",
-                                "--setenv",
-                                "TZ",
-                                "UTC",
-                                "--setenv",
-                                "LC_ALL",
-                                "C.UTF-8",
-                                "--setenv",
-                                "SOURCE_DATE_EPOCH",
-                                "315532800",
-                                "--setenv",
-                                "PYTHONHASHSEED",
-                                "0",
-                                "--setenv",
-                                "PYTHONDONTWRITEBYTECODE",
-                                "1",
-                                python,
-                                mio_arena_printf(a, "/in/%.*s/pip", MIO_FMT(pip)).p,
-                                "wheel",
-                                "-q",
-                                "--no-index",
-                                "--find-links",
-                                "/in",
-                                "--no-deps",
-                                "--no-cache-dir",
-                                "--disable-pip-version-check",
-                                "-w",
-                                "/out",
-                                mio_arena_printf(a, "/in/%.*s", MIO_FMT(j->sdist->file)).p,
-                                NULL};
+    const char *const words[] = {"--ro-bind",
+                                 mio_arena_printf(a, "%s/in", j->folder).p,
+                                 "/in",
+                                 "--bind",
+                                 out,
+                                 "/out",
+                                 python,
+                                 mio_arena_printf(a, "/in/%.*s/pip", MIO_FMT(pip)).p,
+                                 "wheel",
+                                 "-q",
+                                 "--no-index",
+                                 "--find-links",
+                                 "/in",
+                                 "--no-deps",
+                                 "--no-cache-dir",
+                                 "--disable-pip-version-check",
+                                 "-w",
+                                 "/out",
+                                 mio_arena_printf(a, "/in/%.*s", MIO_FMT(j->sdist->file)).p,
+                                 NULL};
+    const char *argv[sizeof cage / sizeof *cage + sizeof words / sizeof *words];
+    memcpy(argv, cage, sizeof cage);
+    memcpy(argv + sizeof cage / sizeof *cage, words, sizeof words);
     MIO_AUTO_BUF said;
     mio_buf_init(&said, 1 << 20);
     int status = 0;

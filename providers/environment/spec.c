@@ -242,8 +242,11 @@ static enum mio_code read_python(struct reader *r, struct mio_env_spec *s)
         return bad(r, "python.prefix", "must be an absolute path such as /usr/local");
     if (read_strings(r, "python.packages", mio_get_z(*p, "packages"), &s->requirement_lines,
                      &s->n_requirement_lines) ||
-        read_builds(r, mio_get_z(*p, "build_wheel"), s))
+        read_builds(r, mio_get_z(*p, "build_wheel"), s) ||
+        read_reasoned(r, "python.overlap", mio_get_z(*p, "overlap"), &s->overlap, &s->n_overlap))
         return r->err->code;
+    for (size_t i = 0; i < s->n_overlap; i++)
+        s->overlap[i].name = mio_env_pep_name(r->a, s->overlap[i].name);
     return read_from(r, *p, s);
 }
 

@@ -30,7 +30,8 @@ struct mio_env_spec {
     enum mio_env_scripts scripts;
     struct mio_str python_version, requirements, pylock; /* the latter two: a path, or empty */
     struct mio_env_built *builds;
-    size_t n_builds;
+    struct mio_env_reasoned *overlap; /* wheels whose files win over those of other wheels */
+    size_t n_builds, n_overlap;
     struct mio_str *requirement_lines; /* given in place */
     size_t n_requirement_lines;
     struct mio_env_pair *files, *variables; /* files: source to target */

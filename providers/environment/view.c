@@ -25,12 +25,58 @@ static bool same(const struct mio_env_entry *a, const struct mio_env_entry *b)
            mio_str_eq(a->link, b->link);
 }
 
+static bool has(struct mio_str text, const char *word)
+{
+    return text.n && memmem(text.p, text.n, word, strlen(word));
+}
+
+/* Packages that share a name above them each bring its __init__.py, alike but for a comment. */
+static bool namespace_file(struct mio_env_view *v, const struct owner *o)
+{
+    struct mio_str text;
+    struct mio_err ignored = {0};
+    return mio_str_is(mio_path_base(o->entry->path), "__init__.py") && o->entry->size < 4096 &&
+           !mio_env_cell_read(v->arena, o->cell, o->entry, &text, &ignored) &&
+           (has(text, "extend_path(") || has(text, "declare_namespace("));
+}
+
+static bool listed(const struct mio_env_reasoned *list, size_t n, struct mio_str name)
+{
+    for (size_t i = 0; i < n; i++)
+        if (mio_str_eq(list[i].name, name))
+            return true;
+    return false;
+}
+
+/* Two wheels with other files under one name: pip would let the one that comes last win. */
+static enum mio_code settle_wheels(struct mio_env_view *v, const struct owner *old,
+                                   const struct owner *new, struct mio_err *err)
+{
+    bool first = listed(v->allowed->overlap, v->allowed->n_overlap, old->cell->name),
+         second = listed(v->allowed->overlap, v->allowed->n_overlap, new->cell->name);
+    if (first && !second) {
+        MIO_PUSH(v->arena, v->late, v->n_late, v->late_cap) =
+            (struct mio_env_found){old->cell, old->entry};
+        return MIO_OK;
+    }
+    if (second || (namespace_file(v, old) && namespace_file(v, new))) {
+        mio_index_set(&v->index, new->entry->path, (uintptr_t) new);
+        return MIO_OK;
+    }
+    mio_fail(err, MIO_REALITY, "wheels %.*s and %.*s both bring /%.*s, and differ",
+             MIO_FMT(old->cell->name), MIO_FMT(new->cell->name), MIO_FMT(new->entry->path));
+    return mio_err_hint(err, "take one of them out, or say whose files win by python.overlap: "
+                             "[{ name, reason }]");
+}
+
 static enum mio_code settle(struct mio_env_view *v, const struct owner *old,
                             const struct owner *new, struct mio_err *err)
 {
     const struct mio_env_entry *x = old->entry, *y = new->entry;
     if (x->type == MIO_ENTRY_DIR && y->type == MIO_ENTRY_DIR)
         return MIO_OK;
+    if (!same(x, y) && !old->cell->control.n && !new->cell->control.n)
+        return settle_wheels(v, old, new, err);
     if (!same(x, y) && names(mio_env_field(old->cell->control, "Replaces"), new->cell->name)) {
         MIO_PUSH(v->arena, v->late, v->n_late, v->late_cap) = (struct mio_env_found){old->cell, x};
         return MIO_OK;
@@ -49,9 +95,8 @@ static enum mio_code check_setuid(const struct mio_env_cell *c, const struct mio
 {
     if (e->type != MIO_ENTRY_FILE || !(e->mode & 06000))
         return MIO_OK;
-    for (size_t i = 0; i < n; i++)
-        if (mio_str_eq(ok[i].name, c->name))
-            return MIO_OK;
+    if (listed(ok, n, c->name))
+        return MIO_OK;
     mio_fail(err, MIO_REALITY, "/%.*s of package %.*s runs with another user's rights (mode %o)",
              MIO_FMT(e->path), MIO_FMT(c->name), e->mode);
     return mio_err_hint(err, "drop the package, or list it with a reason under debian.setuid");
@@ -81,10 +126,9 @@ static enum mio_code check_parents(const struct mio_env_view *v, struct mio_err 
 
 enum mio_code mio_env_view_init(struct mio_env_view *v, struct mio_arena *a,
                                 const struct mio_env_cell *cells, size_t n,
-                                const struct mio_env_reasoned *setuid_ok, size_t n_setuid,
-                                struct mio_err *err)
+                                const struct mio_env_spec *allowed, struct mio_err *err)
 {
-    *v = (struct mio_env_view){.arena = a, .cells = cells, .n = n};
+    *v = (struct mio_env_view){.arena = a, .cells = cells, .n = n, .allowed = allowed};
     size_t total = 0, used = 0;
     for (size_t c = 0; c < n; c++)
         total += cells[c].n;
@@ -95,7 +139,7 @@ enum mio_code mio_env_view_init(struct mio_env_view *v, struct mio_arena *a,
             struct owner *o = &owners[used++];
             *o = (struct owner){&cells[c], &cells[c].items[i]};
             uintptr_t old = 0;
-            if (check_setuid(o->cell, o->entry, setuid_ok, n_setuid, err))
+            if (check_setuid(o->cell, o->entry, allowed->setuid, allowed->n_setuid, err))
                 return err->code;
             if (!mio_index_get(&v->index, o->entry->path, &old))
                 mio_index_add(&v->index, o->entry->path, (uintptr_t)o);

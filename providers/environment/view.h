@@ -15,15 +15,15 @@ struct mio_env_view {
     struct mio_index index;     /* path to entry */
     struct mio_env_found *late; /* files that win although a later cell has the name as well */
     size_t n_late, late_cap;
-    const struct mio_env_tree *made; /* links that static mode made so far; may be NULL */
+    const struct mio_env_spec *allowed; /* deviations that were declared */
+    const struct mio_env_tree *made;    /* links that static mode made so far; may be NULL */
 };
 /* Errors: MIO_REALITY when two packages bring different files under one name and neither replaces
- * the other, when a path lies behind another package's link, or when a file is setuid and its
- * package is not in `setuid_ok`. */
+ * the other (nor is said to by `allowed`), when a path lies behind another package's link, or when
+ * a file is setuid and its package is not allowed to have one. */
 enum mio_code mio_env_view_init(struct mio_env_view *v, struct mio_arena *a,
                                 const struct mio_env_cell *cells, size_t n,
-                                const struct mio_env_reasoned *setuid_ok, size_t n_setuid,
-                                struct mio_err *err);
+                                const struct mio_env_spec *allowed, struct mio_err *err);
 /* The entry itself; entry NULL when there is none. */
 struct mio_env_found mio_env_view_get(const struct mio_env_view *v, struct mio_str path);
 /* Follows symlinks (absolute ones inside the root) to a file; entry NULL when it leads nowhere. */

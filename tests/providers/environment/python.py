@@ -43,7 +43,7 @@ def wheel(folder, name, version, requires=(), files=None, tag="py3-none-any"):
     info = f"{stem}.dist-info"
     content = {f"{name.replace('-', '_')}.py": f"VERSION = {version!r}\n", **(files or {}),
                f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n" +
-               "".join(f"Provides-Extra: {r.split('==')[-1].strip(chr(39))}\nRequires-Dist: {r}\n" if "extra" in r
+               "".join(f"Provides-Extra: {r.split(chr(39))[1]}\nRequires-Dist: {r}\n" if "extra" in r
                        else f"Requires-Dist: {r}\n" for r in requires),
                f"{info}/WHEEL": f"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: {tag}\n"}
     record = "".join("{},sha256={},{}\n".format(
@@ -145,7 +145,7 @@ class WithUv(Case):
         wheel(self.wheels, "more", "1.0")
         wheel(self.wheels, "other", "3")
         self.write("requirements.txt", "-r sub/a.txt\n# a word\n-c c.txt\nnever; python_version < '3'\n")
-        self.write("sub/a.txt", "top[x] \\\n  >= 1\n--requirement=../b.txt\n")
+        self.write("sub/a.txt", "top[x] >= 1\n--requirement=../b.txt\n")
         self.write("b.txt", "other==3  # kept\n")
         self.write("c.txt", "low<2\n")
         self.ok("lock", python={"from": "requirements.txt"})
@@ -213,6 +213,24 @@ class WithUv(Case):
         self.ok("lock", python={"packages": ["fast"]}, arch="arm64")
         self.assertEqual(set(self.locked()), {"fast", "only-arm"})
         self.assertTrue(self.locked()["fast"]["file"].endswith("aarch64.whl"))
+
+    def test_wheels_that_share_a_path(self):
+        header = "__path__ = __import__('pkgutil').extend_path(__path__, __name__)\n"
+        for n in "a", "b":
+            wheel(self.wheels, n, "1", files={"shared/__init__.py": f"# {n}\n{header}", f"shared/{n}.py": ""})
+        self.ok("lock", python={"packages": ["a", "b"]})
+        self.ok("build", python={"packages": ["a", "b"]})
+        for n in "c", "d":
+            wheel(self.wheels, n, "1", files={"top.txt": n})
+        packages = ["c", "d"]
+        self.ok("lock", python={"packages": packages})
+        self.fails("build", python={"packages": packages},
+                   says=["wheels c and d both bring", "dist-packages/top.txt", "python.overlap"])
+        for winner in packages:
+            python = {"packages": packages, "overlap": [{"name": winner, "reason": "test"}]}
+            self.ok("lock", python=python)
+            self.ok("build", f"-root={self.at}/{winner}", python=python)
+            self.assertEqual(text(f"{self.at}/{winner}/usr/local/lib/python3.11/dist-packages/top.txt"), winner)
 
     def test_what_cannot_be_resolved_is_explained(self):
         wheel(self.wheels, "a", "1", ["b==1"])
