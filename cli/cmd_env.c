@@ -139,11 +139,6 @@ static enum mio_code run(struct mio_cli *c, const char *verb, bool of_template)
     pass(c, &w, MIO_OPT_SUMMARY, "brief");
     pass(c, &w, MIO_OPT_CHECK, "check");
     pass(c, &w, MIO_OPT_UPGRADE, "upgrade");
-    pass(c, &w, MIO_OPT_PYLOCK, "pylock");
-    for (size_t i = 0; i < c->opt.v[MIO_OPT_UPGRADE_PACKAGE].n; i++)
-        add(&w, mio_arena_printf(&c->arena, "-upgrade-package=%s",
-                                 c->opt.v[MIO_OPT_UPGRADE_PACKAGE].list[i])
-                    .p);
     enum mio_code code = start(c, &w);
     if (fd >= 0)
         close(fd);

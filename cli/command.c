@@ -238,18 +238,17 @@ const struct mio_command mio_command_table[] = {
      .options = TEMPLATE_OPTS | LOCK_OPTS | B(INPUT),
      .run = mio_cmd_import},
     {.name = "env lock",
-     .args = "NAME",
+     .args = "NAME [PACKAGE...]",
      .summary = "Resolve an environment into its lock file",
      .text =
          "Resolves what environment.NAME declares to packages and wheels by version and SHA-256, "
          "and writes environment.NAME.lock.json beside the template. Says what changes. Versions "
-         "that are locked stay where they still fit; -upgrade renews all of them, "
-         "-upgrade-package=NAME one. -check writes nothing and fails, with the difference, when "
-         "the "
-         "lock is not that of the template.",
+         "that are locked stay where they still fit; -upgrade renews all of them, or the packages "
+         "that are named. -check writes nothing and fails, with the difference, when the lock is "
+         "not that of the template. -out writes the wheels as pylock.toml (PEP 751), too.",
      .min_args = 1,
-     .max_args = 1,
-     .options = ENV_OPTS | B(CHECK) | B(UPGRADE) | B(UPGRADE_PACKAGE) | B(PYLOCK),
+     .max_args = 1000,
+     .options = ENV_OPTS | B(CHECK) | B(UPGRADE) | B(OUT),
      .run = mio_cmd_env_lock},
     {.name = "env build",
      .args = "NAME",

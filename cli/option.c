@@ -170,7 +170,8 @@ const struct mio_option mio_option_table[MIO_OPT_COUNT] = {
                      .arg = "FILE",
                      .complete = MIO_DO_FILE,
                      .help = "Save the plan, to be applied as it is by 'apply FILE'; of an "
-                             "environment, the new folder for its image or vendored inputs."},
+                             "environment, the new folder for its image or vendored inputs, or the "
+                             "pylock.toml that 'env lock' writes."},
     [MIO_OPT_PARALLELISM] = {.name = "parallelism",
                              .type = MIO_OPT_NUMBER,
                              .arg = "N",
@@ -184,11 +185,6 @@ const struct mio_option mio_option_table[MIO_OPT_COUNT] = {
                             .complete = MIO_DO_DIR,
                             .help = "Folders to search for provider plugins first, separated by "
                                     "colons."},
-    [MIO_OPT_PYLOCK] = {.name = "pylock",
-                        .type = MIO_OPT_TEXT,
-                        .arg = "FILE",
-                        .complete = MIO_DO_FILE,
-                        .help = "Write the locked wheels as pylock.toml (PEP 751), too."},
     [MIO_OPT_RAW] = {.name = "raw",
                      .help = "Print the bare text of one value, without quotes or "
                              "newline."},
@@ -249,12 +245,7 @@ const struct mio_option mio_option_table[MIO_OPT_COUNT] = {
     [MIO_OPT_UPGRADE] = {.name = "upgrade",
                          .help =
                              "Accept plugins that differ from those recorded in the lock file; of "
-                             "an environment, renew every package."},
-    [MIO_OPT_UPGRADE_PACKAGE] = {.name = "upgrade-package",
-                                 .type = MIO_OPT_LIST,
-                                 .arg = "NAME",
-                                 .help = "Renew this package and leave the others as they are "
-                                         "locked. May be repeated."},
+                             "an environment, renew what is locked."},
     [MIO_OPT_VALID_FOR] = {.name = "valid-for",
                            .type = MIO_OPT_TIME,
                            .arg = "TIME",

@@ -70,11 +70,11 @@ static enum mio_code check(struct mio_env_cli *c)
 
 static enum mio_code write_pylock(struct mio_env_cli *c, const struct mio_env_lock *lock)
 {
-    if (!c->pylock_path)
+    if (!c->out_path)
         return MIO_OK;
-    if (mio_fs_replace(c->pylock_path, mio_env_pylock_text(&c->arena, lock), 0644, &c->err))
+    if (mio_fs_replace(c->out_path, mio_env_pylock_text(&c->arena, lock), 0644, &c->err))
         return c->err.code;
-    mio_buf_printf(&c->out, "%s: %zu wheels\n", c->pylock_path, lock->n_wheels);
+    mio_buf_printf(&c->out, "%s: %zu wheels\n", c->out_path, lock->n_wheels);
     return MIO_OK;
 }
 
@@ -84,18 +84,23 @@ enum mio_code mio_env_verb_lock(struct mio_env_cli *c)
     struct mio_env_spec spec;
     struct mio_env_lock lock, old = {0};
     bool found = false;
+    if (c->n_args && !c->upgrade)
+        return mio_fail(&c->err, MIO_USAGE,
+                        "packages are named to be renewed: -upgrade is missing");
     if (c->check)
         return check(c);
     if (mio_env_cli_spec(c, &spec) || mio_env_store_open(&c->arena, c->store_path, &store, &c->err))
         return c->err.code;
     const char *path = mio_env_lock_path(&c->arena, c->dir, spec.name);
-    struct mio_str *names = MIO_NEW_N(&c->arena, struct mio_str, c->n_upgrade + 1);
-    for (size_t i = 0; i < c->n_upgrade; i++)
-        names[i] = mio_str_z(c->upgrade[i]);
+    struct mio_str *names = MIO_NEW_N(&c->arena, struct mio_str, c->n_args + 1);
+    for (size_t i = 0; i < c->n_args; i++)
+        names[i] = mio_str_z(c->args[i]);
     if (mio_env_lock_read(&c->arena, path, &old, &found, &c->err))
         return c->err.code;
-    struct mio_env_keep keep = {
-        .old = found ? &old : NULL, .names = names, .n_names = c->n_upgrade, .all = c->upgrade_all};
+    struct mio_env_keep keep = {.old = found ? &old : NULL,
+                                .names = names,
+                                .n_names = c->n_args,
+                                .all = c->upgrade && !c->n_args};
     if (check_names(c, &old, &keep) ||
         mio_env_lock_make(&c->arena, &store, &spec, c->dir, &keep, &lock, &c->err) ||
         save(c, path, &old, found, &lock))

@@ -13,7 +13,7 @@ static const struct {
     enum mio_code (*run)(struct mio_env_cli *c);
     bool has_args;
 } verbs[] = {
-    {"lock", mio_env_verb_lock, false},     {"build", mio_env_verb_build, false},
+    {"lock", mio_env_verb_lock, true},      {"build", mio_env_verb_build, false},
     {"verify", mio_env_verb_verify, false}, {"diff", mio_env_verb_diff, true},
     {"drift", mio_env_verb_drift, true},    {"push", mio_env_verb_push, true},
     {"vendor", mio_env_verb_vendor, false}, {"sbom", mio_env_verb_sbom, false},
@@ -33,7 +33,6 @@ static const struct {
     {"vendor", offsetof(struct mio_env_cli, vendor)},
     {"threads", offsetof(struct mio_env_cli, threads)},
     {"store", offsetof(struct mio_env_cli, store_path)},
-    {"pylock", offsetof(struct mio_env_cli, pylock_path)},
 };
 static const struct {
     const char *name;
@@ -42,7 +41,7 @@ static const struct {
     {"offline", offsetof(struct mio_env_cli, offline)},
     {"brief", offsetof(struct mio_env_cli, brief)},
     {"check", offsetof(struct mio_env_cli, check)},
-    {"upgrade", offsetof(struct mio_env_cli, upgrade_all)},
+    {"upgrade", offsetof(struct mio_env_cli, upgrade)},
     {"json", offsetof(struct mio_env_cli, json)},
     {"network", offsetof(struct mio_env_cli, network)},
 };
@@ -65,10 +64,6 @@ static enum mio_code take_option(struct mio_env_cli *c, const char *word)
             *(bool *)(void *)((char *)c + switches[i].offset) = true;
             return MIO_OK;
         }
-    if (eq && mio_str_starts(mio_str_z(name), "upgrade-package=")) {
-        MIO_PUSH(&c->arena, c->upgrade, c->n_upgrade, c->upgrade_cap) = eq + 1;
-        return MIO_OK;
-    }
     if (eq && n == 1 && name[0] == 'e') {
         MIO_PUSH(&c->arena, c->variables, c->n_variables, c->variables_cap) = eq + 1;
         return MIO_OK;

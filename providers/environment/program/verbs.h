@@ -6,16 +6,13 @@ struct mio_env_cli {
     struct mio_arena arena;
     struct mio_err err;
     struct mio_buf out;
-    const char *spec_path, *lock_path, *dir, *store_path, *out_path, *root_path, *vendor, *threads,
-        *pylock_path;
+    const char *spec_path, *lock_path, *dir, *store_path, *out_path, *root_path, *vendor, *threads;
     const char **args;
     size_t n_args, args_cap;
-    bool offline, brief, json, differs, network, check, upgrade_all;
+    bool offline, brief, json, differs, network, check, upgrade;
     const char **variables; /* -e, of env run */
     size_t n_variables, variables_cap;
-    int status;           /* env run: of the command */
-    const char **upgrade; /* env lock: packages to renew */
-    size_t n_upgrade, upgrade_cap;
+    int status; /* env run: of the command */
 };
 /* Reads the file that -spec names. Errors: MIO_USAGE, MIO_TEMPLATE. */
 enum mio_code mio_env_cli_spec(struct mio_env_cli *c, struct mio_env_spec *out);

@@ -182,16 +182,17 @@ class WithUv(Case):
         for n in "a", "b":
             wheel(self.wheels, n, "2")
         self.assertIn("up to date", self.ok("lock", python={"packages": ["a", "b"]}))
-        self.assertEqual(self.ok("lock", "-upgrade-package=b", python={"packages": ["a", "b"]}).split("\n")[0],
+        self.assertEqual(self.ok("lock", "-upgrade", "b", python={"packages": ["a", "b"]}).split("\n")[0],
                          "~ wheel b 1 -> 2")
         self.assertEqual(self.versions(), {"a": "1", "b": "2"})
-        self.fails("lock", "-upgrade-package=c", python={"packages": ["a", "b"]}, says=["no package c to renew"])
+        self.fails("lock", "-upgrade", "c", python={"packages": ["a", "b"]}, says=["no package c to renew"])
+        self.fails("lock", "a", python={"packages": ["a", "b"]}, says=["-upgrade is missing"])
         self.assertEqual(self.ok("lock", "-upgrade", python={"packages": ["a", "b"]}).split("\n")[0], "~ wheel a 1 -> 2")
 
     def test_a_pylock_goes_out_and_in(self):
         wheel(self.wheels, "low", "1")
         wheel(self.wheels, "top", "1", ["low"])
-        self.ok("lock", f"-pylock={self.at}/wheels/pylock.toml", python={"packages": ["top"]})
+        self.ok("lock", f"-out={self.at}/wheels/pylock.toml", python={"packages": ["top"]})
         first = self.locked()
         os.unlink(f"{self.at}/environment.e.lock.json")
         self.write("pylock.toml", text(f"{self.at}/wheels/pylock.toml"))
