@@ -113,7 +113,7 @@ static enum mio_code add_users(struct mio_arena *a, const struct mio_env_lock *l
                                struct mio_env_tree *t, struct mio_err *err)
 {
     struct mio_env_view v;
-    if (mio_env_view_init(&v, a, im->cells, im->n_cells, spec->setuid, spec->n_setuid, err) ||
+    if (mio_env_view_init(&v, a, im->cells, im->n_cells, spec, err) ||
         mio_env_users(&v, lock->config, lock->epoch, t, err))
         return err->code;
     mio_env_tree_sort(t);
