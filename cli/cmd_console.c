@@ -164,7 +164,7 @@ static enum mio_code evaluate_alone(struct console *k, struct mio_str text, stru
     struct mio_scope scope = {.arena = a, .dir = k->dir, .now = mio_wall_s()};
     struct mio_sources *s = MIO_NEW(a, struct mio_sources);
     s->items = MIO_NEW(a, struct mio_source);
-    s->items[0] = (struct mio_source){MIO_STR("console"), mio_arena_str(a, text)};
+    s->items[0] = (struct mio_source){.path = MIO_STR("console"), .text = mio_arena_str(a, text)};
     s->n = s->cap = 1;
     k->c->sources = s;
     mio_diags_init(&diags, a);

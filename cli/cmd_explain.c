@@ -142,6 +142,21 @@ static struct mio_str place_of(struct mio_cli *c, struct mio_pos pos)
                             pos.line, pos.col);
 }
 
+/* A plan says places by the names of files, "NAME:LINE:COLUMN": with their paths from here where
+ * the template is at hand. */
+static struct mio_str diff_place(struct mio_cli *c, const struct mio_diff_attr *d)
+{
+    for (size_t i = 0; c->sources && d->place.n && i < c->sources->n; i++) {
+        const struct mio_source *s = &c->sources->items[i];
+        struct mio_str head = mio_str_sub(d->place, 0, s->name.n);
+        if (s->name.n && mio_str_eq(head, s->name) && d->place.n > head.n &&
+            d->place.p[head.n] == ':')
+            return mio_arena_printf(&c->arena, "%.*s%.*s", MIO_FMT(s->path),
+                                    MIO_FMT(mio_str_sub(d->place, s->name.n, d->place.n)));
+    }
+    return d->place.n ? d->place : place_of(c, d->pos);
+}
+
 static void put_labelled(struct mio_buf *b, const char *label, struct mio_str text)
 {
     mio_buf_printf(b, "    %-10s  ", label);
@@ -185,7 +200,7 @@ static void put_leaf(void *arg, struct mio_str path, struct mio_value before,
 static void put_cause(struct mio_cli *c, const struct mio_change *ch, const struct mio_diff_attr *d)
 {
     struct mio_buf *b = &c->out.buf;
-    struct mio_str place = d->place.n ? d->place : place_of(c, d->pos);
+    struct mio_str place = diff_place(c, d);
     struct mio_value before = value_at(ch->before, d->path), after = value_at(ch->after, d->path);
     struct leaf_lines lines = {b, d->path};
     size_t n = b->n;
@@ -259,7 +274,7 @@ static void put_json_cause(struct mio_cli *c, struct mio_jout *j, const struct m
     mio_jout_kvalue(j, "before", value_at(ch->before, d->path));
     mio_jout_kvalue(j, "after", value_at(ch->after, d->path));
     mio_jout_kstr(j, "expression", d->source);
-    mio_jout_kstr(j, "at", d->place.n ? d->place : place_of(c, d->pos));
+    mio_jout_kstr(j, "at", diff_place(c, d));
     mio_jout_key(j, "inputs");
     mio_jout_open(j, '[');
     for (size_t i = 0; i < d->ninputs; i++) {

@@ -305,6 +305,7 @@ enum mio_code mio_cli_engine_opts(struct mio_cli *c, enum mio_open how, struct m
     if (code)
         return code;
     *out = (struct mio_engine_opts){
+        .shown_from = absolute(&c->arena, "."),
         .state_dir = absolute(&c->arena, mio_cli_text(c, MIO_OPT_STATE_DIR)),
         .stage = stage ? stage : "",
         .program_dir = program_dir(&c->arena),

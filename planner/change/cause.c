@@ -52,7 +52,7 @@ static struct mio_str place(struct mio_planner *p, struct mio_pos pos)
 {
     if (pos.file == 0 || pos.file > p->sources->n)
         return MIO_STR("");
-    return mio_arena_printf(p->arena, "%.*s:%u:%u", MIO_FMT(p->sources->items[pos.file - 1].path),
+    return mio_arena_printf(p->arena, "%.*s:%u:%u", MIO_FMT(p->sources->items[pos.file - 1].name),
                             pos.line, pos.col);
 }
 

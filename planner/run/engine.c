@@ -42,6 +42,7 @@ enum mio_code mio_engine_open(const struct mio_engine_opts *o, struct mio_engine
     struct mio_template_opts t = {.dir = o->dir,
                                   .stage = o->stage ? o->stage : "",
                                   .sources = &e->sources,
+                                  .shown_from = o->shown_from,
                                   .overlay = o->overlay,
                                   .module = mio_engine_module,
                                   .module_arg = e};

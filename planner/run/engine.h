@@ -38,6 +38,7 @@ struct mio_event {
 
 struct mio_engine_opts {
     const char *dir;         /* absolute template directory */
+    const char *shown_from;  /* as in mio_template_opts */
     const char *state_dir;   /* absolute; NULL: <dir>/.state/<stage or default> */
     const char *stage;       /* "" : none */
     const char *program_dir; /* folder of the running binary */

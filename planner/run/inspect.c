@@ -157,7 +157,7 @@ enum mio_code mio_engine_eval(struct mio_engine *e, struct mio_str text, struct 
     struct mio_diags diags;
     mio_diags_init(&diags, &e->arena);
     MIO_PUSH(&e->arena, e->sources.items, e->sources.n, e->sources.cap) =
-        (struct mio_source){MIO_STR("console"), mio_arena_str(&e->arena, text)};
+        (struct mio_source){.path = MIO_STR("console"), .text = mio_arena_str(&e->arena, text)};
     struct mio_pos at = {(uint32_t)e->sources.n, 1, 1, (uint32_t)text.n};
     const struct mio_expr *x =
         mio_expr_parse(&e->arena, e->sources.items[e->sources.n - 1].text, at, &diags);

@@ -165,7 +165,7 @@ static enum mio_code read_admin(struct mio_arena *a, struct mio_sources *sources
     if (rc || !found)
         return rc;
     MIO_PUSH(a, sources->items, sources->n, sources->cap) =
-        (struct mio_source){mio_str_z(path), text};
+        (struct mio_source){.path = mio_str_z(path), .text = text};
     const struct mio_node *n = mio_yaml_parse(a, sources, (uint32_t)sources->n, false, diags);
     if (!n || !mio_node_literal(a, n, out))
         return mio_fail(err, MIO_USAGE, "%s cannot be read", path);

@@ -105,7 +105,7 @@ static enum mio_code read_file(struct file *f, struct mio_sources *sources, stru
     if (mio_fs_read(f->arena, f->path, MAX_BYTES, &text, NULL, &err))
         return mio_diags_add(diags, MIO_ERROR, &err);
     MIO_PUSH(f->arena, sources->items, sources->n, sources->cap) =
-        (struct mio_source){mio_path_base(mio_str_z(f->path)), text};
+        (struct mio_source){.path = mio_path_base(mio_str_z(f->path)), .text = text};
     f->root = mio_yaml_parse(f->arena, sources, (uint32_t)sources->n, true, diags);
     if (!f->root)
         return MIO_TEMPLATE;

@@ -339,7 +339,8 @@ static void put(struct mio_buf *b, const struct layout *l)
 static const struct mio_node *parse(struct mio_arena *a, struct mio_str text, struct mio_str shown,
                                     struct mio_sources *sources, struct mio_diags *diags)
 {
-    MIO_PUSH(a, sources->items, sources->n, sources->cap) = (struct mio_source){shown, text};
+    MIO_PUSH(a, sources->items, sources->n, sources->cap) =
+        (struct mio_source){.path = shown, .text = text};
     return mio_yaml_parse(a, sources, (uint32_t)sources->n, false, diags);
 }
 

@@ -17,6 +17,11 @@ static struct mio_str shown_path(const struct mio_load *l, struct mio_str path)
     return path;
 }
 
+static struct mio_str name_of(const struct mio_load *l, struct mio_str path)
+{
+    return l->dir.n ? mio_path_relative(l->arena, l->dir, path) : MIO_STR("");
+}
+
 struct mio_tpl_file *mio_tpl_file(struct mio_load *l, struct mio_str path, struct mio_pos from,
                                   bool expand)
 {
@@ -39,7 +44,7 @@ struct mio_tpl_file *mio_tpl_file(struct mio_load *l, struct mio_str path, struc
     }
     MIO_PUSH(l->arena, l->read.items, l->read.n, l->read.cap) = f;
     MIO_PUSH(l->arena, l->sources->items, l->sources->n, l->sources->cap) =
-        (struct mio_source){shown_path(l, path), text};
+        (struct mio_source){.path = shown_path(l, path), .text = text, .name = name_of(l, path)};
     f->source = (uint32_t)l->sources->n;
     f->azureml = mio_azureml_text(text);
     f->root = mio_yaml_parse(l->arena, l->sources, f->source, expand || !f->azureml, l->diags);
@@ -200,9 +205,9 @@ static struct mio_str digest(const struct mio_load *l)
     for (size_t i = 0; i < l->read.n; i++) {
         const struct mio_source *s = &l->sources->items[l->read.items[i]->source - 1];
         char head[32];
-        int n = snprintf(head, sizeof head, "%zu %zu\n", s->path.n, s->text.n);
+        int n = snprintf(head, sizeof head, "%zu %zu\n", s->name.n, s->text.n);
         mio_sha256_add(h, head, (size_t)n);
-        mio_sha256_add(h, s->path.p, s->path.n);
+        mio_sha256_add(h, s->name.p, s->name.n);
         mio_sha256_add(h, s->text.p, s->text.n);
     }
     mio_sha256_end(h, out);
@@ -262,7 +267,8 @@ enum mio_code mio_template_load(struct mio_arena *a, const struct mio_template_o
     struct mio_str dir = mio_arena_str(a, mio_str_z(o->dir)), stage = mio_str_z(o->stage);
     struct mio_load l = {
         .arena = a, .diags = diags, .sources = o->sources, .no_paths = o->no_paths, .opts = o};
-    l.shown_from = mio_path_dir(dir);
+    l.dir = dir;
+    l.shown_from = o->shown_from ? mio_str_z(o->shown_from) : mio_path_dir(dir);
     mio_index_init(&l.files, a, 16);
     if (!mio_fs_is_dir(dir.p))
         return mio_diags_error(diags, MIO_IO, (struct mio_pos){0},

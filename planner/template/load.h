@@ -28,6 +28,7 @@ struct mio_load {
     struct mio_arena *arena;
     struct mio_diags *diags;
     struct mio_sources *sources;
+    struct mio_str dir;                     /* of the template; "" for a file alone */
     struct mio_str shown_from;              /* absolute folder that shown paths are relative to */
     struct mio_index files;                 /* absolute path to struct mio_tpl_file * */
     MIO_BLOCKS(struct mio_tpl_file *) read; /* in the order read: the digest covers them */

@@ -226,6 +226,44 @@ static bool torn_expression(struct mio_str line, size_t col)
     return false;
 }
 
+/* Where the double-quoted text that ends just before `end` begins, or SIZE_MAX. */
+static size_t quoted_before(struct mio_str line, size_t end)
+{
+    size_t open = SIZE_MAX;
+    for (size_t i = 0; i < end && i < line.n; i++) {
+        if (open == SIZE_MAX) {
+            open = line.p[i] == '"' ? i : open;
+        } else if (line.p[i] == '\\') {
+            i++;
+        } else if (line.p[i] == '"') {
+            if (i + 1 == end)
+                return open;
+            open = SIZE_MAX;
+        }
+    }
+    return SIZE_MAX;
+}
+
+/* "${upper("x")}": a quote of the expression ends the text. What was said of the expression, which
+ * has lost its end, is taken back. */
+static bool quote_in_expression(struct mio_str line, struct mio_pos pos, struct mio_diags *diags)
+{
+    size_t col = pos.col - 1, open = quoted_before(line, col);
+    if (open == SIZE_MAX || !mio_yaml_unclosed(mio_str_sub(line, open + 1, col - open - 2)))
+        return false;
+    while (diags->n && diags->items[diags->n - 1].err.pos.file == pos.file &&
+           diags->items[diags->n - 1].err.pos.line == pos.line &&
+           diags->items[diags->n - 1].err.pos.col > open) {
+        diags->n--;
+        diags->errors -= diags->items[diags->n].severity == MIO_ERROR;
+    }
+    pos.col--;
+    mio_diags_error(diags, MIO_TEMPLATE, pos,
+                    "write \\\" for a quote in the expression, or put the whole in single quotes",
+                    "this quote ends the text in the middle of an expression");
+    return true;
+}
+
 static bool has_placeholder(struct mio_str line)
 {
     for (size_t i = 0; i + 1 < line.n; i++)
@@ -352,6 +390,8 @@ void mio_yaml_syntax_error(const yaml_parser_t *yp, struct mio_yaml_lines *l,
                         "a `{{...}}` placeholder is no YAML value");
         return;
     }
+    if (quote_in_expression(line, pos, diags))
+        return;
     if (torn_expression(line, col)) {
         mio_diags_error(diags, MIO_TEMPLATE, pos, MIO_YAML_QUOTE_HINT,
                         "YAML tears this expression apart");

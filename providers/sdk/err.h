@@ -92,8 +92,10 @@ void mio_diags_warn(struct mio_diags *d, struct mio_pos pos, const char *hint, c
 
 /* The texts that positions point into. Lives in an arena; text stays as it was read. */
 struct mio_source {
-    struct mio_str path; /* as shown to people: relative to the template directory's parent */
+    struct mio_str path; /* as shown to people */
     struct mio_str text;
+    struct mio_str name; /* relative to the template directory, the same wherever that lies; "" for
+                          * what is no file of a template */
 };
 struct mio_sources {
     struct mio_source *items;

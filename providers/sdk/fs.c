@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 #include "providers/sdk/alloc.h"
+#include "providers/sdk/buf.h"
 #include "providers/sdk/digest.h"
 #include "providers/sdk/fault.h"
 
@@ -235,4 +236,22 @@ struct mio_str mio_path_join(struct mio_arena *a, struct mio_str dir, struct mio
         out[n++] = '.';
     out[n] = '\0';
     return (struct mio_str){out, n};
+}
+
+struct mio_str mio_path_relative(struct mio_arena *a, struct mio_str from, struct mio_str path)
+{
+    size_t same = 0, ups = 0;
+    for (size_t i = 0; i <= from.n; i++) {
+        if (i < path.n ? i < from.n && from.p[i] != path.p[i] : i > path.n)
+            break;
+        if ((i == from.n || from.p[i] == '/') && (i == path.n || path.p[i] == '/'))
+            same = i;
+    }
+    MIO_AUTO_BUF b = {0};
+    for (size_t i = same; i < from.n; i++)
+        ups += from.p[i] == '/' && i + 1 < from.n;
+    while (ups--)
+        mio_buf_z(&b, "../");
+    mio_buf_str(&b, mio_str_sub(path, same + (same < path.n && path.p[same] == '/'), path.n));
+    return mio_arena_str(a, mio_buf_view(&b));
 }

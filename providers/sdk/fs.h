@@ -27,5 +27,7 @@ enum mio_code mio_fs_list(struct mio_arena *a, const char *path, struct mio_str 
                           struct mio_err *err);
 /* dir + "/" + name unless name is absolute; lexically cleaned of "." and ".." */
 struct mio_str mio_path_join(struct mio_arena *a, struct mio_str dir, struct mio_str name);
+/* The way from the folder `from` to `path`, both absolute and clean; with "../" where need be. */
+struct mio_str mio_path_relative(struct mio_arena *a, struct mio_str from, struct mio_str path);
 struct mio_str mio_path_dir(struct mio_str path);
 struct mio_str mio_path_base(struct mio_str path);

@@ -174,7 +174,7 @@ static void parse_alone(struct mio_case *c, struct mio_buf *out, struct mio_diag
                         struct mio_sources *sources)
 {
     MIO_PUSH(c->arena, sources->items, sources->n, sources->cap) =
-        (struct mio_source){MIO_STR("main.yaml"), mio_case_text(c, "yaml")};
+        (struct mio_source){.path = MIO_STR("main.yaml"), .text = mio_case_text(c, "yaml")};
     const struct mio_node *n = mio_yaml_parse(c->arena, sources, 1, true, diags);
     if (n) {
         put_node(out, n);

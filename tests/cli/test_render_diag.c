@@ -3,8 +3,8 @@
 #include "cli/render_diag.h"
 #include "tests/cli/support.h"
 
-static struct mio_source source = {MIO_STR_INIT("t/main.yaml"),
-                                   MIO_STR_INIT("a: 1\n\tb: größe ${var.x}\nlast")};
+static struct mio_source source = {.path = MIO_STR_INIT("t/main.yaml"),
+                                   .text = MIO_STR_INIT("a: 1\n\tb: größe ${var.x}\nlast")};
 static struct mio_sources sources = {&source, 1, 1};
 
 static struct mio_diag diag(struct mio_pos pos, const char *message, const char *hint)

@@ -12,7 +12,7 @@ static const struct mio_node *parse(struct mio_arena *a, struct mio_str text, bo
                                     bool show)
 {
     struct mio_diags diags;
-    struct mio_source item = {MIO_STR("x.yaml"), text};
+    struct mio_source item = {.path = MIO_STR("x.yaml"), .text = text};
     struct mio_sources sources = {&item, 1, 1};
     mio_diags_init(&diags, a);
     const struct mio_node *n = mio_yaml_parse(a, &sources, 1, expand, &diags);

@@ -38,7 +38,7 @@ static void count(struct corpus *c, const char *entity)
 static const struct mio_node *parse(struct mio_arena *a, struct mio_str text,
                                     struct mio_diags *diags)
 {
-    struct mio_source item = {MIO_STR("x.yml"), text};
+    struct mio_source item = {.path = MIO_STR("x.yml"), .text = text};
     struct mio_sources sources = {&item, 1, 1};
     mio_diags_init(diags, a);
     return mio_yaml_parse(a, &sources, 1, false, diags);

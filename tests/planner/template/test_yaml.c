@@ -30,7 +30,7 @@ static int tear_down(void **state)
 
 static const struct mio_node *parse(struct mio_str text)
 {
-    struct mio_source item = {MIO_STR("x.yaml"), text};
+    struct mio_source item = {.path = MIO_STR("x.yaml"), .text = text};
     struct mio_sources sources = {&item, 1, 1};
     return mio_yaml_parse(&arena, &sources, 1, true, &diags);
 }
