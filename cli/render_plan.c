@@ -214,9 +214,13 @@ static void put_unchecked(const struct mio_pen *pen, const struct mio_plan *plan
 
 static void put_legend(const struct mio_pen *pen, const struct mio_plan *plan)
 {
-    bool used[MIO_FORGET + 1] = {false};
-    for (size_t i = 0; i < plan->nchanges; i++)
+    bool used[MIO_FORGET + 1] = {false}, any = false;
+    for (size_t i = 0; i < plan->nchanges; i++) {
         used[plan->changes[i].action] = true;
+        any = any || action_words[plan->changes[i].action].legend;
+    }
+    if (!any) /* only moves */
+        return;
     mio_buf_z(pen->b, "Resource actions are indicated with the following symbols:\n");
     for (size_t i = 0; i <= MIO_FORGET; i++) {
         if (used[i] && action_words[i].legend)

@@ -132,25 +132,45 @@ static void run_check(struct mio_stack *st, const struct mio_scope *scope,
                        MIO_FMT(r->message));
 }
 
+/* The checks and policies of one module instance; they see its names and the whole plan. */
+static void run_module(struct mio_stack *st, struct mio_modinst *m, struct mio_plan *plan,
+                       const struct mio_value *extra, size_t *cap)
+{
+    struct mio_scope_arg arg = {.st = st, .mod = m, .extra = extra};
+    struct mio_scope scope = mio_stack_scope(&arg);
+    for (size_t i = 0; i < m->tpl->checks.n; i++) {
+        struct mio_check c = m->tpl->checks.items[i];
+        bool about_plan = false;
+        mio_node_exprs(c.condition, find_plan, &about_plan);
+        /* When everything goes, only what is said about the going counts. */
+        if (plan->mode != MIO_PLAN_NORMAL && !(c.blocks && about_plan))
+            continue;
+        if (m->prefix.n)
+            c.name = mio_arena_printf(st->arena, "%.*s%.*s", MIO_FMT(m->prefix), MIO_FMT(c.name));
+        struct mio_check_result *r = &MIO_PUSH(st->arena, plan->checks, plan->nchecks, *cap);
+        *r = (struct mio_check_result){.name = c.name, .blocks = c.blocks, .pos = c.pos};
+        run_check(st, &scope, &c, r);
+    }
+}
+
+static bool has_checks(const struct mio_stack *st)
+{
+    bool any = st->root->tpl->checks.n > 0;
+    for (size_t i = 0; i < st->ncalls; i++)
+        any = any || st->calls[i]->call->tpl->checks.n > 0;
+    return any;
+}
+
 void mio_checks_run(struct mio_stack *st, struct mio_plan *plan)
 {
-    const struct mio_template *t = st->root->tpl;
-    if (!t->checks.n)
+    if (!has_checks(st)) /* what they see of the plan costs something */
         return;
     struct mio_value extra = plan_value(st->arena, plan);
-    struct mio_scope_arg arg = {.st = st, .mod = st->root, .extra = &extra};
-    struct mio_scope scope = mio_stack_scope(&arg);
-    plan->checks = MIO_NEW_N(st->arena, struct mio_check_result, t->checks.n + 1);
+    size_t cap = 0;
+    plan->checks = NULL;
     plan->nchecks = 0;
-    for (size_t i = 0; i < t->checks.n; i++) {
-        const struct mio_check *c = &t->checks.items[i];
-        bool about_plan = false;
-        mio_node_exprs(c->condition, find_plan, &about_plan);
-        /* When everything goes, only what is said about the going counts. */
-        if (plan->mode != MIO_PLAN_NORMAL && !(c->blocks && about_plan))
-            continue;
-        struct mio_check_result *r = &plan->checks[plan->nchecks++];
-        *r = (struct mio_check_result){.name = c->name, .blocks = c->blocks, .pos = c->pos};
-        run_check(st, &scope, c, r);
-    }
+    run_module(st, st->root, plan, &extra, &cap);
+    for (size_t i = 0; i < st->ncalls; i++)
+        for (size_t k = 0; k < st->calls[i]->n; k++)
+            run_module(st, st->calls[i]->items[k], plan, &extra, &cap);
 }

@@ -98,15 +98,6 @@ static enum mio_reason why_gone(struct mio_planner *p, struct mio_str address)
     return module_there ? MIO_WHY_NO_RESOURCE_CONFIG : MIO_WHY_NO_MODULE;
 }
 
-static bool forgotten(const struct mio_planner *p, struct mio_str address)
-{
-    const struct mio_template *t = p->st->root->tpl;
-    for (size_t i = 0; i < t->removed.n; i++)
-        if (t->removed.items[i].forget && mio_address_covers(t->removed.items[i].from, address))
-            return true;
-    return false;
-}
-
 static void go(struct mio_planner *p, struct mio_row *row, enum mio_reason why)
 {
     size_t i = (size_t)(row - p->state->rows);
@@ -120,7 +111,7 @@ static void go(struct mio_planner *p, struct mio_row *row, enum mio_reason why)
         mio_diags_add(p->diags, MIO_ERROR, &err);
         return;
     }
-    bool forget = forgotten(p, row->address) || (s->record->forget && p->mode == MIO_PLAN_NORMAL);
+    bool forget = mio_planner_forgets(p, row->address) || (s->record->forget && p->mode == MIO_PLAN_NORMAL);
     s->action = forget ? MIO_FORGET : MIO_DELETE;
     struct mio_prov *prov = mio_provs_find(p->provs, row->provider);
     const struct mio_kind *kind =
@@ -203,47 +194,6 @@ static void destroy_all(struct mio_planner *p)
                                 "Remove prevent_destroy, or leave it out with -exclude.",
                                 "%.*s would be destroyed, but lifecycle.prevent_destroy is set",
                                 MIO_FMT(r->insts[k].address));
-    }
-}
-
-/* ---- moved ---- */
-
-static void move_row(struct mio_planner *p, struct mio_row *row, struct mio_str to)
-{
-    struct mio_record rec;
-    struct mio_err err = {0};
-    if (mio_row_read(p->arena, row, &rec, &err)) {
-        mio_diags_add(p->diags, MIO_ERROR, &err);
-        return;
-    }
-    MIO_PUSH(p->arena, p->moved, p->nmoved, p->moved_cap) =
-        (struct mio_moved_row){mio_arena_str(p->arena, row->address), to};
-    mio_state_remove(p->state, row->address, row->deposed);
-    rec.address = to;
-    if (mio_state_put(p->state, &rec, &err))
-        mio_diags_add(p->diags, MIO_ERROR, &err);
-    p->plan->counts.move++;
-}
-
-/* A moved block speaks of instances, whole resources and modules: the address that it covers is
- * rewritten. */
-void mio_planner_moved(struct mio_planner *p)
-{
-    const struct mio_template *t = p->st->root->tpl;
-    for (size_t m = 0; m < t->moved.n; m++) {
-        struct mio_str from = t->moved.items[m].from, to = t->moved.items[m].to;
-        for (size_t i = 0; i < p->state->nrows; i++) {
-            struct mio_row *row = &p->state->rows[i];
-            if (!mio_address_covers(from, row->address))
-                continue;
-            struct mio_str target =
-                mio_arena_printf(p->arena, "%.*s%.*s", MIO_FMT(to),
-                                 MIO_FMT(mio_str_sub(row->address, from.n, SIZE_MAX)));
-            if (!mio_state_find(p->state, target, row->deposed)) {
-                move_row(p, row, target);
-                i = (size_t)-1; /* rows moved under us */
-            }
-        }
     }
 }
 

@@ -72,8 +72,11 @@ struct mio_planner {
 enum mio_code mio_planner_run(struct mio_planner *p);
 void mio_planner_free(struct mio_planner *p);
 
-/* Rows whose addresses a moved block rewrites; in memory, before the refresh. */
+/* planner/change/moved.c: rows whose addresses moved blocks rewrite; in memory, before the refresh.
+ * Warns of rows that cannot move because their place is taken. */
 void mio_planner_moved(struct mio_planner *p);
+/* Does a removed block give this address up without destroying it? */
+bool mio_planner_forgets(const struct mio_planner *p, struct mio_str address);
 /* Warns of targets, exclusions and replacements that match nothing. */
 void mio_planner_check_selection(struct mio_planner *p);
 /* True when -target and -exclude leave this address in. */

@@ -29,6 +29,19 @@ static void on_log(void *arg, int level, struct mio_str instance, struct mio_str
     mio_engine_event(e, &ev);
 }
 
+/* `required_version` of the template and of every module in it. */
+static void check_versions(struct mio_engine *e, const struct mio_template *t)
+{
+    struct mio_err old = {0};
+    if (mio_version_check(t->required_version, MIO_STR(MIO_VERSION), &old)) {
+        if (t != e->tpl)
+            mio_err_wrap(&old, "the module in %.*s", MIO_FMT(mio_str_sub(t->dir, 0, 200)));
+        mio_engine_fail(e, &old);
+    }
+    for (size_t i = 0; i < t->modules.n; i++)
+        check_versions(e, t->modules.items[i].tpl);
+}
+
 enum mio_code mio_engine_open(const struct mio_engine_opts *o, struct mio_engine **out,
                               struct mio_diags **diags, struct mio_sources **sources)
 {
@@ -50,9 +63,9 @@ enum mio_code mio_engine_open(const struct mio_engine_opts *o, struct mio_engine
         return e->diags.errors ? e->diags.items[e->diags.n - 1].err.code : MIO_TEMPLATE;
     if (mio_engine_modules_done(e))
         return MIO_IO;
-    struct mio_err old = {0};
-    if (mio_version_check(e->tpl->required_version, MIO_STR(MIO_VERSION), &old))
-        return mio_engine_fail(e, &old);
+    check_versions(e, e->tpl);
+    if (e->diags.errors)
+        return MIO_TEMPLATE;
     e->state_dir = o->state_dir ? mio_arena_str(&e->arena, mio_str_z(o->state_dir))
                                 : mio_arena_printf(&e->arena, "%s/.state/%s", o->dir,
                                                    o->stage && *o->stage ? o->stage : "default");

@@ -187,6 +187,7 @@ struct mio_template *mio_tpl_dir(struct mio_load *l, struct mio_str dir, struct 
 
 static void finish_blocks(struct mio_load *l, struct mio_template *t)
 {
+    mio_tpl_check_moved(l, t);
     for (size_t i = 0; i < t->blocks.n; i++)
         if (t->blocks.items[i].azureml)
             mio_tpl_finish_document(l, &t->blocks.items[i]);

@@ -125,6 +125,8 @@ void mio_tpl_provider_body(struct mio_load *l, const struct mio_node *map,
 /* delete or forget, at `on_removed` of the mapping. */
 bool mio_tpl_on_removed(struct mio_load *l, const struct mio_node *map, struct mio_str word,
                         bool *forget);
+/* moved.c: moved blocks that contradict each other or the template. */
+void mio_tpl_check_moved(struct mio_load *l, const struct mio_template *t);
 /* block.c */
 void mio_tpl_blocks(struct mio_scope_load *s, const struct mio_entry *top, bool is_data);
 /* "data.KIND.NAME" or "KIND.NAME", NUL-terminated. */

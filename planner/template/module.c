@@ -73,6 +73,28 @@ static bool find_source(struct mio_scope_load *s, const struct mio_module_call *
     return false;
 }
 
+/* What only the template that is run can say. */
+static void warn_ignored(struct mio_load *l, const struct mio_template *t)
+{
+    const struct {
+        const char *key;
+        struct mio_pos pos;
+        bool there;
+    } keys[] = {
+        {"providers", t->providers.n ? t->providers.items[0].pos : (struct mio_pos){0},
+         t->providers.n > 0},
+        {"import", t->imports.n ? t->imports.items[0].pos : (struct mio_pos){0}, t->imports.n > 0},
+        {"notifications", t->notifications.n ? t->notifications.items[0].pos : (struct mio_pos){0},
+         t->notifications.n > 0},
+        {"mlops_iac.backend", t->backend ? t->backend->pos : (struct mio_pos){0},
+         t->backend != NULL},
+    };
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (keys[i].there)
+            mio_diags_warn(l->diags, keys[i].pos, "say it in the template that is run",
+                           "`%s` in a module has no effect", keys[i].key);
+}
+
 static struct mio_template *open_module(struct mio_scope_load *s, const struct mio_entry *e,
                                         const struct mio_module_call *c, struct mio_pos pos)
 {
@@ -95,6 +117,8 @@ static struct mio_template *open_module(struct mio_scope_load *s, const struct m
         l, dir, mio_arena_printf(l->arena, "%.*smodule.%.*s.", MIO_FMT(s->prefix), MIO_FMT(e->key)),
         pos);
     l->confined = outer;
+    if (t)
+        warn_ignored(l, t);
     return t;
 }
 

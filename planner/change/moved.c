@@ -1,0 +1,134 @@
+/* planner/change/moved.c: `moved` and `removed` of the template and of its modules, whose addresses
+ * are those of the module. See planner.h. */
+#include "planner/change/planner.h"
+
+/* One moved block of one module instance, addresses in full. */
+struct move {
+    struct mio_str from, to;
+    struct mio_pos pos;
+};
+struct moves {
+    struct mio_planner *p;
+    struct move *items;
+    size_t n, cap;
+};
+
+static void add_moves(struct moves *m, const struct mio_modinst *mod)
+{
+    const struct mio_template *t = mod->tpl;
+    for (size_t i = 0; i < t->moved.n; i++) {
+        const struct mio_moved *b = &t->moved.items[i];
+        MIO_PUSH(m->p->arena, m->items, m->n, m->cap) = (struct move){
+            mio_arena_printf(m->p->arena, "%.*s%.*s", MIO_FMT(mod->prefix), MIO_FMT(b->from)),
+            mio_arena_printf(m->p->arena, "%.*s%.*s", MIO_FMT(mod->prefix), MIO_FMT(b->to)),
+            b->pos};
+    }
+}
+
+/* Where the chain of moves that begins at an address ends; a circle was refused when the template
+ * was read, and ends here in any case. */
+static struct mio_str destination(const struct moves *m, struct mio_str address,
+                                  const struct move **last)
+{
+    *last = NULL;
+    for (size_t round = 0; round < m->n; round++) {
+        const struct move *found = NULL;
+        for (size_t i = 0; i < m->n && !found; i++)
+            if (mio_address_covers(m->items[i].from, address))
+                found = &m->items[i];
+        if (!found)
+            break;
+        *last = found;
+        address = mio_arena_printf(m->p->arena, "%.*s%.*s", MIO_FMT(found->to),
+                                   MIO_FMT(mio_str_sub(address, found->from.n, SIZE_MAX)));
+    }
+    return address;
+}
+
+struct moving {
+    struct mio_str from, deposed, to;
+    const struct move *why;
+};
+
+static void move_row(struct mio_planner *p, const struct moving *m)
+{
+    const struct mio_row *row = mio_state_find(p->state, m->from, m->deposed);
+    struct mio_record rec;
+    struct mio_err err = {0};
+    if (mio_row_read(p->arena, row, &rec, &err)) {
+        mio_diags_add(p->diags, MIO_ERROR, &err);
+        return;
+    }
+    MIO_PUSH(p->arena, p->moved, p->nmoved, p->moved_cap) = (struct mio_moved_row){m->from, m->to};
+    mio_state_remove(p->state, m->from, m->deposed);
+    rec.address = m->to;
+    if (mio_state_put(p->state, &rec, &err))
+        mio_diags_add(p->diags, MIO_ERROR, &err);
+    p->plan->counts.move++;
+}
+
+/* Rows make room for each other: what can move does, until nothing can any more. */
+static void move_all(struct mio_planner *p, struct moving *items, size_t n)
+{
+    for (bool again = true; again;) {
+        again = false;
+        for (size_t i = 0; i < n; i++) {
+            if (!items[i].why || mio_state_find(p->state, items[i].to, items[i].deposed))
+                continue;
+            move_row(p, &items[i]);
+            items[i].why = NULL;
+            again = true;
+        }
+    }
+    for (size_t i = 0; i < n; i++)
+        if (items[i].why)
+            mio_diags_warn(p->diags, items[i].why->pos,
+                           "Take the block back, or move or remove what is there "
+                           "(mlops-iac state mv, state rm).",
+                           "%.*s cannot move to %.*s: something is recorded there already",
+                           MIO_FMT(items[i].from), MIO_FMT(items[i].to));
+}
+
+void mio_planner_moved(struct mio_planner *p)
+{
+    struct moves m = {.p = p};
+    struct moving *items = NULL;
+    size_t n = 0, cap = 0;
+    add_moves(&m, p->st->root);
+    for (size_t i = 0; i < p->st->ncalls; i++)
+        for (size_t k = 0; k < p->st->calls[i]->n; k++)
+            add_moves(&m, p->st->calls[i]->items[k]);
+    for (size_t i = 0; m.n && i < p->state->nrows; i++) {
+        const struct mio_row *row = &p->state->rows[i];
+        const struct move *why;
+        struct mio_str to = destination(&m, row->address, &why);
+        if (why)
+            MIO_PUSH(p->arena, items, n, cap) =
+                (struct moving){mio_arena_str(p->arena, row->address),
+                                mio_arena_str(p->arena, row->deposed), to, why};
+    }
+    move_all(p, items, n);
+}
+
+static bool forgets(const struct mio_planner *p, const struct mio_modinst *mod,
+                    struct mio_str address)
+{
+    for (size_t i = 0; i < mod->tpl->removed.n; i++) {
+        const struct mio_removed *r = &mod->tpl->removed.items[i];
+        if (r->forget &&
+            mio_address_covers(
+                mio_arena_printf(p->arena, "%.*s%.*s", MIO_FMT(mod->prefix), MIO_FMT(r->from)),
+                address))
+            return true;
+    }
+    return false;
+}
+
+bool mio_planner_forgets(const struct mio_planner *p, struct mio_str address)
+{
+    bool yes = forgets(p, p->st->root, address);
+    for (size_t i = 0; i < p->st->ncalls && !yes; i++)
+        for (size_t k = 0; k < p->st->calls[i]->n && !yes; k++)
+            yes = forgets(p, p->st->calls[i]->items[k], address);
+    return yes;
+}

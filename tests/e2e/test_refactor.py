@@ -1,0 +1,89 @@
+#!/usr/bin/env python3
+"""moved and removed, in the template and in modules; what else modules may say."""
+from support import *
+
+
+class Refactor(Case):
+    def setUp(self):
+        super().setUp()
+        self.template('thing: { a: { name: a }, b: { name: b } }')
+        self.init()
+        self.apply()
+        self.a, self.b = (self.rows()[f"thing.{x}"] for x in "ab")
+
+    def rows(self):
+        return {r["address"]: r["id"] for r in self.ok("state", "list", "-json").json()}
+
+    def test_a_chain_in_any_order(self):
+        """a was renamed to x and x to y: whoever comes late gets there in one step."""
+        for order in (("a", "x"), ("x", "y")), (("x", "y"), ("a", "x")):
+            blocks = ", ".join(f"{{ from: thing.{f}, to: thing.{t} }}" for f, t in order)
+            self.template("thing: { y: { name: a }, b: { name: b } }", f"moved: [{blocks}]\n")
+            self.ok("plan", says=["# thing.a has moved to thing.y", "0 to add, 0 to change, 0 to destroy"])
+        self.assertNotIn("Resource actions are", self.ok("plan").text)
+        self.apply()
+        self.assertEqual(self.rows(), {"thing.b": self.b, "thing.y": self.a})
+        self.no_changes()
+
+    def test_to_keys(self):
+        self.template("thing: { c: { name: a } }", "moved: [{ from: thing.a, to: thing.b }, { from: thing.b, to: thing.c }]\n")
+        self.ok("plan", says=["thing.b cannot move to thing.c: something is recorded there already", "1 to destroy"])
+        self.template("thing: { k: { for_each: [x, y], name: '${each.key == \"x\" ? \"a\" : \"b\"}' } }",
+                      "moved: [{ from: thing.a, to: 'thing.k[\"x\"]' }, { from: thing.b, to: 'thing.k[\"y\"]' }]\n")
+        self.apply(says="0 added, 0 changed, 0 destroyed")
+        self.assertEqual(self.rows(), {'thing.k["x"]': self.a, 'thing.k["y"]': self.b})
+
+    def test_a_place_that_is_taken(self):
+        self.template("thing: { b: { name: b } }", "moved: [{ from: thing.a, to: thing.b }]\n")
+        self.ok("plan", says=["Warning: thing.a cannot move to thing.b: something is recorded there already", "1 to destroy"])
+
+    def test_contradictions(self):
+        self.template("thing: { a: { name: a }, b: { name: b } }", """\
+            moved:
+              - { from: thing.a, to: thing.c }
+              - { from: thing.q, to: thing.r }
+              - { from: thing.q, to: thing.s }
+              - { from: thing.p, to: thing.s }
+              - { from: thing.m, to: thing.n }
+              - { from: thing.n, to: thing.m }
+              - { from: thing.i, to: workspace.i }
+              - { from: 'module.m["a.b"].thing.t', to: thing.t2 }
+              - { from: module.z, to: thing.z }
+              - { from: thing.b, to: 'thing.b["k"]' }
+            """)
+        done = self.fails("validate", says=["thing.a is moved, and the template still has it", "thing.q is moved twice",
+                                            "two are moved to thing.s", "moved blocks go in a circle at thing.m", "thing.i cannot become workspace.i",
+                                            "module.z cannot become thing.z"])
+        self.assertEqual(done.text.count("Error:"), 7, done.text)
+
+    def test_in_modules(self):
+        self.write("m/main.yaml", "variables: { k: {} }\nresources: { thing: { t: { name: 't-${var.k}' }, u: { name: 'u-${var.k}' } } }\n")
+        self.template("", "modules: { m: { source: ./m, for_each: [x, y], inputs: { k: '${each.key}' } } }\n")
+        self.apply()
+        before = self.rows()
+        self.write("m/main.yaml", """\
+            variables: { k: {} }
+            resources: { thing: { t2: { name: 't-${var.k}' } } }
+            moved: [{ from: thing.t, to: thing.t2 }]
+            removed: [{ from: thing.u, on_removed: forget }]
+            checks: { c: { condition: "${1 == 2}", error: "checked in ${basename(path.module)}" } }
+            """)
+        self.ok("plan", says=['# module.m["x"].thing.t has moved to module.m["x"].thing.t2', "2 to forget",
+                              'check "module.m["y"].c" failed: checked in m'])
+        self.apply(says="0 added, 0 changed, 0 destroyed")
+        self.assertEqual(self.rows(), {f'module.m["{k}"].thing.t2': before[f'module.m["{k}"].thing.t'] for k in "xy"})
+        self.assertEqual(len(self.things()), 4)
+        self.write("m/main.yaml", "variables: { k: {} }\npolicies: { p: { condition: '${plan.counts.destroy == 0}', error: none goes } }\n")
+        self.fails("plan", says='policy "module.m["x"].p" refuses the plan: none goes')
+
+    def test_what_a_module_cannot_say(self):
+        self.write("m/main.yaml", "mlops_iac: { required_version: '>= 0.1', backend: { type: file } }\nproviders: { sim: {} }\n"
+                   "import: [{ to: thing.x, id: i }]\nnotifications: { n: {} }\n")
+        self.template("thing: { a: { name: a }, b: { name: b } }", "modules: { m: { source: ./m } }\n")
+        self.ok("plan", says=[f"`{key}` in a module has no effect" for key in ("mlops_iac.backend", "providers", "import", "notifications")])
+        self.write("m/main.yaml", "mlops_iac: { required_version: '>= 99' }\n")
+        self.fails("plan", says=["the module in", "needs mlops-iac >= 99"])
+
+
+if __name__ == "__main__":
+    main()
