@@ -2,9 +2,14 @@
 #pragma once
 #include "providers/environment/lock.h"
 
-/* SLSA v1 provenance in an in-toto statement, in a DSSE envelope signed with the Ed25519 key of a
- * PEM file. The subject is the sealed manifest, the materials are what the lock names. Errors:
+enum mio_env_predicate { MIO_ENV_PROVENANCE, MIO_ENV_SPDX, MIO_ENV_CYCLONEDX };
+enum { MIO_ENV_PREDICATES = MIO_ENV_CYCLONEDX + 1 };
+/* The address that names the kind of predicate. */
+const char *mio_env_predicate_type(enum mio_env_predicate p);
+/* What is said of the sealed manifest (SLSA v1 provenance, or a bill of materials) as an in-toto
+ * statement in a DSSE envelope, signed with the Ed25519 or ECDSA key of a PEM file. Errors:
  * MIO_STATE when the lock is not sealed; MIO_AUTH when the key cannot be read or is of another
  * kind. */
 enum mio_code mio_env_attest(struct mio_arena *a, const struct mio_env_lock *lock,
-                             const char *key_file, struct mio_str *out, struct mio_err *err);
+                             enum mio_env_predicate predicate, const char *key_file,
+                             struct mio_str *out, struct mio_err *err);

@@ -219,26 +219,37 @@ static enum mio_code open_session(struct session *s)
     return s->curl ? MIO_OK : mio_fail(s->err, MIO_IO, "libcurl cannot start");
 }
 
-enum mio_code mio_env_push(struct mio_arena *a, const struct mio_env_store *store,
-                           const struct mio_env_registry *r, const struct mio_env_image *im,
-                           size_t *sent, struct mio_err *err)
+enum mio_code mio_env_push_manifest(struct mio_arena *a, const struct mio_env_store *store,
+                                    const struct mio_env_registry *r, const char *tag,
+                                    const struct mio_str *blobs, size_t n, struct mio_str manifest,
+                                    size_t *sent, struct mio_err *err)
 {
     struct session s = {.a = a, .r = r, .err = err};
     *sent = 0;
     if (open_session(&s))
         return err->code;
-    for (size_t i = 0; i < im->n_layers && !err->code; i++)
-        push_blob(&s, store, im->layers[i].sums.packed, sent);
-    if (!err->code)
-        push_blob(&s, store, im->config_digest, sent);
-    struct exchange x = {.method = "PUT", .type = TYPE_MANIFEST, .body = im->manifest};
+    for (size_t i = 0; i < n && !err->code; i++)
+        push_blob(&s, store, blobs[i], sent);
+    struct exchange x = {.method = "PUT", .type = TYPE_MANIFEST, .body = manifest};
     mio_buf_init(&x.answer, MAX_ANSWER);
-    x.url = url_of(&s, mio_arena_printf(a, "manifests/%.*s", MIO_FMT(r->tag)).p);
+    x.url = url_of(&s, mio_arena_printf(a, "manifests/%s", tag).p);
     if (!err->code && !send_it(&s, &x) && x.status != 201)
         mio_fail(err, MIO_REALITY, "the registry did not take the manifest (HTTP %ld)", x.status);
     mio_buf_free(&x.answer);
     curl_easy_cleanup(s.curl);
     return err->code;
+}
+
+enum mio_code mio_env_push(struct mio_arena *a, const struct mio_env_store *store,
+                           const struct mio_env_registry *r, const struct mio_env_image *im,
+                           size_t *sent, struct mio_err *err)
+{
+    struct mio_str *blobs = MIO_NEW_N(a, struct mio_str, im->n_layers + 1);
+    for (size_t i = 0; i < im->n_layers; i++)
+        blobs[i] = im->layers[i].sums.packed;
+    blobs[im->n_layers] = im->config_digest;
+    return mio_env_push_manifest(a, store, r, mio_arena_z(a, r->tag), blobs, im->n_layers + 1,
+                                 im->manifest, sent, err);
 }
 
 enum mio_code mio_env_remote_manifest(struct mio_arena *a, const struct mio_env_registry *r,

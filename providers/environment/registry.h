@@ -15,6 +15,17 @@ enum mio_code mio_env_registry_parse(struct mio_arena *a, const char *reference,
 enum mio_code mio_env_push(struct mio_arena *a, const struct mio_env_store *s,
                            const struct mio_env_registry *r, const struct mio_env_image *image,
                            size_t *sent, struct mio_err *err);
+/* The same for blobs of the store (digests in hex) and a manifest that names them. */
+enum mio_code mio_env_push_manifest(struct mio_arena *a, const struct mio_env_store *s,
+                                    const struct mio_env_registry *r, const char *tag,
+                                    const struct mio_str *blobs, size_t n, struct mio_str manifest,
+                                    size_t *sent, struct mio_err *err);
+/* attach.c: signs provenance and bills of materials of the sealed image and puts them beside it as
+ * cosign does: under the tag sha256-DIGEST.att. Errors: those of mio_env_attest and mio_env_push.
+ */
+enum mio_code mio_env_attach(struct mio_arena *a, const struct mio_env_store *s,
+                             const struct mio_env_registry *r, const struct mio_env_lock *lock,
+                             const char *key_file, const char **tag, struct mio_err *err);
 /* Digest (hex) of the manifest that the tag stands for, taken from its bytes; *found false when
  * there is none. */
 enum mio_code mio_env_remote_manifest(struct mio_arena *a, const struct mio_env_registry *r,

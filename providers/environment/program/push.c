@@ -26,6 +26,14 @@ enum mio_code mio_env_verb_push(struct mio_env_cli *c)
                         "the registry gives back another manifest than was sent");
     mio_buf_printf(&c->out, "%s@sha256:%.*s\n%zu of %zu blobs were sent, the others were there\n",
                    c->args[0], MIO_FMT(hex), sent, im.n_layers + 1);
+    const char *key = getenv("MLOPS_IAC_ENV_KEY"), *tag;
+    if (!key || !*key)
+        return MIO_OK;
+    if (mio_is_null(lock.sealed))
+        lock.sealed = im.sealed;
+    if (mio_env_attach(&c->arena, &store, &r, &lock, key, &tag, &c->err))
+        return c->err.code;
+    mio_buf_printf(&c->out, "provenance and bills of materials: tag %s\n", tag);
     return MIO_OK;
 }
 

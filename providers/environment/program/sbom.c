@@ -22,7 +22,7 @@ enum mio_code mio_env_verb_sbom(struct mio_env_cli *c)
     struct mio_str envelope;
     if (!key || !*key)
         return MIO_OK;
-    if (mio_env_attest(&c->arena, &lock, key, &envelope, &c->err) ||
+    if (mio_env_attest(&c->arena, &lock, MIO_ENV_PROVENANCE, key, &envelope, &c->err) ||
         mio_fs_replace(to, envelope, 0644, &c->err))
         return c->err.code;
     mio_buf_printf(&c->out, "%s\n", to);
