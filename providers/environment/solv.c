@@ -2,19 +2,19 @@
  * stanzas in another. */
 #include "providers/environment/solv.h"
 #include "providers/sdk/alloc.h"
+#include "providers/sdk/buf.h"
+#include "providers/sdk/digest.h"
 #include "providers/sdk/fs.h"
-#include <fcntl.h>
 #include <solv/repo_deb.h>
 #include <solv/repo_solv.h>
 #include <solv/repo_write.h>
 #include <solv/solvversion.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 /* libsolv sorts dependencies when it writes them. Which comes first is what apt goes by, so the
  * order is kept as an attribute of our own. */
 #define IN_ORDER "mlops-iac:requires"
 
+enum { MAX_CACHE = 256 << 20 };
 struct span {
     uint64_t at, n;
 };
@@ -87,58 +87,70 @@ static void note_order(Repo *repo)
     repodata_internalize(data);
 }
 
-static bool write_repo(struct mio_arena *a, const struct mio_env_index *x, Repo *repo)
+/* libsolv's form of the repo in memory; false when it cannot be written. */
+static bool write_repo(Repo *repo, char **p, size_t *n)
 {
-    const char *path = cache_path(a, x, "solv"),
-               *tmp = mio_arena_printf(a, "%s.%d", path, (int)getpid()).p;
-    FILE *f = fopen(tmp, "we");
-    if (!f)
-        return false;
-    bool ok = !repo_write_filtered(repo, f, keep_key, NULL, NULL);
-    ok = !fclose(f) && ok;
-    if (!ok || rename(tmp, path))
-        unlink(tmp);
-    return ok;
+    FILE *f = open_memstream(p, n);
+    bool ok = f && !repo_write_filtered(repo, f, keep_key, NULL, NULL);
+    return f && !fclose(f) && ok;
 }
 
-/* The spans last: without them there is no cache. A failure costs nothing but time. */
+/* The spans last, with the digest of the other file before them: libsolv does not survive one that
+ * is damaged. A failure costs nothing but time. */
 static void write_cache(struct mio_arena *a, const struct mio_env_index *x, Repo *repo,
                         const struct mio_str *stanzas)
 {
-    size_t n = (size_t)repo->nsolvables;
-    struct span *spans = MIO_NEW_N(a, struct span, n + 1);
+    MIO_AUTO_FREE char *solv = NULL;
+    size_t size = 0;
     struct mio_err ignored = {0};
-    for (size_t i = 0; i < n; i++)
-        spans[i] = (struct span){(uint64_t)(stanzas[i].p - x->packages.p), stanzas[i].n};
+    MIO_AUTO_BUF b;
+    mio_buf_init(&b, 0);
     note_order(repo);
-    if (write_repo(a, x, repo))
-        mio_fs_replace(cache_path(a, x, "spans"),
-                       (struct mio_str){(const char *)spans, n * sizeof *spans}, 0644, &ignored);
+    if (!write_repo(repo, &solv, &size))
+        return;
+    struct mio_str text = {solv, size};
+    mio_buf_str(&b, mio_env_sha256(a, text));
+    for (size_t i = 0; i < (size_t)repo->nsolvables; i++) {
+        struct span s = {(uint64_t)(stanzas[i].p - x->packages.p), stanzas[i].n};
+        mio_buf_add(&b, &s, sizeof s);
+    }
+    if (!mio_fs_replace(cache_path(a, x, "solv"), text, 0644, &ignored))
+        mio_fs_replace(cache_path(a, x, "spans"), mio_buf_view(&b), 0644, &ignored);
+}
+
+static bool read_spans(struct mio_arena *a, const struct mio_env_index *x, struct mio_str text,
+                       const Repo *repo, struct mio_str **stanzas)
+{
+    size_t n = text.n / sizeof(struct span);
+    struct mio_str *items = MIO_NEW_N(a, struct mio_str, n + 1);
+    for (size_t i = 0; i < n; i++) {
+        struct span s;
+        memcpy(&s, text.p + i * sizeof s, sizeof s);
+        if (s.at > x->packages.n || s.n > x->packages.n - s.at)
+            return false;
+        items[i] = (struct mio_str){x->packages.p + s.at, s.n};
+    }
+    *stanzas = items;
+    return text.n == (size_t)repo->nsolvables * sizeof(struct span);
 }
 
 static bool read_cache(struct mio_arena *a, const struct mio_env_index *x, Repo *repo,
                        struct mio_str **stanzas)
 {
-    struct mio_str text;
+    struct mio_str spans, solv;
     struct mio_err ignored = {0};
     bool found = false;
-    if (mio_fs_read(a, cache_path(a, x, "spans"), 256 << 20, &text, &found, &ignored) || !found)
+    if (mio_fs_read(a, cache_path(a, x, "spans"), MAX_CACHE, &spans, &found, &ignored) || !found ||
+        mio_fs_read(a, cache_path(a, x, "solv"), MAX_CACHE, &solv, &found, &ignored) || !found ||
+        !solv.n || !mio_str_eq(mio_str_sub(spans, 0, MIO_SHA256_HEX), mio_env_sha256(a, solv)))
         return false;
-    FILE *f = fopen(cache_path(a, x, "solv"), "re");
-    bool ok =
-        f && !repo_add_solv(repo, f, 0) && text.n == (size_t)repo->nsolvables * sizeof(struct span);
+    FILE *f = fmemopen((void *)(uintptr_t)solv.p, solv.n, "r");
+    bool ok = f && !repo_add_solv(repo, f, 0) &&
+              read_spans(a, x, mio_str_sub(spans, MIO_SHA256_HEX, spans.n), repo, stanzas);
     if (f)
         fclose(f);
-    struct mio_str *items = MIO_NEW_N(a, struct mio_str, text.n / sizeof(struct span) + 1);
-    for (size_t i = 0; ok && i < (size_t)repo->nsolvables; i++) {
-        struct span s;
-        memcpy(&s, text.p + i * sizeof s, sizeof s);
-        ok = s.at <= x->packages.n && s.n <= x->packages.n - s.at;
-        items[i] = (struct mio_str){x->packages.p + s.at, s.n};
-    }
     if (!ok)
         repo_empty(repo, 1);
-    *stanzas = items;
     return ok;
 }
 
