@@ -41,9 +41,9 @@ static enum mio_code put_files(struct mio_arena *a, const struct mio_env_spec *s
 
 struct mio_value mio_env_lock_config(struct mio_arena *a, const struct mio_env_spec *s)
 {
-    static const char *const keys[] = {"base",    "env",     "serve",   "scripts", "layers",
-                                       "workdir", "command", "debian",  "python",  "files",
-                                       "users",   "user",    "bytecode"};
+    static const char *const keys[] = {"base",    "env",     "serve",    "scripts",   "layers",
+                                       "workdir", "command", "debian",   "python",    "files",
+                                       "users",   "user",    "bytecode", "conda_file"};
     struct mio_pair *p = MIO_NEW_N(a, struct mio_pair, sizeof keys / sizeof *keys);
     size_t n = 0;
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {

@@ -120,12 +120,12 @@ static enum mio_code refuse(struct reader *r, struct mio_value body)
     } rows[] = {
         {"image", "name a base: { debian: SUITE } and the packages instead"},
         {"build", "a Dockerfile runs arbitrary steps: its result cannot be locked"},
-        {"conda_file", "no conda resolver is built in: list what it names under debian or python"},
+        {"conda_file", "it is read by the builder alone, beside the template"},
         {"gpu", "install the wheels that bring the CUDA libraries by python.packages"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         const struct mio_value *v = mio_get_z(body, rows[i].key);
-        if (!v || mio_is_null(*v))
+        if (!v || mio_is_null(*v) || mio_get_z(*v, "mapping")) /* a conda_file that was read */
             continue;
         mio_fail(r->err, MIO_TEMPLATE, "environment: %s cannot be built into a locked environment",
                  rows[i].key);
@@ -305,9 +305,9 @@ enum mio_code mio_env_spec_read(struct mio_arena *a, struct mio_str name, struct
 }
 
 /* Labels, versions and descriptions change nothing that is locked. */
-static const char *const locked_keys[] = {"base",  "debian",  "python",  "files",   "env",
-                                          "serve", "scripts", "layers",  "workdir", "command",
-                                          "users", "user",    "bytecode"};
+static const char *const locked_keys[] = {"base",  "debian",  "python",   "files",     "env",
+                                          "serve", "scripts", "layers",   "workdir",   "command",
+                                          "users", "user",    "bytecode", "conda_file"};
 
 struct digests {
     struct mio_arena *a;

@@ -1,5 +1,6 @@
 /* providers/environment/program/lock.c: env lock. */
 #include "providers/environment/program/verbs.h"
+#include "providers/environment/conda_file.h"
 #include "providers/environment/pylock.h"
 #include "providers/sdk/fs.h"
 #include "providers/sdk/json.h"
@@ -17,7 +18,19 @@ enum mio_code mio_env_cli_spec(struct mio_env_cli *c, struct mio_env_spec *out)
     struct mio_str name = mio_get_str(v, "name");
     if (!body || !name.n)
         return mio_fail(&c->err, MIO_USAGE, "%s needs a name and a body", c->spec_path);
-    return mio_env_spec_read(&c->arena, name, *body, out, &c->err);
+    struct mio_value whole;
+    if (mio_env_conda_file(&c->arena, *body, c->dir, &whole, &c->err))
+        return mio_err_wrap(&c->err, "environment %.*s", MIO_FMT(name));
+    return mio_env_spec_read(&c->arena, name, whole, out, &c->err);
+}
+
+/* What became of each name of a conda_file. */
+static void tell_mapping(struct mio_env_cli *c, const struct mio_env_spec *spec)
+{
+    const struct mio_value *file = mio_get_z(spec->body, "conda_file");
+    const struct mio_value *notes = file ? mio_get_z(*file, "mapping") : NULL;
+    for (uint32_t i = 0; notes && i < notes->n; i++)
+        mio_buf_printf(&c->out, "  %.*s\n", MIO_FMT(mio_value_str(notes->items[i])));
 }
 
 /* An unchanged result leaves the file, its seal included, as it is. */
@@ -105,5 +118,6 @@ enum mio_code mio_env_verb_lock(struct mio_env_cli *c)
         mio_env_lock_make(&c->arena, &store, &spec, c->dir, &keep, &lock, &c->err) ||
         save(c, path, &old, found, &lock))
         return c->err.code;
+    tell_mapping(c, &spec);
     return write_pylock(c, &lock);
 }

@@ -215,6 +215,25 @@ class WithUv(Case):
         self.assertEqual(set(self.locked()), {"fast", "only-arm"})
         self.assertTrue(self.locked()["fast"]["file"].endswith("aarch64.whl"))
 
+    def test_a_conda_file_that_the_registry_can_serve(self):
+        wheel(self.wheels, "dask", "2024.1.0")
+        wheel(self.wheels, "low", "1")
+        self.write("env.yml", "channels: [conda-forge]\ndependencies:\n- python=3.11\n- pip\n- dask=2024\n- pip: [low]\n")
+        body = {"base": {"debian": "bookworm", "variant": "none"}, "conda_file": "env.yml"}
+        self.write("spec.json", json.dumps({"name": "e", "body": body}))
+        args = [f"-spec={self.at}/spec.json", f"-dir={self.at}", f"-store={self.store}"]
+
+        def run(verb):
+            return subprocess.run([PROGRAM, verb, *args], capture_output=True, text=True, env=self.env)
+        r = run("lock")
+        self.assertIn("dask=2024: dask==2024.* of the Python registry", r.stdout, r.stderr)
+        self.assertEqual(self.versions(), {"dask": "2024.1.0", "low": "1"})
+        self.assertEqual(run("build").returncode, 0)
+        self.write("env.yml", text(f"{self.at}/env.yml").replace("dask", "mkl"))
+        r = run("build")
+        self.assertEqual(r.returncode, 1)
+        self.assertIn("no conda resolver is built in", r.stderr)
+
     def test_wheels_that_share_a_path(self):
         header = "__path__ = __import__('pkgutil').extend_path(__path__, __name__)\n"
         for n in "a", "b":
