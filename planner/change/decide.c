@@ -146,21 +146,15 @@ static void keep_attrs(struct mio_planner *p, struct mio_step *s, const struct m
     s->changed = mio_list(paths, n);
 }
 
-/* Something referenced under replace_triggered_by changes. */
-static enum mio_code triggered(struct mio_planner *p, struct mio_step *s, bool *yes,
-                               struct mio_err *err)
+/* Does something that replace_triggered_by refers to change? */
+static bool triggered(const struct mio_step *s)
 {
-    struct mio_deps deps = {0};
-    *yes = false;
-    const struct mio_node *list = s->inst->res->block->lifecycle.replace_triggered_by;
-    if (mio_stack_named(p->st, s->inst->res->mod, list, &deps, err))
-        return err->code;
-    mio_deps_merge(p->st, &s->inst->deps, &deps);
-    for (size_t i = 0; i < deps.n; i++) {
-        struct mio_step *other = mio_step_of(deps.items[i]);
-        *yes |= other && other->action != MIO_NOOP && other->action != MIO_READ;
+    for (size_t i = 0; i < s->triggers.n; i++) {
+        const struct mio_step *other = mio_step_of(s->triggers.items[i]);
+        if (other && other->action != MIO_NOOP && other->action != MIO_READ)
+            return true;
     }
-    return MIO_OK;
+    return false;
 }
 
 static enum mio_code protect(struct mio_step *s, struct mio_err *err)
@@ -228,10 +222,9 @@ static enum mio_code compare(struct mio_planner *p, struct mio_step *s, struct m
                              struct mio_err *err)
 {
     struct mio_diff_out diff;
-    bool trigger, requested = mio_address_covered(p->replaces, p->nreplaces, s->inst->address);
+    bool trigger = triggered(s),
+         requested = mio_address_covered(p->replaces, p->nreplaces, s->inst->address);
     mio_diff(p->arena, in, &diff);
-    if (triggered(p, s, &trigger, err))
-        return err->code;
     s->after = mio_diff_after(p->arena, in, &diff, false);
     keep_attrs(p, s, &diff);
     bool elsewhere = is_elsewhere(s);
@@ -300,7 +293,19 @@ static bool is_quiet(const struct mio_planner *p, const struct mio_step *s, size
     return (seen == MIO_SEEN_UNCHANGED || seen == MIO_SEEN_NOT) && s->row->status == MIO_ROW_OK &&
            memcmp(s->digest, s->row->digest.p, MIO_SHA256_HEX) == 0 &&
            !s->inst->res->block->lifecycle.replace_triggered_by &&
+           !s->inst->res->block->lifecycle.precondition &&
+           !s->inst->res->block->lifecycle.postcondition &&
            (p->nreplaces == 0 || !mio_address_covered(p->replaces, p->nreplaces, s->inst->address));
+}
+
+/* What stays as it is must fulfil its postconditions, too; an apply looks at the others. */
+static enum mio_code check_kept(struct mio_planner *p, const struct mio_step *s,
+                                struct mio_err *err)
+{
+    if (s->action != MIO_NOOP)
+        return MIO_OK;
+    return mio_conditions(p->st, s->inst, s->inst->res->block->lifecycle.postcondition, &s->after,
+                          "postcondition", err);
 }
 
 enum mio_code mio_decide(struct mio_planner *p, struct mio_inst *inst, struct mio_err *err)
@@ -315,8 +320,10 @@ enum mio_code mio_decide(struct mio_planner *p, struct mio_inst *inst, struct mi
         p->claimed[index] = 1;
     struct mio_prov *prov;
     if (mio_prov_of(p->provs, p->st, inst, &prov, err) || check_elsewhere(p, s, err) ||
-        mio_stack_depends(p->st, inst, err))
+        mio_stack_depends(p->st, inst, err) ||
+        mio_stack_named(p->st, r->mod, r->block->lifecycle.replace_triggered_by, &s->triggers, err))
         return err->code;
+    mio_deps_merge(p->st, &inst->deps, &s->triggers);
     size_t kept = ++p->st->kept; /* whoever evaluates around this one must keep it */
     struct mio_arena_mark mark = mio_arena_mark(p->arena);
     struct mio_deps *outer = p->st->collect;
@@ -355,7 +362,7 @@ enum mio_code mio_decide(struct mio_planner *p, struct mio_inst *inst, struct mi
     struct mio_value late = mio_null();
     if (r->kind->has_late && s->record)
         late = only(p, &r->kind->root, s->record->inputs, MLOPS_LATE);
-    return settle(p, s, late, err);
+    return settle(p, s, late, err) ? err->code : check_kept(p, s, err);
 }
 
 enum mio_code mio_decide_late(struct mio_planner *p, struct mio_step *s, struct mio_err *err)
@@ -404,6 +411,8 @@ enum mio_code mio_decide_data(struct mio_planner *p, struct mio_inst *inst, stru
     if (err->code)
         return mio_err_address(err, inst->address);
     s->inputs = mio_map(pairs, n);
+    if (mio_conditions(p->st, inst, r->block->lifecycle.precondition, NULL, "precondition", err))
+        return err->code;
     bool pending = false;
     for (size_t i = 0; i < inst->deps.n; i++) {
         const struct mio_step *d = mio_step_of(inst->deps.items[i]);
@@ -424,5 +433,6 @@ enum mio_code mio_decide_data(struct mio_planner *p, struct mio_inst *inst, stru
         return mio_err_at(err, r->block->pos);
     }
     s->after = mio_mark(p->arena, &r->kind->root, s->after);
-    return MIO_OK;
+    return mio_conditions(p->st, inst, r->block->lifecycle.postcondition, &s->after,
+                          "postcondition", err);
 }

@@ -22,6 +22,7 @@ struct mio_step {
     struct mio_value after;    /* attributes planned; what references see */
     struct mio_value changed;  /* list of paths for the plugin */
     struct mio_deps late_deps; /* what the late part refers to */
+    struct mio_deps triggers;  /* what replace_triggered_by refers to */
     struct mio_diff_attr *attrs;
     size_t nattrs;
     struct mio_str fingerprint;      /* as last read */

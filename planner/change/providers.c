@@ -344,6 +344,31 @@ static void no_kind(struct mio_provs *p, struct mio_res *r, const struct mio_pro
     mio_err_at(err, r->block->pos);
 }
 
+/* `ignore_changes` names fields of the kind. */
+static void check_ignored(struct mio_stack *st, const struct mio_res *r)
+{
+    const struct mio_node *life = mio_node_get(r->block->body, "lifecycle"),
+                          *list = life ? mio_node_get(life, "ignore_changes") : NULL;
+    const struct mio_field *root = &r->kind->root;
+    for (size_t i = 0; list && list->type == MIO_NODE_SEQ && i < list->n; i++) {
+        struct mio_str path = list->items[i]->text, names[64], hint = {0};
+        size_t end = 0, n = 0;
+        while (end < path.n && path.p[end] != '.' && path.p[end] != '[')
+            end++;
+        struct mio_str head = mio_str_sub(path, 0, end);
+        if (mio_field_get(root, head) || mio_str_is(head, "all"))
+            continue;
+        for (; n < root->nfields && n < 64; n++)
+            names[n] = root->fields[n].name;
+        struct mio_str near = mio_str_nearest(head, names, n);
+        if (near.n)
+            hint = mio_arena_printf(st->arena, "Did you mean %.*s?", MIO_FMT(near));
+        mio_diags_error(st->diags, MIO_TEMPLATE, list->items[i]->pos, hint.n ? hint.p : NULL,
+                        "the kind %.*s has no field \"%.*s\" to ignore", MIO_FMT(r->block->kind),
+                        MIO_FMT(head));
+    }
+}
+
 enum mio_code mio_provs_bind(struct mio_provs *p, struct mio_stack *st)
 {
     size_t before = st->diags->errors;
@@ -368,6 +393,8 @@ enum mio_code mio_provs_bind(struct mio_provs *p, struct mio_stack *st)
                 mio_fail(&err, MIO_TEMPLATE,
                          "%.*s cannot be looked up with data:", MIO_FMT(r->block->kind));
                 mio_err_at(&err, r->block->pos);
+            } else if (r->block->lifecycle.nignore) {
+                check_ignored(st, r);
             }
         }
         if (err.code)

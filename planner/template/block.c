@@ -1,6 +1,7 @@
 /* planner/template/block.c: `resources:` and `data:`: kinds, names, bodies, and the meta arguments
  * inside them. */
 #include "planner/template/load.h"
+#include "providers/sdk/clock.h"
 
 /* Not "data": it is a kind of asset too (data.trips), beside the lookups (data.KIND.NAME). */
 static const char *const roots[] = {"var",  "local", "stage", "path",
@@ -176,8 +177,16 @@ static void timeouts(struct mio_load *l, const struct mio_entry *e, const char *
                                               {MIO_STR_INIT("update"), MIO_WANT_NODE, 0, false},
                                               {MIO_STR_INIT("delete"), MIO_WANT_NODE, 0, false},
                                               {MIO_STR_INIT("read"), MIO_WANT_NODE, 0, false}};
-    if (mio_tpl_read(l, e->value, what, e->key_pos, keys, 4, &each))
-        *out = e->value;
+    if (!mio_tpl_read(l, e->value, what, e->key_pos, keys, 4, &each))
+        return;
+    *out = e->value;
+    for (size_t i = 0; i < e->value->n; i++) {
+        const struct mio_node *n = e->value->entries[i].value;
+        int64_t seconds;
+        if (n->type != MIO_NODE_SCALAR || n->expr || !mio_duration_s(n->text, &seconds))
+            mio_tpl_error(l, n->pos, "write 90s, 30m or 2h", "a timeout is a duration, this is %s",
+                          mio_tpl_node_word(n));
+    }
 }
 
 void mio_tpl_finish_block(struct mio_load *l, struct mio_block *b)

@@ -1,0 +1,76 @@
+#!/usr/bin/env python3
+"""lifecycle and timeouts: what they do, and what is wrong in them."""
+from support import *
+
+
+class Lifecycle(Case):
+    def setUp(self):
+        super().setUp()
+        self.template("thing: { t: { name: t } }")
+        self.init()
+
+    def one(self, more, top="", name="t"):
+        self.template(f"thing: {{ t: {{ name: {name}, {more} }}, other: {{ name: other, inputs: {{ v: '${{var.v}}' }} }} }}",
+                      "variables: { on: { default: true }, v: { default: 1 } }\n" + top)
+
+    def test_what_is_wrong_is_said_before_anything_exists(self):
+        for more, says in {
+                "lifecycle: { create_before_destory: true }": ["no key `create_before_destory`"],
+                "lifecycle: { ignore_changes: [nam] }": ['has no field "nam" to ignore', "Did you mean name?"],
+                "lifecycle: { ignore_changes: ['inputs.a', name] }": None,
+                "lifecycle: { ignore_changes: all }": None,
+                "lifecycle: { replace_triggered_by: [thing.nope] }": ["there is no resource thing.nope"],
+                "lifecycle: { replace_triggered_by: [thing.t] }": ["refer to each other in a circle"],
+                "lifecycle: { on_removed: keep }": ["`on_removed` cannot be `keep`"],
+                "lifecycle: { prevent_destroy: maybe }": ["must be true or false"],
+                "lifecycle: { precondition: [{ condition: '${self.name}', error: x }] }": ["self means nothing here"],
+                "lifecycle: { precondition: [{ condition: '${false}' }] }": ["error"],
+                "timeouts: { crate: 5m }": ["no key `crate`"],
+                "timeouts: { create: 5x }": ["a timeout is a duration"],
+                "timeouts: { create: '${var.v}' }": ["a timeout is a duration"],
+                "timeouts: { create: 90s, update: 5m, delete: 1h, read: 2m }": None}.items():
+            with self.subTest(more=more):
+                self.one(more)
+                for command in ("validate", "plan"):
+                    if says:
+                        self.fails(command, says=[*says, "main.yaml line 5"])
+                    else:
+                        self.ok(command)
+
+    def test_conditions_hold_for_what_stays_as_it_is(self):
+        self.one("lifecycle: { precondition: [{ condition: '${var.on}', error: must be on }], "
+                 "postcondition: [{ condition: '${self.name == \"t\" && var.v < 3}', error: 'bad ${self.name}' }] }")
+        self.apply()
+        self.no_changes()
+        self.fails("plan", "-var=on=false", says=["precondition failed: must be on", "thing.t"])
+        self.fails("plan", "-var=v=3", says=["postcondition failed: bad t", "thing.t"])
+        self.fails("apply", "-auto-approve", "-var=on=false", says="must be on")
+
+    def test_replaced_with_what_it_refers_to(self):
+        self.one("lifecycle: { replace_triggered_by: [thing.other] }")
+        self.apply()
+        self.ok("plan", "-var=v=2", says=["thing.t will be replaced due to changes in replace_triggered_by", "1 to add, 1 to change, 1 to destroy"])
+        self.no_changes()
+
+    def test_ignored_changes(self):
+        self.one("inputs: { v: '${var.v}', w: '${var.v}' }, lifecycle: { ignore_changes: [inputs.v] }")
+        self.apply()
+        self.apply("-var=v=2")
+        self.assertEqual(self.things()["t"], {"v": 1, "w": "2"})
+        self.one("inputs: { v: '${var.v}' }, lifecycle: { ignore_changes: all }")
+        self.ok("plan", "-var=v=2", says="No changes")
+
+    def test_nothing_is_destroyed_by_mistake(self):
+        self.one("lifecycle: { prevent_destroy: true }")
+        self.apply()
+        self.fails("plan", "-destroy", says="thing.t would be destroyed")
+        self.one("lifecycle: { prevent_destroy: true }", name="renamed")
+        self.fails("plan", says=["thing.t would be destroyed", "-exclude"])
+        self.one("lifecycle: { on_removed: forget }")
+        self.apply()
+        self.template("thing: { other: { name: other, inputs: { v: 1 } } }")
+        self.ok("plan", says=["thing.t will be forgotten", "1 to forget"])
+
+
+if __name__ == "__main__":
+    main()
