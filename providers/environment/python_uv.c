@@ -42,7 +42,6 @@ static const char *const *with_pip_settings(struct mio_arena *a)
         {"PIP_EXTRA_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_INDEX"},
         {"PIP_FIND_LINKS", "UV_FIND_LINKS", ""},
         {"PIP_CERT", "SSL_CERT_FILE", ""},
-        {"PIP_NO_INDEX", "UV_NO_INDEX", ""},
     };
     struct words env = {.a = a};
     for (char **e = environ; *e; e++)
@@ -107,6 +106,9 @@ static struct words begin(const struct mio_env_ask *q)
     add(&w, mio_env_uv(q->a).p);
     for (size_t i = 0; i < sizeof head / sizeof *head; i++)
         add(&w, head[i]);
+    const char *no_index = getenv("PIP_NO_INDEX");
+    if (no_index && *no_index && strcmp(no_index, "0") != 0)
+        add(&w, "--no-index");
     add(&w, "--python-version");
     add(&w, mio_arena_z(q->a, q->py.version));
     add(&w, "--python-platform");

@@ -88,7 +88,7 @@ class Case(unittest.TestCase):
         os.mkdir(self.wheels)
         path = "/usr/sbin:/usr/bin:/sbin:/bin"
         # Nothing but the wheels that are made here, whichever the resolver.
-        self.env = {**os.environ, "PATH": f"{self.uv}:{path}" if self.uv else path, "PIP_NO_INDEX": "1", "UV_NO_INDEX": "1",
+        self.env = {**os.environ, "PATH": f"{self.uv}:{path}" if self.uv else path, "PIP_NO_INDEX": "1",
                     "PIP_FIND_LINKS": self.wheels, "UV_FIND_LINKS": self.wheels}
         if self.uv is None and subprocess.run(["/usr/bin/python3", "-m", "pip", "--version"], capture_output=True).returncode:
             self.skipTest("pip of /usr/bin/python3 is not installed")
@@ -268,8 +268,7 @@ class WithUv(Case):
 
     def build_source(self, setup, source=True):
         path = sdist(self.at if source else self.wheels, "srcpkg", "1.0", setup)
-        for v in "UV_NO_INDEX", "PIP_NO_INDEX":  # setuptools comes from the registry
-            self.env.pop(v, None)
+        self.env.pop("PIP_NO_INDEX", None)  # setuptools comes from the registry
         entry = {"name": "srcpkg", "version": "1.0"}
         if source:
             entry["source"] = os.path.basename(path)
@@ -352,7 +351,7 @@ def needs_sandbox(case):
 
 
 def needs_registry(case):
-    env = {k: v for k, v in case.env.items() if k not in ("UV_NO_INDEX", "PIP_NO_INDEX")}
+    env = {k: v for k, v in case.env.items() if k != "PIP_NO_INDEX"}
     done = subprocess.run([f"{case.uv}/uv", "pip", "compile", "-q", "--only-binary", ":all:", "-"], input="six", text=True,
                           capture_output=True, env=env)
     if done.returncode:
@@ -369,8 +368,7 @@ class Real(Case):
             self.skipTest("uv from PyPI cannot be installed here")
         needs_registry(self)
         needs_sandbox(self)
-        for v in "UV_NO_INDEX", "PIP_NO_INDEX":
-            del self.env[v]
+        del self.env["PIP_NO_INDEX"]
 
     def test_scikit_learn_pandas_and_the_inference_server(self):
         python = {"packages": ["scikit-learn==1.5.2", "pandas==2.2.3", "azureml-inference-server-http==1.3.4"]}

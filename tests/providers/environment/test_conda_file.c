@@ -35,7 +35,7 @@ static void names_and_versions_are_mapped(void **state)
             "  - pytorch=2.1\n  - git\n  - pip:\n    - azureml-defaults\n    - "
             "'inference-schema[numpy]==1.3'\n"
             "    - -r sub/more.txt\n"),
-        "{\"debian\":{\"packages\":[\"git\"]},\"python\":{\"from\":\"./sub/"
+        "{\"debian\":{\"packages\":[\"git\"]},\"python\":{\"from\":\"sub/"
         "more.txt\",\"packages\":["
         "\"numpy\",\"scikit-learn==1.2.*\",\"pandas==2.0.3\",\"scipy>=1.7,<2\",\"pillow==9.*\","
         "\"torch==2.1.*\",\"azureml-defaults\",\"inference-schema[numpy]==1.3\"],\"version\":\"3."
