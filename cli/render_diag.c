@@ -11,28 +11,51 @@ static void put_text(struct mio_buf *b, const char *text)
     mio_put_safe(b, mio_str_z(text));
 }
 
+static bool starts_char(char c)
+{
+    return ((unsigned char)c & 0xc0) != 0x80;
+}
+
+/* Of a very long line the part around the caret; *col is counted from its beginning then. */
+static struct mio_str visible(struct mio_str line, size_t *col)
+{
+    enum { WIDEST = 160, BEFORE = 40 };
+    size_t from = 0;
+    if (*col > WIDEST - BEFORE) {
+        from = *col - BEFORE;
+        while (from && from < line.n && !starts_char(line.p[from]))
+            from--;
+    }
+    *col -= from;
+    size_t n = WIDEST;
+    while (from + n < line.n && !starts_char(line.p[from + n]))
+        n++;
+    return mio_str_sub(line, from, n);
+}
+
 /* The line in question, and ^~~~ under what is meant. Tabs are shown as blanks, so that the caret
  * stays below. */
 static void put_snippet(const struct mio_pen *pen, struct mio_str line, struct mio_pos pos)
 {
     struct mio_buf *b = pen->b;
+    size_t col = pos.col ? pos.col - 1 : 0;
+    line = visible(line, &col);
     mio_buf_printf(b, "  %5u: ", pos.line);
     MIO_AUTO_BUF blank = {0};
     for (size_t i = 0; i < line.n; i++)
         mio_buf_char(&blank, line.p[i] == '\t' ? ' ' : line.p[i]);
     mio_put_safe(b, mio_buf_view(&blank));
     mio_buf_char(b, '\n');
-    size_t col = pos.col ? pos.col - 1 : 0;
     mio_buf_pad(b, ' ', 9);
     for (size_t i = 0; i < col && i < line.n; i++) {
-        if (((unsigned char)line.p[i] & 0xc0) != 0x80) /* one blank a character, not a byte */
+        if (starts_char(line.p[i])) /* one blank a character, not a byte */
             mio_buf_char(b, ' ');
     }
     size_t left = line.n > col ? line.n - col : 0, len = pos.len < left ? pos.len : left;
     mio_style(pen, MIO_RED);
     mio_buf_char(b, '^');
     for (size_t i = 1; i < len; i++) {
-        if (((unsigned char)line.p[col + i] & 0xc0) != 0x80)
+        if (starts_char(line.p[col + i]))
             mio_buf_char(b, '~');
     }
     mio_style(pen, MIO_RESET);

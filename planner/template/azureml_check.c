@@ -45,7 +45,11 @@ static bool is_null(const struct mio_node *n)
 
 static void wrong(struct mio_az_check *c, const struct mio_entry *e, const char *wanted)
 {
-    mio_az_error(c, e->value->pos, NULL, "`%.*s` must be %s, this is %s", MIO_FMT(e->key), wanted,
+    const struct mio_node *n = e->value;
+    bool assigns = n->type == MIO_NODE_SCALAR && mio_str_find(n->text, '=') > 0 &&
+                   !strcmp(wanted, "a mapping");
+    mio_az_error(c, n->pos, assigns ? "write `key: value`, each on a line of its own" : NULL,
+                 "`%.*s` must be %s, this is %s", MIO_FMT(e->key), wanted,
                  mio_tpl_node_word(e->value));
 }
 

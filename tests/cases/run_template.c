@@ -3,8 +3,8 @@
  *
  * Files lie below the case's folder; the template is its .cloud/. Sections: `--- stage NAME`; `---
  * yaml TEXT` parses one text alone and prints the tree. */
+#include "cli/render_diag.h"
 #include "planner/template/azureml.h"
-#include "planner/template/diagtext.h"
 #include "planner/template/format.h"
 #include "planner/template/template.h"
 #include "providers/sdk/json.h"
@@ -209,7 +209,7 @@ static void run(struct mio_case *c, struct mio_buf *out)
         format(c, out, &diags, &sources);
     else if (mio_template_load(c->arena, &o, &t, &diags) == MIO_OK)
         put_template(c->arena, out, t);
-    mio_diags_text(out, &diags, &sources);
+    mio_render_diags(&(struct mio_pen){out, false}, &diags, 0, &sources, false);
 }
 
 int main(void)
