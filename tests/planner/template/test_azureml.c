@@ -1,6 +1,4 @@
-/* tests/planner/template/test_azureml.c: documents that others wrote, when MIO_CORPUS names the
- * folder that holds azureml-examples/: every one of them is an entity or refused with a reason;
- * written out and read again it is the same. */
+/* tests/planner/template/test_azureml.c: references and expressions of Azure ML taken apart. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,123 +7,6 @@
 #include <cmocka.h>
 
 #include "planner/template/azureml.h"
-#include "planner/template/emit.h"
-#include "providers/sdk/clock.h"
-#include "providers/sdk/fs.h"
-
-static struct mio_arena arena;
-
-struct tally {
-    const char *entity;
-    size_t n;
-};
-struct corpus {
-    struct tally kinds[64];
-    size_t nkinds, files, entities, refused, placeholders, mistaken, different;
-    size_t forms[MIO_AZUREML_X_FORMS], edges;
-};
-
-static void count(struct corpus *c, const char *entity)
-{
-    size_t i = 0;
-    while (i < c->nkinds && strcmp(c->kinds[i].entity, entity) != 0)
-        i++;
-    c->nkinds += i == c->nkinds;
-    c->kinds[i].entity = entity;
-    c->kinds[i].n++;
-}
-
-static const struct mio_node *parse(struct mio_arena *a, struct mio_str text,
-                                    struct mio_diags *diags)
-{
-    struct mio_source item = {.path = MIO_STR("x.yml"), .text = text};
-    struct mio_sources sources = {&item, 1, 1};
-    mio_diags_init(diags, a);
-    return mio_yaml_parse(a, &sources, 1, false, diags);
-}
-
-static bool same_again(struct mio_arena *a, const struct mio_node *n)
-{
-    MIO_AUTO_BUF out = {0};
-    struct mio_diags diags;
-    mio_node_emit(&out, n);
-    const struct mio_node *again = parse(a, mio_buf_view(&out), &diags);
-    return again && mio_node_same(n, again);
-}
-
-static void document(struct corpus *c, const char *path)
-{
-    struct mio_arena a;
-    struct mio_err err = {0};
-    struct mio_diags diags;
-    struct mio_str text;
-    struct mio_azureml_doc doc = {0};
-    struct mio_azureml_opts o = {.dir = mio_path_dir(mio_str_z(path)), .no_paths = true};
-    mio_arena_init(&a);
-    assert_int_equal(mio_fs_read(&a, path, 4 << 20, &text, NULL, &err), MIO_OK);
-    const struct mio_node *n = parse(&a, text, &diags);
-    c->files++;
-    c->different += n && !same_again(&a, n);
-    if (!n) {
-        c->placeholders += diags.errors && strstr(diags.items[diags.n - 1].err.message, "{{...}}");
-        c->refused++;
-    } else if (mio_azureml_check(&a, n, &o, &doc, &diags) == MIO_OK) {
-        count(c, mio_azureml_entity_name(doc.entity));
-        c->entities++;
-        c->edges += doc.nedges;
-        assert_true(mio_azureml_text(text));
-    } else {
-        c->refused++;
-        c->mistaken += doc.entity != NULL;
-        if (doc.entity)
-            print_message("%s: %s\n", path, diags.items[diags.n - 1].err.message);
-    }
-    for (size_t i = 0; i < MIO_AZUREML_X_FORMS; i++)
-        c->forms[i] += doc.expressions[i];
-    mio_arena_free(&a);
-}
-
-static void walk(struct corpus *c, struct mio_str dir)
-{
-    struct mio_err err = {0};
-    struct mio_str *names;
-    size_t n;
-    assert_int_equal(mio_fs_list(&arena, dir.p, &names, &n, &err), MIO_OK);
-    for (size_t i = 0; i < n; i++) {
-        struct mio_str path = mio_path_join(&arena, dir, names[i]);
-        if (mio_fs_is_dir(path.p))
-            walk(c, path);
-        else if (mio_str_ends(path, ".yml") || mio_str_ends(path, ".yaml"))
-            document(c, path.p);
-    }
-}
-
-static void reads_what_others_wrote(void **state)
-{
-    (void)state;
-    const char *corpus = getenv("MIO_CORPUS");
-    if (!corpus)
-        skip();
-    struct corpus c = {0};
-    mio_arena_init(&arena);
-    int64_t from = mio_now_ms();
-    walk(&c, mio_arena_printf(&arena, "%s/azureml-examples", corpus));
-    print_message("%zu files in %lld ms: %zu entities, %zu refused (%zu placeholders, %zu with "
-                  "mistakes), %zu edges\n",
-                  c.files, (long long)(mio_now_ms() - from), c.entities, c.refused, c.placeholders,
-                  c.mistaken, c.edges);
-    for (size_t i = 0; i < c.nkinds; i++)
-        print_message("%6zu %s\n", c.kinds[i].n, c.kinds[i].entity);
-    mio_arena_free(&arena);
-    assert_int_equal(c.files, 575);
-    assert_int_equal(c.placeholders, 11);
-    assert_int_equal(c.different, 0);
-    assert_int_equal(c.entities, 490);
-    assert_int_equal(c.mistaken, 1);
-    static const size_t forms[] = {316, 119, 274, 60, 122, 7, 11, 2, 11};
-    for (size_t i = 0; i < MIO_AZUREML_X_FORMS; i++)
-        assert_int_equal(c.forms[i], forms[i]);
-}
 
 static void takes_references_apart(void **state)
 {
@@ -237,7 +118,6 @@ int main(void)
         cmocka_unit_test(takes_references_apart),
         cmocka_unit_test(refuses_references),
         cmocka_unit_test(reads_expressions),
-        cmocka_unit_test(reads_what_others_wrote),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
