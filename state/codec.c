@@ -56,7 +56,7 @@ static enum mio_code diagnose(struct mio_str text, uint64_t rows, struct mio_err
     size_t lines = 0;
     for (size_t i = 0; i < text.n; i++)
         lines += text.p[i] == '\n';
-    if (text.p[text.n - 1] != '\n')
+    if (!text.n || text.p[text.n - 1] != '\n')
         mio_fail(err, MIO_STATE, "cut short: line %zu has no end", lines + 1);
     else if (rows && lines < rows + 1)
         mio_fail(err, MIO_STATE, "cut short: it ends after line %zu, %lu rows are missing", lines,

@@ -90,7 +90,8 @@ void mio_env_tree_sort(struct mio_env_tree *t)
             t->items[n++] = t->items[i];
     }
     t->n = n;
-    qsort(t->items, n, sizeof *t->items, by_path);
+    if (n)
+        qsort(t->items, n, sizeof *t->items, by_path);
 }
 
 bool mio_env_path(struct mio_arena *a, struct mio_str raw, struct mio_str *out)

@@ -1,8 +1,8 @@
 /* tests/fuzz/fuzz_yaml.c: any bytes as a template file: parsed, checked as an Azure ML document,
- * written out, laid out anew. Whatever parses must come back the same from the writer and from fmt.
- *   build/fuzz/tests/fuzz_yaml -max_len=4096 -dict=tests/fuzz/yaml.dict CORPUS_FOLDER */
+ * written out, laid out anew. Whatever parses must come back the same from the writer and from fmt;
+ * whatever does not is shown with its carets. */
+#include "cli/render_diag.h"
 #include "planner/template/azureml.h"
-#include "planner/template/diagtext.h"
 #include "planner/template/emit.h"
 #include "planner/template/format.h"
 
@@ -20,7 +20,7 @@ static const struct mio_node *parse(struct mio_arena *a, struct mio_str text, bo
         abort(); /* a tree or an error, never both or neither */
     if (show) {
         MIO_AUTO_BUF out = {0};
-        mio_diags_text(&out, &diags, &sources);
+        mio_render_diags(&(struct mio_pen){&out, true}, &diags, 0, &sources, false);
     }
     return n;
 }

@@ -214,6 +214,16 @@ static void test_row_in_other_form_names_its_line(void **ctx)
     assert_contains(refused(resealed((struct mio_str){p, text.n})).message, "line 3");
 }
 
+/* Found by tests/fuzz/fuzz_state.c: the last byte of nothing was looked at. */
+static void test_header_of_nothing(void **ctx)
+{
+    (void)ctx;
+    struct mio_state_header h;
+    struct mio_err err = {0};
+    assert_int_equal(mio_state_header(&arena, MIO_STR(""), &h, &err), MIO_STATE);
+    assert_contains(err.message, "cut short");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -225,6 +235,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_duplicate_rows, setup, teardown),
         cmocka_unit_test_setup_teardown(test_newer_format, setup, teardown),
         cmocka_unit_test_setup_teardown(test_row_in_other_form_names_its_line, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_header_of_nothing, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

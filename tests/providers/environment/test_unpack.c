@@ -165,6 +165,18 @@ static void the_tar_writer_is_canonical(void **state)
     assert_string_equal(sums.plain.p, GOLDEN_TAR);
 }
 
+/* Found by tests/fuzz/fuzz_archive.c: a tree without entries was sorted. */
+static void a_tree_of_nothing_is_sorted(void **state)
+{
+    struct bed *b = *state;
+    struct mio_env_tree t;
+    mio_env_tree_init(&t, &b->a, &b->s);
+    mio_env_tree_sort(&t);
+    assert_int_equal(t.n, 0);
+    assert_int_equal(mio_env_tree_check(&t, &b->err), MIO_OK);
+    mio_env_tree_free(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -174,6 +186,7 @@ int main(void)
         T(a_cell_has_merged_paths_and_dpkgs_files),
         T(long_names_survive_the_tar),
         T(the_tar_writer_is_canonical),
+        T(a_tree_of_nothing_is_sorted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
