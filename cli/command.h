@@ -7,6 +7,7 @@ enum mio_command_flags {
     MIO_CMD_STREAM =
         1, /* -json is the JSON stream (else a document that the command itself writes) */
     MIO_CMD_HIDDEN = 2, /* not in the list of commands */
+    MIO_CMD_STATE = 4,  /* asks for the state alone: a broken template is no hindrance */
 };
 struct mio_command {
     const char *name;    /* "plan", "state list" */

@@ -313,6 +313,7 @@ enum mio_code mio_cli_engine_opts(struct mio_cli *c, enum mio_open how, struct m
         .parallelism = (unsigned)c->opt.v[MIO_OPT_PARALLELISM].number,
         .lock_timeout_ms = c->opt.v[MIO_OPT_LOCK_TIMEOUT].number,
         .lock = how != MIO_OPEN_READ && mio_cli_on(c, MIO_OPT_LOCK),
+        .state_only = (c->command->flags & MIO_CMD_STATE) && !mio_cli_on(c, MIO_OPT_AZUREML),
         .durable_folder = how == MIO_OPEN_WRITE,
         .durability = mio_cli_text(c, MIO_OPT_DURABILITY),
         .read_only = how == MIO_OPEN_READ,

@@ -122,8 +122,9 @@ enum mio_code mio_state_header(struct mio_arena *a, struct mio_str text,
     }
     if (reader > MIO_STATE_READER) {
         mio_fail(err, MIO_STATE,
-                 "written by a newer mlops-iac (format %lu; this one reads up to %d)",
-                 (unsigned long)format, MIO_STATE_FORMAT);
+                 "written by a newer mlops-iac: only readers of format %lu and above understand "
+                 "it, and this one reads format %d",
+                 (unsigned long)reader, MIO_STATE_READER);
         return mio_err_hint(err,
                             "Use the newer mlops-iac. Going back instead: `mlops-iac state fsck` "
                             "lists the generations that this version can read.");

@@ -27,6 +27,7 @@ struct mio_record {
     uint32_t schema_version;
     bool create_before_destroy;
     bool forget;                   /* lifecycle.on_removed: forget, for when the block is gone */
+    uint32_t delete_timeout_s;     /* timeouts.delete of the block, for the same; 0: none */
     struct mio_value inputs;       /* as last sent, sensitive leaves masked */
     struct mio_value attributes;   /* as last read: inputs and computed, sensitive leaves masked */
     struct mio_value content;      /* map: dotted path of a content field to "sha256:..." */

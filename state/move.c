@@ -33,8 +33,13 @@ static enum mio_code push(struct mio_store *s, struct mio_arena *a, struct mio_s
     struct mio_state old, new;
     struct mio_jrn_replay r;
     bool pending = false;
-    enum mio_code rc = mio_state_read(a, text, &new, err);
-    rc = rc ? rc : mio_store_load(s, a, &old, err);
+    if (mio_state_read(a, text, &new, err)) {
+        mio_err_wrap(err, "what is to be put in place");
+        err->hint[0] = '\0'; /* it speaks of the state that is there */
+        return mio_err_hint(err, "Nothing was changed. `mlops-iac state pull` and `state at` write "
+                                 "states that can be put in place.");
+    }
+    enum mio_code rc = mio_store_load(s, a, &old, err);
     rc = rc ? rc : mio_store_journal(s, a, &old, &r, &pending, err);
     if (rc == MIO_OK && pending) {
         mio_fail(err, MIO_STATE, "an apply that was interrupted must be settled first");

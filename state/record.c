@@ -137,6 +137,10 @@ void mio_record_write(struct mio_buf *b, const struct mio_record *r)
     mio_buf_z(b, r->create_before_destroy ? "true" : "false");
     if (r->forget)
         mio_buf_z(b, ",\"forget\":true");
+    if (r->delete_timeout_s) {
+        mio_buf_z(b, ",\"delete_timeout_s\":");
+        mio_buf_u64(b, r->delete_timeout_s);
+    }
     mio_buf_z(b, ",\"generation\":");
     mio_buf_u64(b, r->generation);
     put_value(b, ",\"inputs\":", r->inputs);
@@ -181,6 +185,8 @@ enum mio_code mio_record_from(struct mio_arena *a, struct mio_value v, struct mi
     if (schema < 0 || schema > UINT32_MAX || gen < 0 || gen > UINT32_MAX || r.address.n == 0 ||
         !status_of(mio_get_str(v, "status"), &r.status))
         return mio_fail(err, MIO_STATE, "a recorded resource lacks a field or has a wrong one");
+    int64_t patience = mio_get_i64(v, "delete_timeout_s", 0);
+    r.delete_timeout_s = patience > 0 && patience <= UINT32_MAX ? (uint32_t)patience : 0;
     r.schema_version = (uint32_t)schema;
     r.generation = (uint32_t)gen;
     *out = r;

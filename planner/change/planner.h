@@ -114,6 +114,8 @@ enum mio_code mio_wanted_content(struct mio_planner *p, const struct mio_inst *i
 /* SHA-256 over inputs, content, provider, dependencies and life-cycle facts that the row holds. */
 void mio_wanted_digest(struct mio_planner *p, const struct mio_inst *inst, struct mio_value inputs,
                        struct mio_value content, char out[MIO_SHA256_HEX + 1]);
+/* What `timeouts` of the block says for create, update, delete or read, in seconds; 0: nothing. */
+int64_t mio_own_timeout_s(const struct mio_block *b, const char *verb);
 /* Direct managed dependencies of an instance as addresses, sorted; lookups stand for what they
  * depend on. */
 struct mio_value mio_wanted_dependencies(struct mio_arena *a, const struct mio_inst *inst);

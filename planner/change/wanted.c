@@ -1,6 +1,7 @@
 /* planner/change/wanted.c: what is wanted, as digests: an unchanged resource then costs no
  * comparison. See planner.h. */
 #include "planner/change/planner.h"
+#include "providers/sdk/clock.h"
 #include "providers/sdk/fs.h"
 #include "providers/sdk/json.h"
 
@@ -13,6 +14,15 @@ static bool is_local_path(struct mio_str s)
         if (s.p[i] == ':' && s.p[i + 1] == '/' && s.p[i + 2] == '/')
             return false;
     return true;
+}
+
+int64_t mio_own_timeout_s(const struct mio_block *b, const char *verb)
+{
+    const struct mio_node *own = b->timeouts ? mio_node_get(b->timeouts, verb) : NULL;
+    int64_t seconds;
+    bool given =
+        own && own->type == MIO_NODE_SCALAR && !own->expr && mio_duration_s(own->text, &seconds);
+    return given && seconds > 0 ? seconds : 0;
 }
 
 struct content {
@@ -183,6 +193,9 @@ void mio_wanted_digest(struct mio_planner *p, const struct mio_inst *inst, struc
     mio_buf_printf(b, "\n%u %d %d", inst->res->kind->schema_version,
                    inst->res->block->lifecycle.create_before_destroy,
                    inst->res->block->lifecycle.on_removed_forget);
+    int64_t patience = mio_own_timeout_s(inst->res->block, "delete");
+    if (patience)
+        mio_buf_printf(b, "\n%ld s", (long)patience);
     if (inst->deps.n) {
         struct mio_value deps = mio_wanted_dependencies(p->arena, inst);
         mio_json_write(b, deps, MIO_JSON_PLAIN);

@@ -59,11 +59,14 @@ enum mio_code mio_engine_open(const struct mio_engine_opts *o, struct mio_engine
                                   .overlay = o->overlay,
                                   .module = mio_engine_module,
                                   .module_arg = e};
-    if (mio_template_load(&e->arena, &t, &e->tpl, &e->diags))
-        return e->diags.errors ? e->diags.items[e->diags.n - 1].err.code : MIO_TEMPLATE;
+    enum mio_code rc = o->state_only ? mio_template_settings(&e->arena, &t, &e->tpl, &e->diags)
+                                     : mio_template_load(&e->arena, &t, &e->tpl, &e->diags);
+    if (rc)
+        return e->diags.errors ? e->diags.items[e->diags.n - 1].err.code : rc;
     if (mio_engine_modules_done(e))
         return MIO_IO;
-    check_versions(e, e->tpl);
+    if (!o->state_only)
+        check_versions(e, e->tpl);
     if (e->diags.errors)
         return MIO_TEMPLATE;
     e->state_dir = o->state_dir ? mio_arena_str(&e->arena, mio_str_z(o->state_dir))
@@ -82,6 +85,8 @@ enum mio_code mio_engine_open(const struct mio_engine_opts *o, struct mio_engine
             mio_arena_printf(&e->arena, "%s/../libexec/mlops-iac/mlops-iac-provider-host",
                              o->program_dir)
                 .p};
+    if (o->state_only)
+        return MIO_OK;
     mio_provs_init(&e->provs, e->tpl);
     return mio_engine_variables(e);
 }

@@ -45,8 +45,9 @@ struct mio_engine_opts {
     const char *plugin_dirs; /* colon-separated, or NULL */
     unsigned parallelism;    /* 0: 10 */
     int64_t lock_timeout_ms;
-    int64_t plan_life_s;    /* how long a saved plan holds; 0: a day */
-    bool lock;              /* take the state lock (plan, apply: true unless -lock=false) */
+    int64_t plan_life_s; /* how long a saved plan holds; 0: a day */
+    bool lock;           /* take the state lock (plan, apply: true unless -lock=false) */
+    bool state_only; /* the state is all that is asked for: of the template, only its settings */
     bool durable_folder;    /* make the state folder when missing */
     const char *durability; /* "full", "plan"; NULL: as the backend's settings say */
     bool read_only; /* drift, show, output, state list: writes nothing at all (no lock, no folder,

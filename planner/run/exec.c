@@ -309,6 +309,7 @@ static void rewrite_rows(struct mio_engine *e)
         rec.dependencies = mio_wanted_dependencies(&e->arena, s->inst);
         rec.create_before_destroy = s->cbd;
         rec.forget = s->inst->res->block->lifecycle.on_removed_forget;
+        rec.delete_timeout_s = (uint32_t)mio_own_timeout_s(s->inst->res->block, "delete");
         mio_state_put(&e->state, &rec, &err);
     }
 }

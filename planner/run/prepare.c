@@ -15,11 +15,12 @@ static int64_t timeout_s(const struct mio_step *s, const struct mio_kind *k, enu
                   : action == MIO_UPDATE ? k->update_timeout_s
                   : action == MIO_DELETE ? k->delete_timeout_s
                                          : k->read_timeout_s;
-    const struct mio_node *t = s->inst ? s->inst->res->block->timeouts : NULL;
-    const struct mio_node *own = t && names[action] ? mio_node_get(t, names[action]) : NULL;
-    int64_t given;
-    if (own && own->type == MIO_NODE_SCALAR && !own->expr && mio_duration_s(own->text, &given))
-        seconds = given;
+    int64_t own = 0;
+    if (s->inst && names[action])
+        own = mio_own_timeout_s(s->inst->res->block, names[action]);
+    else if (action == MIO_DELETE && s->record)
+        own = s->record->delete_timeout_s; /* the block is gone */
+    seconds = own ? own : seconds;
     return seconds > 0 ? seconds : 1200;
 }
 
@@ -46,6 +47,7 @@ static void base_record(struct mio_exec *x, struct mio_op *op, struct mio_work *
     t->schema_version = k->schema_version;
     t->create_before_destroy = s->cbd;
     t->forget = s->inst->res->block->lifecycle.on_removed_forget;
+    t->delete_timeout_s = (uint32_t)mio_own_timeout_s(s->inst->res->block, "delete");
     t->dependencies = mio_wanted_dependencies(&w->arena, s->inst);
     t->attributes = mio_map(NULL, 0);
     (void)x;

@@ -78,6 +78,7 @@ static struct settling *prepare(struct mio_engine *e, const struct mio_jrn_op *o
                                        .content = op->intent.target.content,
                                        .base_dir = base_dir_of(e, op->intent.address)};
     w->intent.id = id;
+    w->timeout_ms = remove ? 1000 * (int64_t)op->intent.target.delete_timeout_s : 0;
     const struct mio_row *row = mio_state_find(&e->state, op->intent.address, op->intent.deposed);
     struct mio_record rec;
     struct mio_err err = {0};

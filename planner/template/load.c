@@ -294,6 +294,58 @@ enum mio_code mio_template_load(struct mio_arena *a, const struct mio_template_o
     return MIO_OK;
 }
 
+/* `mlops_iac` of one file, if it has it. False: it is broken, and may have it. */
+static bool settings_of(struct mio_load *l, struct mio_str path, const struct mio_node **out)
+{
+    static const char key[] = "mlops_iac";
+    struct mio_diags *told = l->diags, own;
+    mio_diags_init(&own, l->arena);
+    l->diags = &own;
+    const struct mio_tpl_file *f = mio_tpl_file(l, path, (struct mio_pos){0}, false);
+    l->diags = told;
+    struct mio_str text = f->source ? l->sources->items[f->source - 1].text : MIO_STR("");
+    if (f->root) {
+        const struct mio_node *n =
+            f->root->type == MIO_NODE_MAP ? mio_node_get(f->root, key) : NULL;
+        *out = n ? n : *out;
+        return true;
+    }
+    if (f->source && !memmem(text.p, text.n, key, sizeof key - 1))
+        return true;
+    for (size_t i = 0; i < own.n; i++)
+        mio_diags_add(told, own.items[i].severity, &own.items[i].err);
+    return false;
+}
+
+enum mio_code mio_template_settings(struct mio_arena *a, const struct mio_template_opts *o,
+                                    struct mio_template **out, struct mio_diags *diags)
+{
+    struct mio_load l = {.arena = a, .diags = diags, .sources = o->sources, .opts = o};
+    struct mio_str dir = mio_arena_str(a, mio_str_z(o->dir)), *names;
+    struct mio_err err = {0};
+    const struct mio_node *n = NULL;
+    size_t count;
+    l.shown_from = mio_path_dir(dir);
+    mio_index_init(&l.files, a, 16);
+    if (mio_fs_list(a, dir.p, &names, &count, &err))
+        return mio_diags_add(diags, MIO_ERROR, &err);
+    for (size_t i = 0; i < count; i++) {
+        struct mio_str path = mio_path_join(a, dir, names[i]);
+        if (is_yaml(names[i]) && !mio_fs_is_dir(path.p) && !settings_of(&l, path, &n))
+            return MIO_TEMPLATE;
+    }
+    struct mio_template *t = MIO_NEW(a, struct mio_template);
+    t->dir = dir;
+    t->stage = mio_arena_str(a, mio_str_z(o->stage));
+    if (n && n->type == MIO_NODE_MAP) {
+        t->backend = mio_node_get(n, "backend");
+        t->encryption = mio_node_get(n, "encryption");
+        t->plans = mio_node_get(n, "plans");
+    }
+    *out = t;
+    return MIO_OK;
+}
+
 enum mio_code mio_varfile_load(struct mio_arena *a, const char *path, struct mio_sources *sources,
                                const struct mio_node **out, struct mio_diags *diags)
 {

@@ -142,6 +142,12 @@ struct mio_template_opts {
  * cannot be read. */
 enum mio_code mio_template_load(struct mio_arena *a, const struct mio_template_opts *o,
                                 struct mio_template **out, struct mio_diags *diags);
+/* Only what `mlops_iac` says (backend, encryption, plans), for commands that need the state and not
+ * the template: nothing else need be right. Files that cannot be parsed count when they may hold
+ * it.
+ */
+enum mio_code mio_template_settings(struct mio_arena *a, const struct mio_template_opts *o,
+                                    struct mio_template **out, struct mio_diags *diags);
 /* Variable files (-var-file): a YAML map of name to value. */
 enum mio_code mio_varfile_load(struct mio_arena *a, const char *path, struct mio_sources *sources,
                                const struct mio_node **out, struct mio_diags *diags);

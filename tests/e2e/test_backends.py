@@ -169,7 +169,9 @@ class Commands(Case):
         self.ok("state", "push", "-force", "older")
         self.assertIn(CANARY, self.ok("state", "show", "thing.a").out)
         self.write("broken", "{}\n")
-        self.fails("state", "push", "-force", "broken")
+        self.fails("state", "push", "-force", "broken", says=["what is to be put in place", "Nothing was changed", "state pull"])
+        self.write("other", self.ok("state", "pull").out.replace('"lineage":"', '"lineage":"0'))
+        self.fails("state", "push", "other", says="SHA-256")
         self.ok("plan", "-refresh=false", says="second")
 
     def test_an_older_state_is_noticed(self):
@@ -181,6 +183,41 @@ class Commands(Case):
         self.fails("plan", says=["older state was put back", "-accept-rollback"])
         self.ok("plan", "-accept-rollback")
         self.ok("plan")
+
+
+class BrokenTemplate(Case):
+    """What looks after the state needs no more of the template than where the state is."""
+
+    READING = (("state", "list"), ("state", "pull"), ("state", "show", "thing.a"), ("state", "history"), ("state", "fsck"),
+               ("state", "diff", "current", "current"), ("output",), ("show",))
+
+    def setUp(self):
+        super().setUp()
+        template(self)
+        self.init()
+        self.apply()
+
+    def test_wrong_elsewhere(self):
+        before = self.ok("state", "pull").out
+        for broken in ("resources: { thing: { a: { nmae: b } } }\n", "resources: [ a: ]: b\n", "resources:\n\tthing: {}\n",
+                       "variables: { x: {} }\nresources: { thing: { a: { name: \"${var.y}\" } } }\n"):
+            self.write("main.yaml", broken)
+            for command in self.READING:
+                with self.subTest(broken=broken, command=command):
+                    self.ok(*command)
+            self.fails("plan")
+        self.write("state", before)
+        self.fails("state", "push", "state", says="-force")
+        self.assertEqual(self.ok("state", "pull").out, before)
+
+    def test_wrong_where_the_backend_is(self):
+        """A file that may say where the state is must be readable: another state must not be shown instead."""
+        self.write("backend.yaml", "mlops_iac: { backend: { type: pg, name: x }\n")
+        self.fails("state", "list", says="backend.yaml")
+        self.write("backend.yaml", "mlops_iac: { backend: { type: pg, name: x } }\n")
+        self.fails("state", "list", says="has not been initialised here")
+        os.remove(self.path("backend.yaml"))
+        self.assertEqual(self.recorded(), ["thing.a"])
 
 
 class Settings(Case):

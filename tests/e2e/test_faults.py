@@ -107,6 +107,21 @@ class Faults(Case):
         self.ok("plan", says="to add")
         self.settled(10)
 
+    def test_timeout_of_a_block_that_is_gone(self):
+        """timeouts.delete is in the record: the deletion keeps to it when the block is no more."""
+        self.template("thing: { a: { name: a, timeouts: { delete: 1s } } }")
+        self.init()
+        self.apply()
+        self.template("thing: { a: { name: a, timeouts: { delete: 2s } } }")
+        self.apply()  # the record follows the block
+        with open(self.state_file(), encoding="utf-8") as f:
+            self.assertIn('"delete_timeout_s":2', f.read())
+        self.no_changes()
+        self.template("", sim="hang: [{ op: delete }]")
+        started = time.monotonic()
+        self.fails("apply", "-auto-approve", says="thing.a")
+        self.assertLess(time.monotonic() - started, slow(15))
+
     def test_ctrl_c_drains(self):
         self.template(TEN, sim="latency_ms: 150")
         self.init()
