@@ -40,8 +40,21 @@ size_t mio_text_cluster(struct mio_str s)
 {
     if (s.n > 1 && (unsigned char)s.p[0] < 0x80 && (unsigned char)s.p[1] < 0x80)
         return s.p[0] == '\r' && s.p[1] == '\n' ? 2 : 1;
-    const uint8_t *next = u8_grapheme_next(bytes(s), bytes(s) + s.n);
-    return next ? (size_t)(next - bytes(s)) : 1;
+    /* All rules, emoji joined by U+200D and pairs of flags included: u8_grapheme_next knows
+     * neighbours alone. */
+    enum { FIRST = 64, MOST = 4096 };
+    char breaks[MOST];
+    for (size_t room = FIRST;; room *= 8) {
+        size_t n = s.n < room ? s.n : room;
+        while (n < s.n && n > 1 && ((unsigned char)s.p[n] & 0xc0) == 0x80)
+            n--;
+        u8_grapheme_breaks(bytes(s), n, breaks);
+        for (size_t i = 1; i < n; i++)
+            if (breaks[i])
+                return i;
+        if (n == s.n || room == MOST)
+            return n;
+    }
 }
 
 size_t mio_text_clusters(struct mio_str s)
