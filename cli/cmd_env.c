@@ -15,9 +15,9 @@
 #include <unistd.h>
 
 /* What the builder reads of an environment; the rest of the resource is the provider's. */
-static const char *const keys[] = {"base",    "debian", "python",  "files",   "env",   "serve",
-                                   "scripts", "layers", "workdir", "command", "image", "conda_file",
-                                   "build",   "users",  "user",    "bytecode"};
+static const char *const keys[] = {
+    "base",    "debian", "python",     "files", "env",   "serve", "scripts",  "layers", "workdir",
+    "command", "image",  "conda_file", "build", "users", "user",  "bytecode", "conda"};
 
 /* Evaluates environment.NAME and puts {"name", "body"} into a memory file. */
 static enum mio_code write_spec(struct mio_cli *c, struct mio_str name, int *fd)

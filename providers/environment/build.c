@@ -1,5 +1,6 @@
 /* providers/environment/build.c: lock to cells to layers to image. */
 #include "providers/environment/build.h"
+#include "providers/environment/conda.h"
 #include "providers/environment/bytecode.h"
 #include "providers/environment/fetch.h"
 #include "providers/environment/python.h"
@@ -150,8 +151,10 @@ static enum mio_code cell_task(void *arg, size_t i, struct mio_arena *a, struct 
     size_t k = s->order[i];
     if (k < s->lock->n_packages)
         return mio_env_cell_deb(a, s->o->store, &s->lock->packages[k], &s->im->cells[k], err);
-    return mio_env_cell_wheel(a, s->o->store, s->lock, &s->lock->wheels[k - s->lock->n_packages],
-                              &s->im->cells[k], err);
+    const struct mio_env_wheel *w = &s->lock->wheels[k - s->lock->n_packages];
+    return mio_env_is_conda(w)
+               ? mio_env_cell_conda(a, s->o->store, s->lock, w, &s->im->cells[k], err)
+               : mio_env_cell_wheel(a, s->o->store, s->lock, w, &s->im->cells[k], err);
 }
 
 /* ---- byte-code ---- */

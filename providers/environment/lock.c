@@ -1,5 +1,5 @@
 /* providers/environment/lock.c: the lock file, read, written, compared. */
-#include "providers/environment/lock.h"
+#include "providers/environment/conda.h"
 #include "providers/sdk/fs.h"
 #include "providers/sdk/json.h"
 
@@ -74,8 +74,11 @@ static struct mio_value to_value(struct mio_arena *a, const struct mio_env_lock 
     for (size_t i = 0; i < l->n_packages; i++)
         packages[i] =
             put_row(a, &l->packages[i], package_columns, N(package_columns), l->packages[i].size);
-    for (size_t i = 0; i < l->n_wheels; i++)
+    size_t n_wheels = 0; /* conda's packages stand behind the wheels */
+    for (size_t i = 0; i < l->n_wheels; i++) {
         wheels[i] = put_wheel(a, &l->wheels[i]);
+        n_wheels += !mio_env_is_conda(&l->wheels[i]);
+    }
     struct mio_pair rows[] = {
         {MIO_STR("format"), mio_number_i64(a, MIO_ENV_LOCK_FORMAT)},
         {MIO_STR("name"), mio_string(l->name)},
@@ -85,7 +88,8 @@ static struct mio_value to_value(struct mio_arena *a, const struct mio_env_lock 
         {MIO_STR("epoch"), mio_number_i64(a, l->epoch)},
         {MIO_STR("indices"), l->indices},
         {MIO_STR("packages"), mio_list(packages, l->n_packages)},
-        {MIO_STR("wheels"), mio_list(wheels, l->n_wheels)},
+        {MIO_STR("wheels"), mio_list(wheels, n_wheels)},
+        {MIO_STR("conda"), mio_list(wheels + n_wheels, l->n_wheels - n_wheels)},
         {MIO_STR("files"), l->files},
         {MIO_STR("sources"), l->sources},
         {MIO_STR("config"), l->config},
@@ -120,29 +124,36 @@ static bool sound_hex(struct mio_str s)
     return s.n == 64;
 }
 
+static bool read_wheel(struct mio_value v, struct mio_env_wheel *w)
+{
+    const struct mio_value *built = mio_get_z(v, "built");
+    w->url = mio_get_str(v, "url");
+    w->built = built ? *built : mio_null();
+    return !get_row(v, w, wheel_columns, N(wheel_columns), &w->size) || !sound_hex(w->sha256) ||
+           mio_str_find(w->file, '/') >= 0;
+}
+
 static enum mio_code read_rows(struct mio_arena *a, struct mio_value v, struct mio_env_lock *l,
                                struct mio_err *err)
 {
-    const struct mio_value *packages = mio_get_z(v, "packages"), *wheels = mio_get_z(v, "wheels");
+    const struct mio_value *packages = mio_get_z(v, "packages"), *wheels = mio_get_z(v, "wheels"),
+                           *conda = mio_get_z(v, "conda");
+    if (conda && conda->type != MIO_LIST)
+        conda = NULL;
     if (!packages || packages->type != MIO_LIST || !wheels || wheels->type != MIO_LIST)
         return mio_fail(err, MIO_STATE, "it has no list of packages");
     l->packages = MIO_NEW_N(a, struct mio_env_package, packages->n + 1u);
-    l->wheels = MIO_NEW_N(a, struct mio_env_wheel, wheels->n + 1u);
+    l->wheels = MIO_NEW_N(a, struct mio_env_wheel, wheels->n + (conda ? (size_t)conda->n : 0) + 1u);
     for (uint32_t i = 0; i < packages->n; i++) {
         struct mio_env_package *p = &l->packages[l->n_packages++];
         if (!get_row(packages->items[i], p, package_columns, N(package_columns), &p->size) ||
             !sound_hex(p->sha256))
             return mio_fail(err, MIO_STATE, "package %u is incomplete", i + 1);
     }
-    for (uint32_t i = 0; i < wheels->n; i++) {
-        struct mio_env_wheel *w = &l->wheels[l->n_wheels++];
-        if (!get_row(wheels->items[i], w, wheel_columns, N(wheel_columns), &w->size) ||
-            !sound_hex(w->sha256) || mio_str_find(w->file, '/') >= 0)
-            return mio_fail(err, MIO_STATE, "wheel %u is incomplete", i + 1);
-        const struct mio_value *built = mio_get_z(wheels->items[i], "built");
-        w->url = mio_get_str(wheels->items[i], "url");
-        w->built = built ? *built : mio_null();
-    }
+    for (size_t k = 0; k < 2; k++)
+        for (uint32_t i = 0; k ? conda && i < conda->n : i < wheels->n; i++)
+            if (read_wheel(k ? conda->items[i] : wheels->items[i], &l->wheels[l->n_wheels++]))
+                return mio_fail(err, MIO_STATE, "wheel %zu is incomplete", l->n_wheels);
     return MIO_OK;
 }
 
@@ -204,6 +215,12 @@ bool mio_env_keeps(const struct mio_env_keep *k, struct mio_str name)
     return k->old && !k->all;
 }
 
+static int order_wheels(const struct mio_env_wheel *x, const struct mio_env_wheel *y)
+{
+    int c = mio_env_is_conda(x) - mio_env_is_conda(y);
+    return c ? c : mio_str_cmp(x->name, y->name);
+}
+
 bool mio_env_lock_diff(const struct mio_env_lock *a, const struct mio_env_lock *b,
                        struct mio_buf *out)
 {
@@ -223,13 +240,14 @@ bool mio_env_lock_diff(const struct mio_env_lock *a, const struct mio_env_lock *
     }
     for (i = k = 0; i < a->n_wheels || k < b->n_wheels;) {
         const struct mio_env_wheel *x = &a->wheels[i], *y = &b->wheels[k];
-        int c = i == a->n_wheels ? 1 : k == b->n_wheels ? -1 : mio_str_cmp(x->name, y->name);
+        int c = i == a->n_wheels ? 1 : k == b->n_wheels ? -1 : order_wheels(x, y);
+        const char *what = mio_env_is_conda(c > 0 ? y : x) ? "conda" : "wheel";
         if (c < 0)
-            mio_buf_printf(out, "- wheel %.*s %.*s\n", MIO_FMT(x->name), MIO_FMT(x->version));
+            mio_buf_printf(out, "- %s %.*s %.*s\n", what, MIO_FMT(x->name), MIO_FMT(x->version));
         else if (c > 0)
-            mio_buf_printf(out, "+ wheel %.*s %.*s\n", MIO_FMT(y->name), MIO_FMT(y->version));
+            mio_buf_printf(out, "+ %s %.*s %.*s\n", what, MIO_FMT(y->name), MIO_FMT(y->version));
         else if (!mio_str_eq(x->sha256, y->sha256))
-            mio_buf_printf(out, "~ wheel %.*s %.*s -> %.*s\n", MIO_FMT(x->name),
+            mio_buf_printf(out, "~ %s %.*s %.*s -> %.*s\n", what, MIO_FMT(x->name),
                            MIO_FMT(x->version), MIO_FMT(y->version));
         i += c <= 0;
         k += c >= 0;

@@ -1,6 +1,6 @@
 /* providers/environment/lock_make.c: from what is declared to what is locked. */
 #include "providers/environment/lock.h"
-#include "providers/environment/python.h"
+#include "providers/environment/conda.h"
 #include "providers/sdk/digest.h"
 #include "providers/sdk/fs.h"
 
@@ -41,9 +41,9 @@ static enum mio_code put_files(struct mio_arena *a, const struct mio_env_spec *s
 
 struct mio_value mio_env_lock_config(struct mio_arena *a, const struct mio_env_spec *s)
 {
-    static const char *const keys[] = {"base",    "env",     "serve",    "scripts",   "layers",
-                                       "workdir", "command", "debian",   "python",    "files",
-                                       "users",   "user",    "bytecode", "conda_file"};
+    static const char *const keys[] = {"base",    "env",     "serve",    "scripts",    "layers",
+                                       "workdir", "command", "debian",   "python",     "files",
+                                       "users",   "user",    "bytecode", "conda_file", "conda"};
     struct mio_pair *p = MIO_NEW_N(a, struct mio_pair, sizeof keys / sizeof *keys);
     size_t n = 0;
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
@@ -52,6 +52,45 @@ struct mio_value mio_env_lock_config(struct mio_arena *a, const struct mio_env_s
             p[n++] = (struct mio_pair){mio_str_z(keys[i]), *v};
     }
     return mio_map(p, n);
+}
+
+static int wheels_first(const void *x, const void *y)
+{
+    const struct mio_env_wheel *a = x, *b = y;
+    int c = mio_env_is_conda(a) - mio_env_is_conda(b);
+    return c ? c : mio_str_cmp(a->name, b->name);
+}
+
+/* Conda's packages beside the wheels; the Python that they bring is the one that wheels are for. */
+static enum mio_code add_conda(struct mio_arena *a, const struct mio_env_store *s,
+                               const struct mio_env_spec *spec, const char *dir,
+                               struct mio_env_lock *l, struct mio_err *err)
+{
+    struct mio_env_wheel *more = NULL, *all;
+    size_t n = 0;
+    if (mio_env_conda_resolve(a, s, spec, dir, &more, &n, err) || !n)
+        return err->code;
+    all = MIO_NEW_N(a, struct mio_env_wheel, l->n_wheels + n);
+    if (l->n_wheels)
+        memcpy(all, l->wheels, l->n_wheels * sizeof *all);
+    memcpy(all + l->n_wheels, more, n * sizeof *all);
+    l->wheels = all;
+    l->n_wheels += n;
+    qsort(all, l->n_wheels, sizeof *all, wheels_first);
+    for (size_t i = 0; i < n && !spec->python_version.n; i++) {
+        if (!mio_str_is(more[i].name, "python"))
+            continue;
+        struct mio_str v = more[i].version, minor = mio_str_sub(v, 2, v.n);
+        ptrdiff_t dot = mio_str_find(minor, '.');
+        struct mio_pair *p = MIO_NEW_N(a, struct mio_pair, 2);
+        p[0] = (struct mio_pair){MIO_STR("version"),
+                                 mio_string(mio_str_sub(v, 0, dot < 0 ? v.n : 2 + (size_t)dot))};
+        p[1] = (struct mio_pair){
+            MIO_STR("prefix"),
+            mio_string(mio_arena_printf(a, "/%.*s", MIO_FMT(mio_env_conda_prefix(spec->body))))};
+        l->config = mio_map_with(a, l->config, MIO_STR("python"), mio_map(p, 2));
+    }
+    return MIO_OK;
 }
 
 enum mio_code mio_env_lock_make(struct mio_arena *a, const struct mio_env_store *s,
@@ -75,6 +114,8 @@ enum mio_code mio_env_lock_make(struct mio_arena *a, const struct mio_env_store 
             l.epoch = indices[i].epoch;
     l.indices = put_indices(a, indices, n_indices);
     l.config = mio_env_lock_config(a, spec);
+    if (add_conda(a, s, spec, dir, &l, err))
+        return mio_err_wrap(err, "environment %.*s", MIO_FMT(spec->name));
     l.sealed = mio_null();
     *out = l;
     return MIO_OK;

@@ -1,5 +1,6 @@
 /* providers/environment/oci.c: OCI image configuration, manifest and layout. */
 #include "providers/environment/build.h"
+#include "providers/environment/conda.h"
 #include "providers/sdk/clock.h"
 #include "providers/sdk/fs.h"
 #include "providers/sdk/json.h"
@@ -52,8 +53,13 @@ static struct mio_value variables(struct mio_arena *a, const struct mio_env_lock
     const struct mio_value *env = mio_get_z(lock->config, "env");
     uint32_t n = env && env->type == MIO_MAP ? env->n : 0;
     struct mio_value *items = MIO_NEW_N(a, struct mio_value, n + 1u);
-    items[0] =
-        mio_string(MIO_STR("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"));
+    struct mio_str conda =
+        mio_get_z(lock->config, "conda")
+            ? mio_arena_printf(a, "/%.*s/bin:", MIO_FMT(mio_env_conda_prefix(lock->config)))
+            : MIO_STR("");
+    items[0] = mio_string(
+        mio_arena_printf(a, "PATH=%.*s/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+                         MIO_FMT(conda)));
     for (uint32_t i = 0; i < n; i++)
         items[i + 1] = mio_string(mio_arena_printf(a, "%.*s=%.*s", MIO_FMT(env->pairs[i].key),
                                                    MIO_FMT(mio_value_str(env->pairs[i].value))));

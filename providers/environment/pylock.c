@@ -1,6 +1,6 @@
 /* providers/environment/pylock.c: which file of each package, and the way back. */
 #include "providers/environment/pylock.h"
-#include "providers/environment/python.h"
+#include "providers/environment/conda.h"
 #include "providers/environment/toml.h"
 #include "providers/sdk/digest.h"
 #include "providers/sdk/fs.h"
@@ -212,6 +212,8 @@ struct mio_str mio_env_pylock_text(struct mio_arena *a, const struct mio_env_loc
                    mio_env_pep_machine(lock->arch), MIO_FMT(py.version));
     for (size_t i = 0; i < lock->n_wheels; i++) {
         const struct mio_env_wheel *w = &lock->wheels[i];
+        if (mio_env_is_conda(w))
+            continue;
         bool local = mio_str_find(w->url, ':') < 0;
         mio_buf_z(&b, "\n[[packages]]\n");
         put_string(&b, "name", w->name);

@@ -1,5 +1,6 @@
 /* providers/environment/python.c: which wheels, and where they are to be had. */
 #include "providers/environment/python.h"
+#include "providers/environment/conda.h"
 #include "providers/environment/download.h"
 #include "providers/environment/requirements.h"
 #include "providers/sdk/alloc.h"
@@ -317,14 +318,21 @@ static enum mio_code bring(struct mio_env_ask *q, const struct mio_env_wheel *w,
             continue;
         }
         bool relative = mio_str_find(w[i].url, ':') < 0;
-        d[tried++] = (struct mio_env_download){
-            .url = relative ? mio_path_join(q->a, mio_str_z(q->dir), w[i].url) : w[i].url,
-            .sha256 = w[i].sha256};
+        struct mio_str url = relative ? mio_path_join(q->a, mio_str_z(q->dir), w[i].url) : w[i].url;
+        if (mio_env_is_conda(&w[i]))
+            url = mio_env_conda_url(q->a, q->config, url);
+        d[tried++] = (struct mio_env_download){.url = url, .sha256 = w[i].sha256};
     }
     mio_env_download(q->a, q->s, d, tried, &ignored);
-    for (size_t i = 0, t = 0; i < n; i++)
-        if (w[i].url.n && !d[t++].done)
-            left[k++] = w[i];
+    for (size_t i = 0, t = 0; i < n; i++) {
+        if (!w[i].url.n || d[t++].done)
+            continue;
+        if (mio_env_is_conda(&w[i])) { /* no index is asked for these */
+            *err = d[t - 1].err;
+            return err->code;
+        }
+        left[k++] = w[i];
+    }
     if (k && mio_env_pip_fetch(q, left, k, err) && ignored.code)
         *err = ignored; /* the address said more */
     return err->code;
@@ -340,7 +348,8 @@ enum mio_code mio_env_python_fetch(struct mio_arena *a, const struct mio_env_sto
     struct mio_env_ask q = {.a = a,
                             .s = s,
                             .dir = mio_path_join(a, mio_str_z(cwd ? cwd : "/"), mio_str_z(dir)).p,
-                            .py = mio_env_python_target(lock->config, lock->suite, lock->arch)};
+                            .py = mio_env_python_target(lock->config, lock->suite, lock->arch),
+                            .config = lock->config};
     for (size_t i = 0; i < lock->n_wheels; i++) {
         const struct mio_env_wheel *w = &lock->wheels[i];
         if (mio_fs_exists(mio_env_store_blob(a, s, w->sha256)))

@@ -32,8 +32,9 @@ struct mio_env_ask {
     const struct mio_env_store *s;
     const char *dir; /* of the template: the resolver works in it */
     struct mio_env_python py;
-    const char *files[2]; /* requirements files, absolute; NULL: none */
-    const char *links;    /* folder with wheels that were built here, or NULL */
+    const char *files[2];    /* requirements files, absolute; NULL: none */
+    struct mio_value config; /* of a lock: where mirrors are */
+    const char *links;       /* folder with wheels that were built here, or NULL */
     const struct mio_env_keep *keep;
     bool bare; /* dependencies are left out */
 };

@@ -1,5 +1,6 @@
 /* providers/environment/sbom.c: SPDX 2.3 and CycloneDX 1.5. */
 #include "providers/environment/sbom.h"
+#include "providers/environment/conda.h"
 #include "providers/sdk/clock.h"
 #include "providers/sdk/json.h"
 
@@ -39,9 +40,10 @@ static struct part *parts_of(struct mio_arena *a, const struct mio_env_lock *l, 
         char *name = mio_arena_z(a, w->name);
         for (char *c = name; *c; c++)
             *c = *c == '_' ? '-' : *c >= 'A' && *c <= 'Z' ? (char)(*c | 32) : *c;
-        parts[(*n)++] = (struct part){
-            w->name, w->version, w->sha256,
-            mio_arena_printf(a, "pkg:pypi/%s@%.*s", name, MIO_FMT(escape(a, w->version)))};
+        parts[(*n)++] = (struct part){w->name, w->version, w->sha256,
+                                      mio_arena_printf(a, "pkg:%s/%s@%.*s",
+                                                       mio_env_is_conda(w) ? "conda" : "pypi", name,
+                                                       MIO_FMT(escape(a, w->version)))};
     }
     return parts;
 }

@@ -91,7 +91,7 @@ static const char *const known[] = {
     "base",     "debian",           "python",  "files",       "env",     "serve", "scripts",
     "layers",   "workdir",          "command", "name",        "version", "tags",  "image",
     "build",    "conda_file",       "os_type", "description", "gpu",     "users", "workspace",
-    "registry", "inference_config", "user",    "bytecode",
+    "registry", "inference_config", "user",    "bytecode",    "conda",
 };
 
 static enum mio_code check_keys(struct reader *r, struct mio_value body)
@@ -250,6 +250,20 @@ static enum mio_code read_python(struct reader *r, struct mio_env_spec *s)
     return read_from(r, *p, s);
 }
 
+static enum mio_code read_conda(struct reader *r, struct mio_env_spec *s)
+{
+    const struct mio_value *c = mio_get_z(s->body, "conda");
+    if (!c || mio_is_null(*c))
+        return MIO_OK;
+    struct mio_str prefix = mio_get_str(*c, "prefix");
+    s->conda = mio_get_str(*c, "from");
+    if (!s->conda.n)
+        return bad(r, "conda", "must be { from: conda-lock.yml }");
+    if (prefix.n && (prefix.p[0] != '/' || prefix.n < 2 || prefix.p[prefix.n - 1] == '/'))
+        return bad(r, "conda.prefix", "must be an absolute path such as /opt/conda");
+    return MIO_OK;
+}
+
 enum mio_env_scripts mio_env_scripts_of(struct mio_value body)
 {
     struct mio_str word = mio_get_str(body, "scripts");
@@ -297,7 +311,8 @@ enum mio_code mio_env_spec_read(struct mio_arena *a, struct mio_str name, struct
     if (body.type != MIO_MAP)
         return bad(&r, "the body", "must be a map");
     if (check_keys(&r, body) || refuse(&r, body) || read_base(&r, &s) || read_debian(&r, &s) ||
-        read_python(&r, &s) || read_variables(&r, mio_get_z(body, "env"), &s) ||
+        read_python(&r, &s) || read_conda(&r, &s) ||
+        read_variables(&r, mio_get_z(body, "env"), &s) ||
         read_files(&r, mio_get_z(body, "files"), &s) || read_rest(&r, &s))
         return err->code;
     *out = s;
@@ -305,9 +320,9 @@ enum mio_code mio_env_spec_read(struct mio_arena *a, struct mio_str name, struct
 }
 
 /* Labels, versions and descriptions change nothing that is locked. */
-static const char *const locked_keys[] = {"base",  "debian",  "python",   "files",     "env",
-                                          "serve", "scripts", "layers",   "workdir",   "command",
-                                          "users", "user",    "bytecode", "conda_file"};
+static const char *const locked_keys[] = {"base",  "debian",  "python",   "files",      "env",
+                                          "serve", "scripts", "layers",   "workdir",    "command",
+                                          "users", "user",    "bytecode", "conda_file", "conda"};
 
 struct digests {
     struct mio_arena *a;
@@ -343,6 +358,8 @@ static enum mio_code add_files(struct digests *d, const struct mio_env_spec *s, 
     for (size_t i = 0; i < s->n_builds; i++)
         if (s->builds[i].source.n && add_digest(d, s->builds[i].source, true, err))
             return err->code;
+    if (s->conda.n && add_digest(d, s->conda, true, err))
+        return err->code;
     return s->pylock.n ? add_digest(d, s->pylock, true, err) : MIO_OK;
 }
 

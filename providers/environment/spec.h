@@ -29,6 +29,7 @@ struct mio_env_spec {
     size_t n_drops, n_accepted, n_setuid; /* setuid: packages that may bring such files */
     enum mio_env_scripts scripts;
     struct mio_str python_version, requirements, pylock; /* the latter two: a path, or empty */
+    struct mio_str conda; /* lock of a tool of conda's: a path, or empty */
     struct mio_env_built *builds;
     struct mio_env_reasoned *overlap; /* wheels whose files win over those of other wheels */
     size_t n_builds, n_overlap;

@@ -244,6 +244,37 @@ enum mio_code mio_env_unpack_zip(const char *path, struct mio_env_tree *data, st
     return take_all(ar, data, err);
 }
 
+enum mio_code mio_env_unpack_conda(const char *path, struct mio_str file, struct mio_env_tree *t,
+                                   struct mio_err *err)
+{
+    AUTO_ARCHIVE *ar = archive_read_new();
+    struct archive_entry *e;
+    int rc, seen = 0;
+    bool old = mio_str_ends(file, ".tar.bz2");
+    if (old) {
+        archive_read_support_filter_bzip2(ar);
+        archive_read_support_format_tar(ar);
+    } else
+        archive_read_support_format_zip(ar);
+    if (archive_read_open_filename(ar, path, CHUNK))
+        return broken(ar, err);
+    if (old)
+        return take_all(ar, t, err);
+    while ((rc = archive_read_next_header(ar, &e)) == ARCHIVE_OK) {
+        struct mio_str name = mio_str_z(archive_entry_pathname(e));
+        if (!mio_str_ends(name, ".tar.zst"))
+            continue;
+        seen += mio_str_starts(name, "pkg-") ? 1 : mio_str_starts(name, "info-") ? 16 : 0;
+        if (take_member(ar, t, err))
+            return err->code;
+    }
+    if (rc != ARCHIVE_EOF)
+        return broken(ar, err);
+    return seen == 17 ? MIO_OK
+                      : mio_fail(err, MIO_REALITY,
+                                 "not a conda package: it needs one pkg and one info archive");
+}
+
 enum mio_code mio_env_archive_text(struct mio_arena *a, const char *path, const char *name,
                                    size_t max, struct mio_str *out, bool *found,
                                    struct mio_err *err)

@@ -12,6 +12,10 @@ enum mio_code mio_env_unpack_deb(const char *path, struct mio_env_tree *control,
                                  struct mio_env_tree *data, struct mio_err *err);
 /* Reads a zip file (a wheel). Errors as above. */
 enum mio_code mio_env_unpack_zip(const char *path, struct mio_env_tree *data, struct mio_err *err);
+/* Reads a conda package of either kind, told by its file's name: what is packed and info/. Errors
+ * as above. */
+enum mio_code mio_env_unpack_conda(const char *path, struct mio_str file, struct mio_env_tree *t,
+                                   struct mio_err *err);
 /* Text of the file NAME/`name` of a source archive (tar or zip), which lies one folder deep. Errors
  * as above; MIO_REALITY too when it is longer than `max`. */
 enum mio_code mio_env_archive_text(struct mio_arena *a, const char *path, const char *name,

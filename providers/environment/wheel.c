@@ -179,6 +179,18 @@ static bool plain_name(struct mio_str s)
     return s.n > 0 && s.p[0] != '.';
 }
 
+bool mio_env_entry_script(struct mio_arena *a, struct mio_str interpreter, struct mio_str name,
+                          struct mio_str module, struct mio_str object, struct mio_str *out)
+{
+    ptrdiff_t dot = mio_str_find(object, '.');
+    struct mio_str top = mio_str_sub(object, 0, dot < 0 ? object.n : (size_t)dot);
+    if (!plain_name(name) || !plain_name(module) || !plain_name(object))
+        return false;
+    *out = mio_arena_printf(a, "#!%.*s\nimport sys\nfrom %.*s import %.*s\n\nsys.exit(%.*s())\n",
+                            MIO_FMT(interpreter), MIO_FMT(module), MIO_FMT(top), MIO_FMT(object));
+    return true;
+}
+
 /* entry_points.txt: "name = module:object [extras]" in the section of console scripts. */
 static enum mio_code make_scripts(struct wheel *k)
 {
@@ -204,13 +216,10 @@ static enum mio_code make_scripts(struct wheel *k)
         ptrdiff_t colon = mio_str_find(word, ':');
         struct mio_str module = mio_str_sub(word, 0, colon < 0 ? word.n : (size_t)colon),
                        object = mio_str_sub(word, (size_t)(colon + 1), word.n);
-        if (colon < 0 || !plain_name(name) || !plain_name(module) || !plain_name(object))
+        struct mio_str script;
+        if (colon < 0 ||
+            !mio_env_entry_script(k->a, k->to.interpreter, name, module, object, &script))
             return broken(k, "an entry point that is no name", line);
-        ptrdiff_t dot = mio_str_find(object, '.');
-        struct mio_str top = mio_str_sub(object, 0, dot < 0 ? object.n : (size_t)dot);
-        struct mio_str script = mio_arena_printf(
-            k->a, "#!%.*s\nimport sys\nfrom %.*s import %.*s\n\nsys.exit(%.*s())\n",
-            MIO_FMT(k->to.interpreter), MIO_FMT(module), MIO_FMT(top), MIO_FMT(object));
         if (mio_env_tree_file(
                 k->t, mio_arena_printf(k->a, "%.*s/bin/%.*s", MIO_FMT(k->to.prefix), MIO_FMT(name)),
                 0755, k->mtime, script, k->err))
