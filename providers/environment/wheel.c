@@ -304,7 +304,7 @@ static enum mio_code move_files(struct wheel *k)
 static enum mio_code install(struct wheel *k)
 {
     mio_env_tree_sort(k->t);
-    if (mio_env_tree_check(k->t, k->err) || find_info(k) || check_format(k) || verify_record(k) ||
+    if (mio_env_tree_check(k->t, k->err) || find_info(k) || verify_record(k) || check_format(k) ||
         move_files(k))
         return k->err->code;
     struct mio_str at =
