@@ -124,6 +124,13 @@ static bool lookup(struct mio_work *w, struct mio_object **found, size_t *n)
     return false;
 }
 
+/* Is this failure an answer of the platform about the object? One that never got that far (a plugin
+ * that does not start, credentials that are refused) says nothing of an earlier attempt. */
+static bool is_answer(const struct mio_err *err)
+{
+    return !err->ambiguous && (err->code == MIO_REALITY || err->code == MIO_TEMPLATE);
+}
+
 static void again(struct mio_work *w)
 {
     struct mio_err first = w->err;
@@ -131,7 +138,7 @@ static void again(struct mio_work *w)
     w->opts.attempt++;
     w->opts.deadline_ms = mio_now_ms() + (w->timeout_ms ? w->timeout_ms : LOOK_MS);
     call(w);
-    if (w->err.code && w->err.ambiguous) {
+    if (w->err.code && !is_answer(&w->err)) {
         w->open = true;
         w->err = first.code ? first : w->err;
     }

@@ -267,12 +267,14 @@ static bool add(struct sim_cloud *c, struct sim_row *row, bool dedupe, bool mark
     return run(c, INSERT);
 }
 
-/* Ends a transaction: commits when all went well, else takes it back and says why. */
+/* Ends a transaction: commits when all went well, else takes it back and says why. Whether a commit
+ * that fails took effect, nobody knows. */
 static void end(struct sim_cloud *c, bool ok, struct mio_err *err)
 {
     if (ok && run(c, COMMIT))
         return;
     broken(c, err);
+    err->ambiguous = ok;
     if (!sqlite3_get_autocommit(c->db))
         run(c, ROLLBACK);
 }

@@ -165,6 +165,20 @@ class Faults(Case):
         self.template(TEN)
         self.settled(10)
 
+    def test_reply_is_lost_and_the_second_attempt_is_refused(self):
+        """A second attempt that never reached the object says nothing of the first one: it stays open."""
+        for kind in ("thing", "thing_a"):
+            for code in ("auth", "provider", "io"):
+                with self.subTest(kind=kind, code=code):
+                    self.setUp()
+                    # What else is applied gives the state a new serial, and the next create another key.
+                    self.template(f"{kind}: {{ a: {{ name: a }}, b: {{ name: b }} }}",
+                                  sim="fail: [{ op: create, name: a, times: 1, code: lost }, "
+                                      f"{{ op: create, name: a, times: 1, code: {code} }}]")
+                    self.init()
+                    self.fails("apply", "-auto-approve", says=[f"{kind}.a", "1 failed"])
+                    self.settled(2)
+
     def test_reply_is_lost(self):
         self.template(TEN, sim="fail: [{ op: create, name: n-4, times: 1, code: lost }]")
         self.init()

@@ -28,7 +28,11 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def body(self):
-        return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        size = int(self.headers.get("Content-Length", 0))
+        text = self.rfile.read(size)
+        if len(text) < size:
+            raise ConnectionError("half a request")
+        return text
 
     @property
     def name(self):
