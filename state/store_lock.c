@@ -1,9 +1,11 @@
 /* state/store_lock.c: taking the lock of a store, waiting for it, and saying who holds it. */
+#include "providers/sdk/alloc.h"
 #include "providers/sdk/buf.h"
 #include "providers/sdk/clock.h"
 #include "providers/sdk/digest.h"
 #include "providers/sdk/json.h"
 #include "state/store_impl.h"
+#include <errno.h>
 #include <pwd.h>
 #include <unistd.h>
 
@@ -14,6 +16,8 @@ static struct mio_str user_name(struct mio_arena *a)
     char text[1024];
     struct passwd pw, *found = NULL;
     FILE *f = fopen("/etc/passwd", "re");
+    if (!f && errno == ENOMEM)
+        mio_alloc_die(0);
     while (f && fgetpwent_r(f, &pw, text, sizeof text, &found) == 0 && found->pw_uid != geteuid())
         found = NULL;
     if (f)

@@ -35,14 +35,15 @@ class Service:
     def answer(self, s):
         try:
             self.serve(s)
-        except OSError:
-            pass
+        except (OSError, sqlite3.Error):
+            pass  # the world is gone, or the line: nobody hears an answer
         finally:
             with self.guard:
                 self.open.discard(s)
             s.close()
 
     def close(self):
+        self.listener.shutdown(socket.SHUT_RDWR)  # wakes who accepts
         self.listener.close()
         with self.guard:
             for s in self.open:
