@@ -50,7 +50,7 @@ BUGS = [
     ("the header of a plan is not checked", "planner/change/planfile.c",
      "        return refuse(err, \"its header was altered since it was made (digest mismatch)\");", "        (void)0;", ["bits"]),
     ("a second attempt that was not sent settles the first", "planner/run/step.c",
-     "if (w->err.code && !is_answer(&w->err)) {", "if (w->err.code && (is_answer(&w->err), w->err.ambiguous)) {", ["network"]),
+     "if (w->err.code && !is_answer(&w->err)) {", "if (w->err.code && (is_answer(&w->err), w->err.ambiguous)) {", ["plugin"]),
     ("variables reach the environment of children", "providers/host/process.c",
      "\"MLOPS_IAC_VAR_\", ", "", ["secrets"]),
     ("the engine can dump core", "cli/main.c",

@@ -194,6 +194,7 @@ static const struct {
     {"exit 0", leave_0},
     {"exit 1", leave_1},
     {"SIGKILL", killed},
+    {"gone for good", killed}, /* and it does not start again */
     {"SIGSTOP", stopped},
     {"hang", hang},
     {"spin", spin},
@@ -284,7 +285,9 @@ static int remove_thing(struct mlops_instance *p, const struct mlops_call *c,
 
 const struct mlops_provider *mlops_provider_v1(const struct mlops_host *host)
 {
-    const char *path = getenv("FAULTS_SIM");
+    const char *path = getenv("FAULTS_SIM"), *once = getenv("FAULTS_ONCE");
+    if (is("FAULTS_HOW", "gone for good") && once && access(once, F_OK) == 0)
+        abort();
     void *so = path ? dlopen(path, RTLD_NOW | RTLD_LOCAL) : NULL;
     const struct mlops_provider *(*entry)(const struct mlops_host *) = NULL;
     if (so)
