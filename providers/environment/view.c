@@ -59,7 +59,9 @@ static enum mio_code settle_wheels(struct mio_env_view *v, const struct owner *o
             (struct mio_env_found){old->cell, old->entry};
         return MIO_OK;
     }
-    if (second || (namespace_file(v, old) && namespace_file(v, new))) {
+    /* byte-code lies behind its source, and goes the way of it */
+    bool compiled = memmem(new->entry->path.p, new->entry->path.n, "/__pycache__/", 13) != NULL;
+    if (second || compiled || (namespace_file(v, old) && namespace_file(v, new))) {
         mio_index_set(&v->index, new->entry->path, (uintptr_t) new);
         return MIO_OK;
     }
