@@ -228,7 +228,8 @@ const struct mio_command mio_command_table[] = {
      .summary = "Seal the state anew with the first key",
      .text = "Reads the state with whichever key fits and writes it with the first one: to seal a "
              "state that was in clear, or to go over to a new key. Older generations keep the key "
-             "that they have. With write_clear in `mlops_iac.encryption` it writes it in clear.",
+             "that they have. The history goes with it. With write_clear in `mlops_iac.encryption` "
+             "it writes it in clear.",
      .options = STATE_OPTS | B(ACCEPT_CLEAR),
      .flags = MIO_CMD_STATE,
      .run = mio_cmd_state_rekey},

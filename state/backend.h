@@ -89,6 +89,9 @@ struct mio_backend_ops {
     /* Appends a line (with its newline) after `keep` bytes; what follows them is a torn line. */
     enum mio_code (*history_add)(struct mio_backend *b, uint64_t keep, struct mio_str line,
                                  struct mio_err *err);
+    /* Puts `text` in the history's place, atomically. The lock is held. */
+    enum mio_code (*history_replace)(struct mio_backend *b, struct mio_str text,
+                                     struct mio_err *err);
 };
 
 struct mio_backend {

@@ -316,6 +316,19 @@ static enum mio_code file_history_add(struct mio_backend *b, uint64_t keep, stru
     return e ? mio_file_fail(f, e, "write", history_name, err) : MIO_OK;
 }
 
+static enum mio_code file_history_replace(struct mio_backend *b, struct mio_str text,
+                                          struct mio_err *err)
+{
+    struct mio_file_backend *f = (struct mio_file_backend *)b;
+    static const char tmp[] = "history.jsonl.tmp";
+    enum mio_code rc = mio_file_write_new(f, tmp, text, err);
+    int e = rc ? 0 : mio_io_rename(f->fd, tmp, history_name);
+    if (rc || e)
+        (void)unlinkat(f->fd, tmp, 0);
+    e = rc || e ? e : mio_io_sync(f->fd);
+    return e ? mio_file_fail(f, e, "replace", history_name, err) : rc;
+}
+
 static const struct mio_backend_ops file_ops = {
     .type = "file",
     .lock_outlives = false,
@@ -335,6 +348,7 @@ static const struct mio_backend_ops file_ops = {
     .journal_drop = mio_file_journal_drop,
     .history_read = file_history_read,
     .history_add = file_history_add,
+    .history_replace = file_history_replace,
 };
 
 enum mio_code mio_backend_file(const char *dir, bool create, struct mio_backend **out,

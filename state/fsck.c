@@ -329,9 +329,12 @@ static enum mio_code check_history(struct fsck *k)
 {
     struct mio_history *h;
     size_t n, broken;
-    enum mio_code rc = mio_store_history(k->s, k->a, &h, &n, &broken, k->err);
-    if (rc)
-        return rc;
+    struct mio_err why = {0};
+    if (mio_store_history(k->s, k->a, &h, &n, &broken, &why)) {
+        struct mio_finding *f = say(k, MIO_FINDING_WARNING, MIO_STR("history"), "%s", why.message);
+        f->remedy = mio_arena_str(k->a, mio_str_z(why.hint));
+        return MIO_OK;
+    }
     if (broken)
         say(k, MIO_FINDING_WARNING, MIO_STR("history"),
             "line %zu does not follow from the line before it: "

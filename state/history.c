@@ -1,4 +1,5 @@
-/* state/history.c: one line an apply, each with the digest of the line before it. See store.h. */
+/* state/history.c: one line an apply, each with the digest of the line before it. See store.h; how
+ * the lines lie in the backend is history_text.c's. */
 #include "providers/sdk/buf.h"
 #include "providers/sdk/clock.h"
 #include "providers/sdk/digest.h"
@@ -15,16 +16,6 @@ static void put_u64(struct mio_buf *b, const char *before, uint64_t v)
 {
     mio_buf_z(b, before);
     mio_buf_u64(b, v);
-}
-
-/* The line that begins at `at`, without its newline; false at the end and for a torn last line. */
-static bool line_at(struct mio_str text, size_t at, struct mio_str *out)
-{
-    const char *nl = at < text.n ? memchr(text.p + at, '\n', text.n - at) : NULL;
-    if (!nl)
-        return false;
-    *out = (struct mio_str){text.p + at, (size_t)(nl - (text.p + at))};
-    return true;
 }
 
 static void chain_of(struct mio_str line, char hex[MIO_SHA256_HEX + 1])
@@ -63,27 +54,21 @@ static void write_line(struct mio_buf *b, const char *prev, const struct mio_his
     put_u64(b, ",\"destroyed\":", h->destroyed);
     put_u64(b, ",\"imported\":", h->imported);
     put_u64(b, ",\"forgotten\":", h->forgotten);
-    mio_buf_z(b, h->complete ? ",\"complete\":true}\n" : ",\"complete\":false}\n");
+    mio_buf_z(b, h->complete ? ",\"complete\":true}" : ",\"complete\":false}");
 }
 
 enum mio_code mio_store_history_add(struct mio_store *s, const struct mio_history *h,
                                     struct mio_err *err)
 {
     struct mio_arena a;
-    struct mio_str text, line;
-    size_t keep = 0;
+    struct mio_history_text text;
     char prev[MIO_SHA256_HEX + 1];
     mio_arena_init(&a);
-    enum mio_code rc = s->b->ops->history_read(s->b, &a, &text, err);
+    enum mio_code rc = mio_history_read(s, &a, &text, err);
     if (rc == MIO_OK) {
         memcpy(prev, no_line, sizeof prev);
-        struct mio_str last = MIO_STR("");
-        while (line_at(text, keep, &line)) {
-            last = line;
-            keep += line.n + 1;
-        }
-        if (keep)
-            chain_of(last, prev);
+        if (text.n)
+            chain_of(text.lines[text.n - 1], prev);
         struct mio_history full = *h;
         struct mio_str who, host;
         mio_store_who(&a, &who, &host);
@@ -95,7 +80,7 @@ enum mio_code mio_store_history_add(struct mio_store *s, const struct mio_histor
             full.when = mio_wall_s();
         MIO_AUTO_BUF b = {0};
         write_line(&b, prev, &full);
-        rc = s->b->ops->history_add(s->b, keep, mio_buf_view(&b), err);
+        rc = mio_history_append(s, &a, &text, mio_buf_view(&b), err);
     }
     mio_arena_free(&a);
     return rc;
@@ -138,22 +123,23 @@ static bool read_line(struct mio_arena *a, struct mio_str line, struct mio_histo
 enum mio_code mio_store_history(struct mio_store *s, struct mio_arena *a, struct mio_history **out,
                                 size_t *n, size_t *broken, struct mio_err *err)
 {
-    struct mio_str text, line;
-    enum mio_code rc = s->b->ops->history_read(s->b, a, &text, err);
+    struct mio_history_text text;
+    enum mio_code rc = mio_history_read(s, a, &text, err);
     if (rc)
         return rc;
     char prev[MIO_SHA256_HEX + 1];
-    size_t cap = 0, number = 1;
+    size_t cap = 0;
     memcpy(prev, no_line, sizeof prev);
     *out = NULL;
     *n = *broken = 0;
-    for (size_t at = 0; line_at(text, at, &line); at += line.n + 1, number++) {
+    for (size_t i = 0; i < text.n; i++) {
+        struct mio_str line = text.lines[i];
         struct mio_history h;
         bool chained = mio_str_starts(line, "{\"prev\":\"") && line.n > 9 + MIO_SHA256_HEX &&
                        memcmp(line.p + 9, prev, MIO_SHA256_HEX) == 0;
         bool read = read_line(a, line, &h);
         if ((!chained || !read) && *broken == 0)
-            *broken = number;
+            *broken = i + 1;
         if (read)
             MIO_PUSH(a, *out, *n, cap) = h;
         chain_of(line, prev);

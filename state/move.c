@@ -73,12 +73,12 @@ enum mio_code mio_store_push(struct mio_store *s, struct mio_str text, bool forc
 static enum mio_code copy_history(struct mio_store *from, struct mio_store *to, struct mio_arena *a,
                                   struct mio_err *err)
 {
-    struct mio_str lines, there;
-    enum mio_code rc = from->b->ops->history_read(from->b, a, &lines, err);
-    rc = rc ? rc : to->b->ops->history_read(to->b, a, &there, err);
+    struct mio_history_text lines, there;
+    enum mio_code rc = mio_history_read(from, a, &lines, err);
+    rc = rc ? rc : mio_history_read(to, a, &there, err);
     if (rc || lines.n == 0 || there.n)
         return rc;
-    return to->b->ops->history_add(to->b, 0, lines, err);
+    return mio_history_write(to, a, &lines, err);
 }
 
 static enum mio_code migrate(struct mio_store *from, struct mio_store *to, struct mio_arena *a,
@@ -125,10 +125,20 @@ enum mio_code mio_store_rekey(struct mio_store *s, struct mio_err *err)
 {
     struct mio_arena a;
     struct mio_state state;
+    bool ours = s->locked;
+    enum mio_code rc = ours ? MIO_OK : mio_store_lock(s, "state rekey", 0, NULL, err);
+    if (rc)
+        return rc;
     mio_arena_init(&a);
-    enum mio_code rc = mio_store_load(s, &a, &state, err);
+    rc = mio_store_load(s, &a, &state, err);
     if (rc == MIO_OK && state.serial)
         rc = mio_store_commit(s, &state, err);
+    struct mio_history_text history;
+    rc = rc ? rc : mio_history_read(s, &a, &history, err);
+    if (rc == MIO_OK && history.n)
+        rc = mio_history_write(s, &a, &history, err);
     mio_arena_free(&a);
+    if (!ours)
+        mio_store_unlock(s);
     return rc;
 }

@@ -1,4 +1,4 @@
-/* state/seal.h: bytes that only holders of a key can read or make: state, journal, plan.
+/* state/seal.h: bytes that only holders of a key can read or make: state, journal, history, plan.
  *
  * Sealed text: one line of JSON (what it is, which key, the wrapped data key), then AES-256-GCM
  * cipher text and tag. The data key is fresh for each write and wrapped by the key-encryption key;
@@ -42,7 +42,7 @@ void mio_sealer_close(struct mio_sealer *s); /* wipes the keys; NULL accepted */
 
 /* What is sealed, bound to it. */
 struct mio_seal_about {
-    struct mio_str kind; /* "state", "journal", "plan" */
+    struct mio_str kind; /* "state", "journal", "history", "plan" */
     struct mio_str lineage;
     uint64_t serial, epoch;
 };

@@ -402,6 +402,9 @@ enum mio_code mio_store_begin(struct mio_store *s, const struct mio_state *state
     enum mio_code rc = check_no_pending(s, state, err);
     if (rc || (rc = mio_store_drop_journal(s, err)))
         return rc;
+    struct mio_history_text history; /* no change without lineage: its key must be usable now */
+    if (s->sealer && (rc = mio_history_read(s, state->arena, &history, err)) != MIO_OK)
+        return rc;
     if (s->lineage.n == 0)
         s->lineage =
             state->lineage.n ? mio_arena_str(&s->arena, state->lineage) : new_lineage(&s->arena);

@@ -22,6 +22,25 @@ struct mio_store {
     struct mio_jrn *jrn;
 };
 
+/* The history, its lines in clear (without newlines), whatever the backend holds. */
+struct mio_history_text {
+    bool sealed; /* as it lies there, under `key` */
+    uint8_t key[MIO_RECORD_KEY];
+    struct mio_str *lines;
+    size_t n;
+    size_t keep;    /* bytes up to a torn last line */
+    size_t altered; /* number of the first line that could not be unsealed ("" in its place); 0 */
+};
+/* Errors: MIO_AUTH (no key, in clear although sealing is enforced), MIO_STATE. */
+enum mio_code mio_history_read(struct mio_store *s, struct mio_arena *a,
+                               struct mio_history_text *out, struct mio_err *err);
+/* Adds a line; where the file is not as sealing has it now, all of it is written anew. */
+enum mio_code mio_history_append(struct mio_store *s, struct mio_arena *a,
+                                 struct mio_history_text *h, struct mio_str line,
+                                 struct mio_err *err);
+/* Puts these lines in the place of what is there, sealed with the first key where sealing is on. */
+enum mio_code mio_history_write(struct mio_store *s, struct mio_arena *a,
+                                const struct mio_history_text *h, struct mio_err *err);
 /* Does the journal belong to this state, and is anything in it (*live) that the state does not
  * have? Errors: MIO_STATE (of another state or stage, or of a later one). */
 enum mio_code mio_store_judge(struct mio_store *s, const struct mio_jrn_origin *o,

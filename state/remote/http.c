@@ -316,6 +316,12 @@ static enum mio_code http_history_add(struct mio_backend *b, uint64_t keep, stru
     return local(b)->ops->history_add(local(b), keep, line, err);
 }
 
+static enum mio_code http_history_replace(struct mio_backend *b, struct mio_str text,
+                                          struct mio_err *err)
+{
+    return local(b)->ops->history_replace(local(b), text, err);
+}
+
 /* ---- probe, open, close ---- */
 
 /* The same state again, on a condition that cannot hold: a server that compares refuses. */
@@ -365,6 +371,7 @@ static const struct mio_backend_ops http_ops = {
     .journal_drop = http_journal_drop,
     .history_read = http_history_read,
     .history_add = http_history_add,
+    .history_replace = http_history_replace,
 };
 
 static enum mio_code settings(struct http_backend *b, const struct mio_backend_args *args,

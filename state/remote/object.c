@@ -567,6 +567,24 @@ static enum mio_code ob_history_add(struct mio_backend *base, uint64_t keep, str
     return rc;
 }
 
+static enum mio_code ob_history_replace(struct mio_backend *base, struct mio_str text,
+                                        struct mio_err *err)
+{
+    struct object_backend *b = (struct object_backend *)base;
+    struct mio_arena a;
+    struct mio_str old, tag;
+    bool found, lost = false;
+    mio_arena_init(&a);
+    enum mio_code rc = get(b, &a, history_name, &old, &tag, &found, err);
+    if (rc == MIO_OK)
+        rc = put(b, &a, history_name, text, mio_arena_z(&a, tag), &tag, &lost, err);
+    mio_arena_free(&a);
+    if (rc == MIO_OK && lost)
+        return mio_fail(err, MIO_TRANSIENT, "somebody else wrote to the history of %s",
+                        base->where);
+    return rc;
+}
+
 /* ---- probe, open, close ---- */
 
 static enum mio_code ob_probe(struct mio_backend *base, struct mio_err *err)
@@ -624,6 +642,7 @@ static const struct mio_backend_ops object_ops = {
     .journal_drop = ob_journal_drop,
     .history_read = ob_history_read,
     .history_add = ob_history_add,
+    .history_replace = ob_history_replace,
 };
 
 enum mio_code mio_backend_objects(struct mio_objects *o, const char *type,
