@@ -97,7 +97,9 @@ enum mio_code mio_cmd_state_pull(struct mio_cli *c)
 {
     struct mio_state *s = NULL;
     enum mio_code code = open_state(c, &s);
-    if (!code && s->serial)
+    if (!code && s->serial) {
+        mio_state_mask(s);
         mio_state_write(&c->out.buf, s);
+    }
     return code;
 }

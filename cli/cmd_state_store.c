@@ -223,6 +223,7 @@ enum mio_code mio_cmd_state_at(struct mio_cli *c)
         return code;
     if (mio_store_at(s, &c->arena, serial, &state, &err))
         return mio_cli_fail(c, &err);
+    mio_state_mask(&state);
     mio_state_write(&c->out.buf, &state);
     return MIO_OK;
 }

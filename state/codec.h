@@ -27,8 +27,8 @@ bool mio_row_scan(struct mio_arena *a, struct mio_str line, struct mio_row *row)
 /* A record from the object that mio_record_write wrote. Errors: MIO_STATE. */
 enum mio_code mio_record_from(struct mio_arena *a, struct mio_value v, struct mio_record *out,
                               struct mio_err *err);
-/* Unknown values or sensitive ones in clear anywhere in the record? */
-bool mio_record_storable(const struct mio_record *r);
+/* No unknown values, and no sensitive ones in clear unless it keeps them? */
+bool mio_record_storable(const struct mio_record *r, bool keeps);
 
 /* The hint of every damaged state: what repairs it. */
 extern const char mio_state_repair[];

@@ -168,7 +168,7 @@ bool mio_payload_get(struct mio_arena *a, const struct mio_jrn_origin *o, const 
 
 /* A record without address is none: null. */
 static enum mio_code put_record(struct mio_buf *b, const char *before, const struct mio_record *r,
-                                struct mio_err *err)
+                                bool keeps, struct mio_err *err)
 {
     mio_buf_z(b, before);
     if (r->address.n == 0) {
@@ -178,15 +178,15 @@ static enum mio_code put_record(struct mio_buf *b, const char *before, const str
     struct mio_record known = *r;
     if (mio_has_unknown(known.attributes)) /* of an object that does not exist yet */
         known.attributes = mio_null();
-    if (!mio_record_storable(&known)) {
+    if (!mio_record_storable(&known, keeps)) {
         mio_fail(err, MIO_BUG, "a value that must not be stored (unknown, or sensitive in clear)");
         return mio_err_address(err, r->address);
     }
-    mio_record_write(b, &known);
+    mio_record_write(b, &known, keeps);
     return MIO_OK;
 }
 
-enum mio_code mio_payload_intent(struct mio_buf *b, const struct mio_jrn_intent *i,
+enum mio_code mio_payload_intent(struct mio_buf *b, const struct mio_jrn_intent *i, bool keeps,
                                  struct mio_err *err)
 {
     put_u64(b, "{\"op\":", i->op);
@@ -200,20 +200,21 @@ enum mio_code mio_payload_intent(struct mio_buf *b, const struct mio_jrn_intent 
     put_u64(b, ",\"class\":", i->create_class);
     mio_buf_z(b, i->depose ? ",\"depose\":true" : ",\"depose\":false");
     put_str(b, ",\"depose_key\":", i->depose_key);
-    enum mio_code rc = put_record(b, ",\"target\":", &i->target, err);
+    enum mio_code rc = put_record(b, ",\"target\":", &i->target, keeps, err);
     mio_buf_char(b, '}');
     return rc;
 }
 
 enum mio_code mio_payload_result(struct mio_buf *b, uint64_t op, const struct mio_record *result,
-                                 const char *outcome, struct mio_str text, struct mio_err *err)
+                                 bool keeps, const char *outcome, struct mio_str text,
+                                 struct mio_err *err)
 {
     put_u64(b, "{\"op\":", op);
     put_str(b, ",\"outcome\":", mio_str_z(outcome));
     put_str(b, ",\"text\":", text);
     enum mio_code rc = MIO_OK;
     if (result)
-        rc = put_record(b, ",\"result\":", result, err);
+        rc = put_record(b, ",\"result\":", result, keeps, err);
     mio_buf_char(b, '}');
     return rc;
 }

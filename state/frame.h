@@ -34,7 +34,8 @@ struct mio_jrn_origin {
     uint8_t record_key[MIO_RECORD_KEY];
 };
 
-/* Payloads. The writers fail with MIO_BUG when a record holds what must not be stored. */
+/* Payloads. The writers fail with MIO_BUG when a record holds what must not be stored: secrets,
+ * unless the journal is sealed and keeps them. */
 void mio_payload_begin(struct mio_buf *b, const struct mio_jrn_origin *o);
 /* The payload of B: with a sealer it is sealed text, and o gets a record key if it has none yet. */
 enum mio_code mio_begin_put(struct mio_buf *b, struct mio_sealer *s, struct mio_jrn_origin *o,
@@ -47,11 +48,12 @@ void mio_payload_put(struct mio_buf *b, const struct mio_jrn_origin *o, char typ
                      struct mio_str plain);
 bool mio_payload_get(struct mio_arena *a, const struct mio_jrn_origin *o, const struct mio_frame *f,
                      struct mio_str *plain);
-enum mio_code mio_payload_intent(struct mio_buf *b, const struct mio_jrn_intent *i,
+enum mio_code mio_payload_intent(struct mio_buf *b, const struct mio_jrn_intent *i, bool keeps,
                                  struct mio_err *err);
 /* D, F, H, R: the members that are not NULL or "" are written. */
 enum mio_code mio_payload_result(struct mio_buf *b, uint64_t op, const struct mio_record *result,
-                                 const char *outcome, struct mio_str text, struct mio_err *err);
+                                 bool keeps, const char *outcome, struct mio_str text,
+                                 struct mio_err *err);
 
 /* The verb of that name; false when there is none. */
 bool mio_jrn_verb_of(struct mio_str name, enum mio_jrn_verb *out);

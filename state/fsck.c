@@ -187,7 +187,7 @@ static void made_up_intent(struct chain *c, struct mio_arena *a, struct mio_str 
     i.provider = i.target.provider;
     i.id = i.target.id;
     MIO_AUTO_BUF b = {0};
-    if (mio_payload_intent(&b, &i, &err) == MIO_OK)
+    if (mio_payload_intent(&b, &i, c->origin.sealed, &err) == MIO_OK)
         chain_add(c, 'I', mio_buf_view(&b));
 }
 

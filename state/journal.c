@@ -267,7 +267,7 @@ void mio_jrn_end(struct mio_jrn *j, uint64_t serial)
 enum mio_code mio_jrn_plan(struct mio_jrn *j, const struct mio_jrn_intent *i, struct mio_err *err)
 {
     MIO_AUTO_BUF b = {0};
-    enum mio_code rc = mio_payload_intent(&b, i, err);
+    enum mio_code rc = mio_payload_intent(&b, i, j->cipher.sealed, err);
     return rc ? rc : add(j, 'P', mio_buf_view(&b), false, err);
 }
 
@@ -275,7 +275,7 @@ enum mio_code mio_jrn_intent(struct mio_jrn *j, const struct mio_jrn_intent *i, 
 {
     uint64_t seq;
     MIO_AUTO_BUF b = {0};
-    enum mio_code rc = mio_payload_intent(&b, i, err);
+    enum mio_code rc = mio_payload_intent(&b, i, j->cipher.sealed, err);
     if (rc || !i->planned)
         return rc ? rc : add(j, 'I', mio_buf_view(&b), true, err);
     pthread_mutex_lock(&j->mutex);
@@ -307,7 +307,7 @@ static enum mio_code result(struct mio_jrn *j, char type, uint64_t op, const str
                             const char *outcome, struct mio_str text, bool now, struct mio_err *err)
 {
     MIO_AUTO_BUF b = {0};
-    enum mio_code rc = mio_payload_result(&b, op, r, outcome, text, err);
+    enum mio_code rc = mio_payload_result(&b, op, r, j->cipher.sealed, outcome, text, err);
     return rc ? rc : add_result(j, type, mio_buf_view(&b), now, err);
 }
 
@@ -333,6 +333,11 @@ enum mio_code mio_jrn_recovered(struct mio_jrn *j, uint64_t op, const struct mio
                                 bool applied, struct mio_err *err)
 {
     return result(j, 'R', op, r, applied ? "applied" : "not-applied", MIO_STR(""), false, err);
+}
+
+bool mio_jrn_keeps(const struct mio_jrn *j)
+{
+    return j->cipher.sealed;
 }
 
 bool mio_jrn_poisoned(const struct mio_jrn *j)

@@ -78,6 +78,8 @@ enum mio_code mio_jrn_failed(struct mio_jrn *j, uint64_t op, bool ambiguous, str
 /* R: recovery settled the operation. Rides: lost, it is settled again. */
 enum mio_code mio_jrn_recovered(struct mio_jrn *j, uint64_t op, const struct mio_record *result,
                                 bool applied, struct mio_err *err);
+/* Its records are sealed: they may hold secrets. */
+bool mio_jrn_keeps(const struct mio_jrn *j);
 bool mio_jrn_poisoned(const struct mio_jrn *j);
 /* Counts for figures: records, syncs. */
 void mio_jrn_counts(const struct mio_jrn *j, uint64_t *records, uint64_t *syncs);

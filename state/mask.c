@@ -9,12 +9,6 @@
 #include "providers/sdk/json.h"
 #include "state/model.h"
 
-bool mio_is_masked(struct mio_value v)
-{
-    return v.type == MIO_MAP && v.n == 2 && mio_str_is(mio_get_str(v, "$mio"), "digest") &&
-           mio_get_str(v, "h").n == MIO_SHA256_HEX;
-}
-
 static struct mio_value digest_of(struct mio_arena *a, struct mio_str salt, struct mio_value v)
 {
     MIO_AUTO_BUF b = {0};
@@ -29,6 +23,11 @@ static struct mio_value digest_of(struct mio_arena *a, struct mio_str salt, stru
     pairs[0] = (struct mio_pair){MIO_STR("$mio"), mio_string_z("digest")};
     pairs[1] = (struct mio_pair){MIO_STR("h"), mio_string((struct mio_str){hex, MIO_SHA256_HEX})};
     return mio_sensitive(mio_map(pairs, 2));
+}
+
+struct mio_value mio_keep(struct mio_arena *a, const struct mio_state *s, struct mio_value v)
+{
+    return s->keeps ? v : mio_mask(a, s->salt, v);
 }
 
 struct mio_value mio_mask(struct mio_arena *a, struct mio_str salt, struct mio_value v)

@@ -79,12 +79,12 @@ void mio_state_sort(struct mio_state *s)
 
 enum mio_code mio_state_put(struct mio_state *s, const struct mio_record *r, struct mio_err *err)
 {
-    if (!mio_record_storable(r)) {
+    if (!mio_record_storable(r, s->keeps)) {
         mio_fail(err, MIO_BUG, "a value that must not be stored (unknown, or sensitive in clear)");
         return mio_err_address(err, r->address);
     }
     MIO_AUTO_BUF b = {0};
-    mio_record_write(&b, r);
+    mio_record_write(&b, r, s->keeps);
     if (!mio_str_utf8(mio_buf_view(&b))) { /* else the state could be written and not be read */
         mio_fail(err, MIO_PROVIDER, "an attribute that is not UTF-8 text cannot be recorded");
         return mio_err_address(err, r->address);

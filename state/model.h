@@ -4,6 +4,7 @@
  * In: the bytes of a state file. Owns: rows; the text they look at belongs to the arena (or the
  * mapped file) that the state was loaded with. Never: I/O, provider calls. */
 #pragma once
+#include "providers/sdk/json.h"
 #include "providers/sdk/map.h"
 #include "providers/sdk/value.h"
 
@@ -28,8 +29,8 @@ struct mio_record {
     bool create_before_destroy;
     bool forget;                   /* lifecycle.on_removed: forget, for when the block is gone */
     uint32_t delete_timeout_s;     /* timeouts.delete of the block, for the same; 0: none */
-    struct mio_value inputs;       /* as last sent, sensitive leaves masked */
-    struct mio_value attributes;   /* as last read: inputs and computed, sensitive leaves masked */
+    struct mio_value inputs;       /* as last sent, sensitive leaves as mio_keep has it */
+    struct mio_value attributes;   /* as last read: inputs and computed, the same */
     struct mio_value content;      /* map: dotted path of a content field to "sha256:..." */
     struct mio_value dependencies; /* list of addresses: direct ones only */
     uint32_t generation; /* of the idempotency key: how many creates this address has had */
@@ -56,6 +57,7 @@ struct mio_state {
     size_t noutputs;
     struct mio_index
         index;  /* address (+ "\1" + deposed) to row number; asked through mio_state_find */
+    bool keeps; /* what is written is sealed, so secrets are kept in it; else their masks are */
     bool dirty; /* differs from what was loaded */
 };
 
@@ -85,11 +87,14 @@ enum mio_code mio_row_read(struct mio_arena *a, const struct mio_row *row, struc
                            struct mio_err *err);
 /* A row's line with every secret in it as a mask: what may be written where nothing is sealed. */
 struct mio_str mio_row_masked(struct mio_arena *a, struct mio_str salt, const struct mio_row *row);
-/* The canonical line of a record, without newline. Aborts (MIO_BUG) on unknown or unmasked
- * sensitive values. */
-void mio_record_write(struct mio_buf *b, const struct mio_record *r);
+/* The canonical line of a record, without newline. Aborts (MIO_BUG) on unknown values, and on
+ * unmasked sensitive ones unless it `keeps` them (sealed). */
+void mio_record_write(struct mio_buf *b, const struct mio_record *r, bool keeps);
 
 /* Replaces each sensitive leaf by {"$mio":"digest","h":"<hmac of its canonical JSON, keyed by the
  * salt>"}: enough to see that it changed, not what it is. Stays marked sensitive. */
 struct mio_value mio_mask(struct mio_arena *a, struct mio_str salt, struct mio_value v);
-bool mio_is_masked(struct mio_value v);
+/* v as this state records it: itself where the state is sealed, else masked. */
+struct mio_value mio_keep(struct mio_arena *a, const struct mio_state *s, struct mio_value v);
+/* Every secret that the rows hold becomes its mask: before the state leaves its seal. */
+void mio_state_mask(struct mio_state *s);

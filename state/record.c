@@ -91,12 +91,6 @@ static void put_str(struct mio_buf *b, const char *before, struct mio_str s)
     mio_json_string(b, s);
 }
 
-static void put_value(struct mio_buf *b, const char *before, struct mio_value v)
-{
-    mio_buf_z(b, before);
-    mio_json_write(b, v, MIO_JSON_OPEN); /* what is sensitive is a digest by now */
-}
-
 /* Sensitive anywhere but under a digest? */
 static bool in_clear(struct mio_value v)
 {
@@ -110,18 +104,25 @@ static bool in_clear(struct mio_value v)
     return false;
 }
 
-bool mio_record_storable(const struct mio_record *r)
+/* Masks bear no mark: they can be told by their form. */
+static void put_value(struct mio_buf *b, const char *before, struct mio_value v)
+{
+    mio_buf_z(b, before);
+    mio_json_write(b, v, in_clear(v) ? MIO_JSON_MARKED : MIO_JSON_OPEN);
+}
+
+bool mio_record_storable(const struct mio_record *r, bool keeps)
 {
     const struct mio_value *v[] = {&r->inputs, &r->attributes, &r->content, &r->dependencies};
     for (size_t i = 0; i < sizeof v / sizeof *v; i++)
-        if (mio_has_unknown(*v[i]) || in_clear(*v[i]))
+        if (mio_has_unknown(*v[i]) || (!keeps && in_clear(*v[i])))
             return false;
     return true;
 }
 
-void mio_record_write(struct mio_buf *b, const struct mio_record *r)
+void mio_record_write(struct mio_buf *b, const struct mio_record *r, bool keeps)
 {
-    if (!mio_record_storable(r))
+    if (!mio_record_storable(r, keeps))
         abort(); /* a bug of ours, and a leak if it went on */
     put_str(b, "{\"digest\":", r->digest);
     put_str(b, ",\"address\":", r->address);
@@ -152,9 +153,25 @@ void mio_record_write(struct mio_buf *b, const struct mio_record *r)
 
 struct mio_str mio_row_masked(struct mio_arena *a, struct mio_str salt, const struct mio_row *row)
 {
-    (void)a;
-    (void)salt;
-    return row->line;
+    static const char mark[] = "{\"$mio\":\"sensitive\"";
+    struct mio_record r;
+    struct mio_err err = {0};
+    if (!memmem(row->line.p, row->line.n, mark, sizeof mark - 1) || mio_row_read(a, row, &r, &err))
+        return row->line;
+    r.inputs = mio_mask(a, salt, r.inputs);
+    r.attributes = mio_mask(a, salt, r.attributes);
+    MIO_AUTO_BUF b = {0};
+    mio_record_write(&b, &r, false);
+    return mio_arena_str(a, mio_buf_view(&b));
+}
+
+void mio_state_mask(struct mio_state *s)
+{
+    for (size_t i = 0; i < s->nrows; i++) {
+        struct mio_str line = mio_row_masked(s->arena, s->salt, &s->rows[i]);
+        if (line.p != s->rows[i].line.p)
+            mio_row_scan(s->arena, line, &s->rows[i]);
+    }
 }
 
 static struct mio_value get(struct mio_arena *a, struct mio_value v, const char *key)

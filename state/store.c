@@ -168,6 +168,7 @@ enum mio_code mio_store_load(struct mio_store *s, struct mio_arena *a, struct mi
         return rc;
     s->tag = mio_arena_str(&s->arena, blob.tag);
     s->digest = mio_arena_str(&s->arena, state.digest);
+    state.keeps = s->sealer && !mio_sealer_opts(s->sealer)->write_clear;
     if (state.serial)
         mio_store_note_seen(s, &state);
     *out = state;
@@ -212,6 +213,8 @@ static enum mio_code encode(struct mio_store *s, struct mio_state *state, struct
     struct mio_state_header h;
     struct mio_arena scratch;
     mio_arena_init(&scratch);
+    if (!seal)
+        mio_state_mask(state);
     mio_state_write(text, state);
     enum mio_code rc = mio_state_header(&scratch, mio_buf_view(text), &h, err);
     if (rc == MIO_OK)

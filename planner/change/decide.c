@@ -20,7 +20,16 @@ struct mio_value mio_observed(struct mio_planner *p, const struct mio_kind *kind
 {
     struct mio_value v =
         mio_carry_marks(p->arena, rec->attributes, mio_mark(p->arena, &kind->root, told));
-    return mio_mask(p->arena, p->state->salt, v);
+    return mio_keep(p->arena, p->state, v);
+}
+
+struct mio_value mio_healed(struct mio_planner *p, const struct mio_step *s)
+{
+    struct mio_value was = s->record->attributes;
+    if (!p->state->keeps || !mio_holds_mask(was))
+        return was;
+    struct mio_value told = s->observed.type == MIO_MAP ? s->observed : mio_map(NULL, 0);
+    return mio_unmask(p->arena, p->state->salt, was, mio_map_merge(p->arena, s->inputs, told));
 }
 
 static struct mio_row *row_of(struct mio_planner *p, struct mio_inst *inst, size_t *index)
@@ -255,6 +264,8 @@ static enum mio_code compare(struct mio_planner *p, struct mio_step *s, struct m
         s->reason = MIO_WHY_CONTENT;
     s->rewrite = s->action == MIO_NOOP &&
                  memcmp(s->digest, s->record->digest.p, MIO_SHA256_HEX) != 0 && s->digest[0];
+    s->rewrite |= s->action == MIO_NOOP && s->digest[0] && p->state->keeps &&
+                  !mio_equal(mio_healed(p, s), s->record->attributes);
     return MIO_OK;
 }
 

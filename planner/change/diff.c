@@ -51,6 +51,16 @@ bool mio_same(const struct mio_field *f, struct mio_value a, struct mio_value b)
     return mio_equal(a, b);
 }
 
+/* Secrets are compared by their masks: one side may be all that is known. */
+static bool same_masked(struct mio_arena *a, struct mio_str salt, const struct mio_field *f,
+                        struct mio_value x, struct mio_value y)
+{
+    if (!mio_has_sensitive(x) && !mio_has_sensitive(y))
+        return mio_same(f, x, y);
+    return mio_same(f, mio_mask(a, salt, mio_carry_marks(a, y, x)),
+                    mio_mask(a, salt, mio_carry_marks(a, x, y)));
+}
+
 static bool ignored(const struct mio_diff_in *in, struct mio_str path)
 {
     if (in->ignore_all)
@@ -167,13 +177,7 @@ static void field_diff(struct walk *w, const struct mio_field *f, struct mio_str
      * report. */
     bool write_only = (f->flags & MLOPS_WRITE_ONLY) || !have;
     struct mio_value against = write_only ? (prior ? *prior : mio_null()) : *have;
-    if (mio_has_sensitive(want) ||
-        mio_has_sensitive(against)) { /* secrets are compared by their masks */
-        struct mio_value plain = want;
-        want = mio_mask(w->a, w->in->salt, mio_carry_marks(w->a, against, want));
-        against = mio_mask(w->a, w->in->salt, mio_carry_marks(w->a, plain, against));
-    }
-    if (!mio_same(f, want, against))
+    if (!same_masked(w->a, w->in->salt, f, want, against))
         add(w->a, w->out, path, f, w->top_flags, false, false);
 }
 
@@ -207,7 +211,7 @@ static void ensured_diff(struct walk *w)
         const struct mio_value *was = mio_get(w->in->recorded, f->name);
         const struct mio_value *is = mio_get(w->in->observed, f->name);
         if ((f->flags & MLOPS_ENSURED) && was && !ignored(w->in, f->name) &&
-            !mio_same(f, *was, is ? *is : mio_null()))
+            !same_masked(w->a, w->in->salt, f, *was, is ? *is : mio_null()))
             add(w->a, w->out, f->name, f, f->flags & MLOPS_LATE, true, false);
     }
 }
@@ -288,8 +292,8 @@ struct mio_value mio_diff_after(struct mio_arena *a, const struct mio_diff_in *i
     return mio_map(pairs, n);
 }
 
-bool mio_drifted(const struct mio_kind *kind, struct mio_value recorded, struct mio_value observed,
-                 struct mio_arena *a, struct mio_diff_out *out)
+bool mio_drifted(const struct mio_kind *kind, struct mio_str salt, struct mio_value recorded,
+                 struct mio_value observed, struct mio_arena *a, struct mio_diff_out *out)
 {
     *out = (struct mio_diff_out){0};
     for (uint32_t i = 0; recorded.type == MIO_MAP && i < recorded.n; i++) {
@@ -298,7 +302,7 @@ bool mio_drifted(const struct mio_kind *kind, struct mio_value recorded, struct 
         struct mio_value was = recorded.pairs[i].value;
         if (!f || (f->flags & (MLOPS_UNSTABLE | MLOPS_WRITE_ONLY)))
             continue;
-        if (!mio_same(f, was, now ? *now : mio_null()))
+        if (!same_masked(a, salt, f, was, now ? *now : mio_null()))
             add(a, out, f->name, f, 0, false, false);
     }
     return out->n > 0;

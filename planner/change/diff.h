@@ -43,7 +43,6 @@ struct mio_value mio_keep_ignored(struct mio_arena *a, const struct mio_kind *ki
 bool mio_same(const struct mio_field *f, struct mio_value a, struct mio_value b);
 
 /* Reality against record, for the drift section: true when an attribute that counts differs.
- * Attributes that only the platform reports and the record lacks do not count. Both sides are
- * masked. */
-bool mio_drifted(const struct mio_kind *kind, struct mio_value recorded, struct mio_value observed,
-                 struct mio_arena *a, struct mio_diff_out *out);
+ * Attributes that only the platform reports and the record lacks do not count. */
+bool mio_drifted(const struct mio_kind *kind, struct mio_str salt, struct mio_value recorded,
+                 struct mio_value observed, struct mio_arena *a, struct mio_diff_out *out);

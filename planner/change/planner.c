@@ -214,7 +214,9 @@ static void fill_change(struct mio_planner *p, struct mio_step *s, struct mio_ch
     *c = (struct mio_change){
         .action = s->excluded ? MIO_NOOP : (enum mio_action)s->action,
         .reason = (enum mio_reason)s->reason,
-        .before = s->gone && s->action == MIO_CREATE ? mio_null() : s->observed,
+        .before = s->gone && s->action == MIO_CREATE
+                      ? mio_null()
+                      : mio_mask(p->arena, plan_salt(p), s->observed),
         .after = mio_mask(p->arena, plan_salt(p), s->after), /* equal secrets then look equal */
         .attrs = s->attrs,
         .nattrs = s->nattrs,
@@ -332,7 +334,8 @@ static void drift(struct mio_planner *p)
         struct mio_value now = seen == MIO_SEEN_HERE
                                    ? mio_observed(p, kind, &rec, p->refresh->here[i]->attributes)
                                    : mio_null();
-        if (seen == MIO_SEEN_HERE && !mio_drifted(kind, rec.attributes, now, p->arena, &diff)) {
+        if (seen == MIO_SEEN_HERE &&
+            !mio_drifted(kind, p->state->salt, rec.attributes, now, p->arena, &diff)) {
             p->refresh->seen[i] = MIO_SEEN_UNCHANGED;
             continue;
         }
@@ -344,8 +347,8 @@ static void drift(struct mio_planner *p)
                                  .id = row->id,
                                  .schema = kind,
                                  .action = seen == MIO_SEEN_HERE ? MIO_UPDATE : MIO_DELETE,
-                                 .before = rec.attributes,
-                                 .after = now,
+                                 .before = mio_mask(p->arena, p->state->salt, rec.attributes),
+                                 .after = mio_mask(p->arena, p->state->salt, now),
                                  .attrs = diff.attrs,
                                  .nattrs = diff.n};
         struct mio_address ad = {0};

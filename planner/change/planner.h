@@ -97,6 +97,9 @@ static inline struct mio_step *mio_step_of(const struct mio_inst *inst)
 /* What the platform told of a row, marked where the schema or the record says so, and masked. */
 struct mio_value mio_observed(struct mio_planner *p, const struct mio_kind *kind,
                               const struct mio_record *rec, struct mio_value told);
+/* The recorded attributes of a step, with secrets in the place of those masks that are known by
+ * now. */
+struct mio_value mio_healed(struct mio_planner *p, const struct mio_step *s);
 /* The row of a step in full, read once. */
 enum mio_code mio_step_record(struct mio_planner *p, struct mio_step *s, struct mio_err *err);
 

@@ -91,19 +91,29 @@ struct mio_value mio_carry_texts(struct mio_arena *a, struct mio_value secrets, 
     return t.n ? mark_texts(&t, v) : v;
 }
 
-bool mio_holds_mask(struct mio_value v)
+struct mio_value mio_unmask(struct mio_arena *a, struct mio_str salt, struct mio_value v,
+                            struct mio_value from)
 {
-    if (!mio_has_sensitive(v))
-        return false;
     if (mio_is_masked(v))
-        return true;
-    for (uint32_t i = 0; v.type == MIO_LIST && i < v.n; i++)
-        if (mio_holds_mask(v.items[i]))
-            return true;
-    for (uint32_t i = 0; v.type == MIO_MAP && i < v.n; i++)
-        if (mio_holds_mask(v.pairs[i].value))
-            return true;
-    return false;
+        return mio_equal(v, mio_mask(a, salt, mio_sensitive(from))) ? mio_sensitive(from) : v;
+    if (!mio_has_sensitive(v) || v.type != from.type)
+        return v;
+    if (v.type == MIO_LIST) {
+        struct mio_value *items = MIO_NEW_N(a, struct mio_value, v.n + 1u);
+        for (uint32_t i = 0; i < v.n; i++)
+            items[i] = i < from.n ? mio_unmask(a, salt, v.items[i], from.items[i]) : v.items[i];
+        return mio_list(items, v.n);
+    }
+    if (v.type != MIO_MAP)
+        return v;
+    struct mio_pair *pairs = MIO_NEW_N(a, struct mio_pair, v.n + 1u);
+    for (uint32_t i = 0; i < v.n; i++) {
+        const struct mio_value *f = mio_get(from, v.pairs[i].key);
+        pairs[i] = v.pairs[i];
+        if (f)
+            pairs[i].value = mio_unmask(a, salt, v.pairs[i].value, *f);
+    }
+    return mio_map(pairs, v.n);
 }
 
 struct mio_value mio_mark(struct mio_arena *a, const struct mio_field *object, struct mio_value v)

@@ -12,7 +12,9 @@ struct mio_value mio_carry_marks(struct mio_arena *a, struct mio_value like, str
 /* v with every string marked that is, or (from 6 bytes on) holds, a sensitive string of `secrets`.
  */
 struct mio_value mio_carry_texts(struct mio_arena *a, struct mio_value secrets, struct mio_value v);
-/* A mask is inside: the state told that there was a secret, not which. */
-bool mio_holds_mask(struct mio_value v);
+/* v with every mask in it replaced by the value at the same path of `from`, where that is what the
+ * mask stands for. */
+struct mio_value mio_unmask(struct mio_arena *a, struct mio_str salt, struct mio_value v,
+                            struct mio_value from);
 /* Marks the fields that the schema says are sensitive. */
 struct mio_value mio_mark(struct mio_arena *a, const struct mio_field *object, struct mio_value v);

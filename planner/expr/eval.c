@@ -1,5 +1,6 @@
 /* planner/expr/eval.c: tree to value: dispatch, references, indexing, brackets and templates. */
 #include "planner/expr/eval.h"
+#include "providers/sdk/json.h"
 #include "planner/expr/func.h"
 #include <stdarg.h>
 
@@ -268,6 +269,8 @@ static enum mio_code part_text(struct evaluator *ev, const struct mio_expr *part
     if (v->type == MIO_NULL)
         return mio_eval_fail(ev, part, "guard it: coalesce(x, \"\")",
                              "a null cannot be part of a string");
+    if (mio_is_masked(*v))
+        return mio_eval_fail(ev, part, MIO_MASKED_HINT, MIO_MASKED);
     if (v->type == MIO_LIST || v->type == MIO_MAP)
         return mio_eval_fail(ev, part, "use join(), jsonencode() or a %{for}",
                              "a %s cannot be part of a string",

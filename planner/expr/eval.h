@@ -33,6 +33,12 @@ enum mio_code mio_eval_call(struct evaluator *ev, const struct mio_expr *e, stru
 /* An error at the node's place, with an optional hint; gives MIO_TEMPLATE. */
 enum mio_code mio_eval_fail(struct evaluator *ev, const struct mio_expr *e, const char *hint,
                             const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+/* What is said of a secret that the state holds as a mask alone (mio_is_masked): it can be passed
+ * on, compared with another mask, and nothing else. */
+#define MIO_MASKED "this needs a secret that the state does not hold, only its digest"
+#define MIO_MASKED_HINT                                                                       \
+    "A sealed state keeps secrets: set MLOPS_IAC_STATE_KEY_FILE (docs/state.md). Or pass it " \
+    "by a variable."
 /* v, marked sensitive when `from` is. */
 struct mio_value mio_mark_like(struct mio_value v, struct mio_value from);
 /* coll[key]; errors are put at e. */

@@ -1,5 +1,6 @@
 /* planner/expr/eval_op.c: operators and the conditional. */
 #include "planner/expr/convert.h"
+#include "providers/sdk/json.h"
 #include "planner/expr/eval.h"
 #include "planner/expr/func.h"
 #include "planner/expr/number.h"
@@ -64,6 +65,8 @@ static enum mio_code eval_equal(struct evaluator *ev, const struct mio_expr *e,
     if (code)
         return code;
     bool top = a.type == MIO_UNKNOWN || b.type == MIO_UNKNOWN;
+    if (!top && mio_is_masked(a) != mio_is_masked(b) && a.type != MIO_NULL && b.type != MIO_NULL)
+        return mio_eval_fail(ev, e, MIO_MASKED_HINT, MIO_MASKED);
     if (top || (alike(a, b) && (mio_has_unknown(a) || mio_has_unknown(b))))
         v = mio_unknown(MIO_BOOL);
     else

@@ -1,6 +1,7 @@
 /* planner/expr/func.c: the function table and the way into a function. */
 #include "planner/expr/func.h"
 #include "providers/sdk/buf.h"
+#include "providers/sdk/json.h"
 #include "planner/expr/convert.h"
 #include "planner/expr/eval.h"
 #include <stdarg.h>
@@ -205,6 +206,17 @@ static enum mio_code convert(struct mio_call *c, size_t i, char letter, struct m
     return mio_call_fail(c, i, *err.hint ? err.hint : NULL, "%s", err.message);
 }
 
+/* Would the function take a mask for what it stands for? Passing it on is fine. */
+static bool needs_secret(const struct mio_func *f, char letter, struct mio_value v)
+{
+    if (!mio_has_sensitive(v) || f->flags & (FN_MARKS | FN_ALL_MARKS))
+        return false;
+    if (f->returns == 's')
+        return mio_holds_mask(v);
+    bool any = LETTERS[letter_row(letter)].type == MIO_UNKNOWN;
+    return mio_is_masked(v) && (!any || f->returns == 'n' || f->returns == 'b');
+}
+
 enum mio_code mio_func_call(struct mio_call *c, struct mio_value *args, struct mio_value *out)
 {
     const struct mio_func *f = c->func;
@@ -222,6 +234,8 @@ enum mio_code mio_func_call(struct mio_call *c, struct mio_value *args, struct m
         if (args[i].type == MIO_NULL && !nullable)
             return mio_call_fail(c, i, "guard it with coalesce() or a condition",
                                  "the value is null");
+        if (needs_secret(f, letter, args[i]))
+            return mio_eval_fail(c->ev, c->node, MIO_MASKED_HINT, MIO_MASKED);
         enum mio_code code = convert(c, i, letter, &args[i]);
         if (code)
             return code;

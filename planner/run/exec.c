@@ -74,7 +74,11 @@ void mio_engine_record(struct mio_engine *e, const struct mio_jrn_intent *i,
         mio_state_remove(&e->state, i->address, MIO_STR(""));
         mio_state_put(&e->state, &old, &err);
     }
-    if (mio_state_put(&e->state, result, &err))
+    struct mio_record rec =
+        *result; /* of a sealed journal, perhaps, for a state that no longer is */
+    rec.inputs = mio_keep(&e->arena, &e->state, rec.inputs);
+    rec.attributes = mio_keep(&e->arena, &e->state, rec.attributes);
+    if (mio_state_put(&e->state, &rec, &err))
         mio_diags_add(&e->diags, MIO_ERROR, &err);
 }
 
@@ -262,6 +266,17 @@ static void walk(struct mio_exec *x)
 
 /* ---- around it ---- */
 
+/* All that is known of an object: what was recorded, and over it what the platform told. */
+static struct mio_value known_of(struct mio_engine *e, const struct mio_row *row,
+                                 const struct mio_record *rec)
+{
+    const struct mio_observation *ob = e->refresh.here[row - e->state.rows];
+    return ob && ob->attributes.type == MIO_MAP
+               ? mio_map_merge(&e->arena, rec->attributes,
+                               mio_carry_marks(&e->arena, rec->attributes, ob->attributes))
+               : rec->attributes;
+}
+
 /* Rows whose object the refresh saw changed or gone, where no operation touches them. */
 static void record_drift(struct mio_engine *e)
 {
@@ -270,12 +285,8 @@ static void record_drift(struct mio_engine *e)
         const struct mio_change *d = &e->plan.drift[i];
         const struct mio_row *row = mio_state_find(&e->state, d->address, d->deposed);
         struct mio_record rec;
-        if (!row || mio_row_read(&e->arena, row, &rec, &err))
+        if (d->action == MIO_DELETE || !row || mio_row_read(&e->arena, row, &rec, &err))
             continue;
-        if (d->action == MIO_DELETE) {
-            mio_state_remove(&e->state, d->address, d->deposed);
-            continue;
-        }
         /* A repair compares with what was recorded, so ensured attributes stay until the repair is
          * done. */
         struct mio_value seen = d->after;
@@ -287,10 +298,14 @@ static void record_drift(struct mio_engine *e)
             if (was)
                 seen = mio_map_with(&e->arena, seen, f->name, *was);
         }
+        seen = mio_unmask(&e->arena, e->state.salt, seen, known_of(e, row, &rec));
         rec.attributes =
-            mio_mask(&e->arena, e->state.salt, mio_map_merge(&e->arena, rec.attributes, seen));
+            mio_keep(&e->arena, &e->state, mio_map_merge(&e->arena, rec.attributes, seen));
         mio_state_put(&e->state, &rec, &err);
     }
+    for (size_t i = 0; i < e->plan.ndrift; i++) /* last: what is removed moves other rows */
+        if (e->plan.drift[i].action == MIO_DELETE)
+            mio_state_remove(&e->state, e->plan.drift[i].address, e->plan.drift[i].deposed);
 }
 
 static void rewrite_rows(struct mio_engine *e)
@@ -304,7 +319,8 @@ static void rewrite_rows(struct mio_engine *e)
         rec.digest = mio_str_z(s->digest);
         struct mio_value inputs =
             s->late.type == MIO_MAP ? mio_map_merge(&e->arena, s->inputs, s->late) : s->inputs;
-        rec.inputs = mio_mask(&e->arena, e->state.salt, inputs);
+        rec.inputs = mio_keep(&e->arena, &e->state, inputs);
+        rec.attributes = mio_keep(&e->arena, &e->state, mio_healed(&e->planner, s));
         rec.content = s->content;
         rec.dependencies = mio_wanted_dependencies(&e->arena, s->inst);
         rec.create_before_destroy = s->cbd;

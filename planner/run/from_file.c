@@ -174,7 +174,12 @@ void mio_engine_overlay(struct mio_engine *e)
         size_t k = (size_t)(row - e->state.rows);
         e->refresh.seen[k] = d->action == MIO_DELETE ? MIO_SEEN_GONE : MIO_SEEN_HERE;
         struct mio_observation *ob = MIO_NEW(&e->arena, struct mio_observation);
-        ob->attributes = d->after;
+        struct mio_record rec;
+        struct mio_err err = {0};
+        ob->attributes =
+            d->after; /* secrets are masks in the file; those that are known are told */
+        if (mio_has_sensitive(d->after) && mio_row_read(&e->arena, row, &rec, &err) == MIO_OK)
+            ob->attributes = mio_unmask(&e->arena, e->state.salt, d->after, rec.attributes);
         ob->id = d->id;
         e->refresh.here[k] = ob;
     }

@@ -48,9 +48,9 @@ static enum mio_code import_row(struct mio_engine *e, const struct mio_prov *pro
                              .id = o.id.n ? o.id : id,
                              .fingerprint = o.fingerprint,
                              .schema_version = kind->schema_version,
-                             .inputs = mio_mask(&e->arena, e->state.salt,
+                             .inputs = mio_keep(&e->arena, &e->state,
                                                 mio_import_inputs(&e->arena, kind, attributes)),
-                             .attributes = mio_mask(&e->arena, e->state.salt, attributes),
+                             .attributes = mio_keep(&e->arena, &e->state, attributes),
                              .content = mio_map(NULL, 0),
                              .dependencies = mio_list(NULL, 0),
                              .generation = 1};

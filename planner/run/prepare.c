@@ -63,10 +63,14 @@ static enum mio_code real_inputs(struct mio_exec *x, struct mio_op *op, enum mio
     if (mio_holds_mask(planned)) {
         mio_fail(err, MIO_STATE, "%.*s needs a secret that the state does not hold",
                  MIO_FMT(s->inst->address));
-        return mio_err_hint(err,
-                            "An attribute it refers to is sensitive, and only its digest is "
-                            "recorded. Pass the secret "
-                            "by a variable, or apply with -replace on the resource that makes it.");
+        return mio_err_hint(
+            err, x->e->state.keeps
+                     ? "It was recorded before the state was sealed, as a digest, and the platform "
+                       "does not tell it again: -replace the resource that makes it, or pass it "
+                       "by a variable."
+                     : "An attribute it refers to is sensitive, and only its digest is recorded. "
+                       "A sealed state keeps it: set MLOPS_IAC_STATE_KEY_FILE (docs/state.md). Or "
+                       "pass the secret by a variable.");
     }
     if (!mio_has_unknown(planned)) {
         *out = planned;
@@ -123,7 +127,7 @@ static enum mio_code prepare_main(struct mio_exec *x, struct mio_op *op, struct 
                 sent = mio_map_with(&w->arena, sent, f->name, s->record->inputs.pairs[i].value);
         }
     struct mio_record *t = &w->intent.target;
-    t->inputs = mio_mask(&w->arena, x->e->state.salt, sent);
+    t->inputs = mio_keep(&w->arena, &x->e->state, sent);
     t->content = content;
     char digest[MIO_SHA256_HEX + 1];
     mio_wanted_digest(&x->e->planner, s->inst, sent, content, digest);
@@ -148,7 +152,7 @@ static enum mio_code prepare_late(struct mio_exec *x, struct mio_op *op, struct 
     w->call.changed = mio_list(paths, late.n);
     w->call.content = s->content;
     struct mio_record *t = &w->intent.target;
-    t->inputs = mio_mask(&w->arena, x->e->state.salt, inputs);
+    t->inputs = mio_keep(&w->arena, &x->e->state, inputs);
     t->content = s->content.type == MIO_MAP ? s->content : mio_map(NULL, 0);
     char digest[MIO_SHA256_HEX + 1];
     mio_wanted_digest(&x->e->planner, s->inst, inputs, s->content, digest);
@@ -225,6 +229,7 @@ enum mio_code mio_exec_prepare(struct mio_exec *x, struct mio_op *op, struct mio
     }
     w->journal = x->journal;
     w->salt = e->state.salt;
+    w->keeps = e->state.keeps;
     base_record(x, op, w);
     struct mio_record *t = &w->intent.target;
     if (found && verb != MIO_JRN_UPDATE)

@@ -49,6 +49,13 @@ static void settle(struct mio_job *job)
         mio_work_settle(w);
 }
 
+/* The inputs as the journal has them: secrets too when it is sealed. */
+static struct mio_value sendable(struct mio_work *w, const struct mio_jrn_op *op)
+{
+    w->wanted = op->intent.target.inputs;
+    return mio_holds_mask(w->wanted) ? w->wanted : mio_unmark(&w->arena, w->wanted);
+}
+
 static struct settling *prepare(struct mio_engine *e, const struct mio_jrn_op *op,
                                 struct mio_prov *prov, struct mio_jrn *j)
 {
@@ -63,6 +70,7 @@ static struct settling *prepare(struct mio_engine *e, const struct mio_jrn_op *o
     w->kind = mio_schema_kind(prov->schema, op->intent.kind);
     w->journal = j;
     w->salt = e->state.salt;
+    w->keeps = mio_jrn_keeps(j);
     w->intent = op->intent;
     w->unjournalled = true;
     w->settled = true;
@@ -72,7 +80,7 @@ static struct settling *prepare(struct mio_engine *e, const struct mio_jrn_op *o
                                        .address = op->intent.address,
                                        .id = id,
                                        .resume = op->handle,
-                                       .inputs = remove ? mio_null() : op->intent.target.inputs,
+                                       .inputs = remove ? mio_null() : sendable(w, op),
                                        .prior = remove ? op->intent.target.attributes : mio_null(),
                                        .changed = mio_list(NULL, 0),
                                        .content = op->intent.target.content,

@@ -62,7 +62,7 @@ static void keep(struct mio_work *w, const struct mio_object *o)
     }
     w->result.fingerprint = o->fingerprint;
     w->result.status = MIO_ROW_OK;
-    w->result.attributes = mio_mask(a, w->salt, w->attributes);
+    w->result.attributes = w->keeps ? w->attributes : mio_mask(a, w->salt, w->attributes);
     w->done = true;
 }
 
@@ -135,6 +135,8 @@ static void again(struct mio_work *w)
 {
     struct mio_err first = w->err;
     mio_err_clear(&w->err);
+    if (w->unjournalled && mio_holds_mask(w->call.inputs))
+        return; /* the journal holds no secrets: it did not happen, and the next plan does it */
     w->opts.attempt++;
     w->opts.deadline_ms = mio_now_ms() + (w->timeout_ms ? w->timeout_ms : LOOK_MS);
     call(w);
@@ -257,7 +259,7 @@ void mio_work_settle(struct mio_work *w)
         again(w); /* an update says what should be: sending it twice does no harm */
         return;
     }
-    bool masked = mio_has_sensitive(w->call.inputs);
+    bool masked = mio_holds_mask(w->call.inputs);
     switch ((enum mlops_create_class)w->intent.create_class) {
     case MLOPS_CREATE_A:
     case MLOPS_CREATE_B:

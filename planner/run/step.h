@@ -22,6 +22,7 @@ struct mio_work {
     struct mio_value wanted; /* the inputs with their sensitive marks; null: call.inputs has them */
     struct mio_value planned; /* attributes promised by the plan; null: no promise */
     struct mio_str salt;
+    bool keeps; /* secrets are recorded as they are: journal and state are sealed */
     struct mio_call_opts opts;
     int64_t timeout_ms; /* what a second attempt may take; 0: a minute */
     bool is_read;       /* a lookup of a data block: no journal */

@@ -28,5 +28,9 @@ void mio_json_write(struct mio_buf *b, struct mio_value v, enum mio_json_marks m
 /* Two-space indented, for `output -json` and the like. */
 void mio_json_pretty(struct mio_buf *b, struct mio_value v, enum mio_json_marks marks);
 void mio_json_string(struct mio_buf *b, struct mio_str s); /* with quotes; control bytes escaped */
+/* {"$mio":"digest","h":...}: what stands for a secret where it must not be written. Deep: anywhere
+ * inside. */
+bool mio_is_masked(struct mio_value v);
+bool mio_holds_mask(struct mio_value v);
 /* Turns {"$mio":...} objects back into marks. */
 struct mio_value mio_json_unmarshal_marks(struct mio_arena *a, struct mio_value v);

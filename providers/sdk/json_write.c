@@ -3,6 +3,7 @@
 #include "providers/sdk/alloc.h"
 #include "providers/sdk/json.h"
 
+enum { MASK_DIGITS = 64 };
 static const char hidden[] = "\"(sensitive value)\"";
 
 void mio_json_string(struct mio_buf *b, struct mio_str s)
@@ -164,4 +165,25 @@ struct mio_value mio_json_unmarshal_marks(struct mio_arena *a, struct mio_value 
         pairs[i] = (struct mio_pair){v.pairs[i].key, mio_json_unmarshal_marks(a, v.pairs[i].value)};
     struct mio_value out = mio_map(pairs, v.n);
     return mio_str_is(mark, "digest") ? mio_sensitive(out) : out;
+}
+
+bool mio_is_masked(struct mio_value v)
+{
+    return v.type == MIO_MAP && v.n == 2 && mio_str_is(mio_get_str(v, "$mio"), "digest") &&
+           mio_get_str(v, "h").n == MASK_DIGITS;
+}
+
+bool mio_holds_mask(struct mio_value v)
+{
+    if (!mio_has_sensitive(v))
+        return false;
+    if (mio_is_masked(v))
+        return true;
+    for (uint32_t i = 0; v.type == MIO_LIST && i < v.n; i++)
+        if (mio_holds_mask(v.items[i]))
+            return true;
+    for (uint32_t i = 0; v.type == MIO_MAP && i < v.n; i++)
+        if (mio_holds_mask(v.pairs[i].value))
+            return true;
+    return false;
 }

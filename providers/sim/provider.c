@@ -43,38 +43,51 @@ static const struct mlops_field config_fields[] = {
 };
 
 static const struct mlops_field anything = {FIELD, .type = MLOPS_ANY, .name = "value"};
-static const struct mlops_field thing_fields[] = {
-    {FIELD, .flags = MLOPS_OPTIONAL | MLOPS_CREATE_ONLY, .type = MLOPS_STRING, .name = "name",
-     .doc = "Unique among the things of its kind."},
-    {FIELD, .flags = MLOPS_OPTIONAL, .type = MLOPS_MAP, .name = "inputs", .element = &anything,
-     .doc = "What the thing holds: any keys, any values."},
-    {FIELD, .flags = MLOPS_OPTIONAL | MLOPS_CREATE_ONLY, .type = MLOPS_ANY, .name = "triggers",
-     .doc = "Any values; what they stand for is the template's own."},
-    {FIELD, .flags = MLOPS_OPTIONAL, .type = MLOPS_STRING, .name = "fail",
-     .doc = "What goes wrong with this thing: create, update or delete, also after crash-, "
-            "crash-after-, hang- or "
-            "lost-."},
-    {FIELD, .flags = MLOPS_OPTIONAL | MLOPS_SENSITIVE, .type = MLOPS_STRING, .name = "secret",
-     .doc = "A value that is shown nowhere."},
-    {FIELD, .flags = MLOPS_COMPUTED, .type = MLOPS_STRING, .name = "id",
-     .doc = "Given by the cloud."},
-    {FIELD, .flags = MLOPS_COMPUTED | MLOPS_VOLATILE, .type = MLOPS_ANY, .name = "output",
-     .doc = "A copy of inputs, known after the change."},
+#define THING_FIELDS                                                                               \
+    {FIELD, .flags = MLOPS_OPTIONAL | MLOPS_CREATE_ONLY, .type = MLOPS_STRING, .name = "name",     \
+     .doc = "Unique among the things of its kind."},                                               \
+        {FIELD,                                                                                    \
+         .flags = MLOPS_OPTIONAL,                                                                  \
+         .type = MLOPS_MAP,                                                                        \
+         .name = "inputs",                                                                         \
+         .element = &anything,                                                                     \
+         .doc = "What the thing holds: any keys, any values."},                                    \
+        {FIELD, .flags = MLOPS_OPTIONAL | MLOPS_CREATE_ONLY, .type = MLOPS_ANY,                    \
+         .name = "triggers", .doc = "Any values; what they stand for is the template's own."},     \
+        {FIELD, .flags = MLOPS_OPTIONAL, .type = MLOPS_STRING, .name = "fail",                     \
+         .doc = "What goes wrong with this thing: create, update or delete, also after crash-, "   \
+                "crash-after-, hang- or "                                                          \
+                "lost-."},                                                                         \
+        {FIELD, .flags = MLOPS_OPTIONAL | MLOPS_SENSITIVE, .type = MLOPS_STRING, .name = "secret", \
+         .doc = "A value that is shown nowhere."},                                                 \
+        {FIELD, .flags = MLOPS_COMPUTED, .type = MLOPS_STRING, .name = "id",                       \
+         .doc = "Given by the cloud."},                                                            \
+    {                                                                                              \
+        FIELD, .flags = MLOPS_COMPUTED | MLOPS_VOLATILE, .type = MLOPS_ANY, .name = "output",      \
+               .doc = "A copy of inputs, known after the change."                                  \
+    }
+
+static const struct mlops_field thing_fields[] = {THING_FIELDS, {0}};
+static const struct mlops_field secret_fields[] = {
+    THING_FIELDS,
+    {FIELD, .flags = MLOPS_COMPUTED | MLOPS_SENSITIVE, .type = MLOPS_STRING, .name = "token",
+     .doc = "A secret that the cloud makes up."},
     {0},
 };
 
-#define KIND(kind, class, more, settle)                                                           \
+#define KIND(kind, class, more, settle, its_fields)                                               \
     {                                                                                             \
         .size = sizeof(struct mlops_kind), .flags = MLOPS_KIND_DATA | (more), .name = (kind),     \
         .doc = "A thing in the simulated cloud.", .create_class = (class), .settle_ms = (settle), \
-        .fields = thing_fields, .schema_version = 1                                               \
+        .fields = (its_fields), .schema_version = 1                                               \
     }
 
 static const struct mlops_kind kinds[] = {
-    KIND("thing", MLOPS_CREATE_B, MLOPS_KIND_FINDABLE, 200),
-    KIND("thing_a", MLOPS_CREATE_A, MLOPS_KIND_FINDABLE, 200),
-    KIND("thing_c", MLOPS_CREATE_C, 0, 1000),
-    KIND("thing_d", MLOPS_CREATE_D, 0, 0),
+    KIND("thing", MLOPS_CREATE_B, MLOPS_KIND_FINDABLE, 200, thing_fields),
+    KIND("thing_a", MLOPS_CREATE_A, MLOPS_KIND_FINDABLE, 200, thing_fields),
+    KIND("thing_c", MLOPS_CREATE_C, 0, 1000, thing_fields),
+    KIND("thing_d", MLOPS_CREATE_D, 0, 0, thing_fields),
+    KIND("thing_s", MLOPS_CREATE_B, MLOPS_KIND_FINDABLE, 200, secret_fields),
     {0},
 };
 

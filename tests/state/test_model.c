@@ -101,7 +101,7 @@ static void test_record_round_trip(void **ctx)
         assert_true(mio_equal(back.content, r.content));
         assert_true(mio_equal(back.dependencies, r.dependencies));
         MIO_AUTO_BUF b = {0};
-        mio_record_write(&b, &back);
+        mio_record_write(&b, &back, false);
         assert_true(mio_str_eq(mio_buf_view(&b), row->line));
     }
 }

@@ -222,13 +222,13 @@ static void drift_is_what_was_recorded_and_is_no_more(void **state)
 {
     (void)state;
     struct mio_diff_out out;
-    assert_false(mio_drifted(&schema.kinds[0], parse("{\"size\":1,\"etag\":\"1\"}"),
+    assert_false(mio_drifted(&schema.kinds[0], MIO_STR(""), parse("{\"size\":1,\"etag\":\"1\"}"),
                              parse("{\"size\":1.0,\"etag\":\"2\",\"zone\":\"new\"}"), &arena,
                              &out));
-    assert_true(
-        mio_drifted(&schema.kinds[0], parse("{\"size\":1}"), parse("{\"size\":2}"), &arena, &out));
-    assert_true(
-        mio_drifted(&schema.kinds[0], parse("{\"zone\":\"z\"}"), parse("{}"), &arena, &out));
+    assert_true(mio_drifted(&schema.kinds[0], MIO_STR(""), parse("{\"size\":1}"),
+                            parse("{\"size\":2}"), &arena, &out));
+    assert_true(mio_drifted(&schema.kinds[0], MIO_STR(""), parse("{\"zone\":\"z\"}"), parse("{}"),
+                            &arena, &out));
 }
 
 int main(void)

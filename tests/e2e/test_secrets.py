@@ -1,0 +1,186 @@
+#!/usr/bin/env python3
+"""Secrets that a platform makes up: kept in a sealed state so that they can be used, in clear nowhere; masks otherwise."""
+import base64
+import re
+import threading
+
+from support import *
+
+ENV = {"MLOPS_IAC_STATE_KEY": "11" * 32}
+MADE_UP = "made-up-token-"
+MAKES = "thing_s: { maker: { name: maker } }\n"
+
+
+class Secrets(Case):
+    def uses(self, v, more=""):
+        self.template(MAKES + f'thing: {{ user: {{ name: user, inputs: {{ v: {v}, password: "x-${{thing_s.maker.token}}-y" }} }} }}\n' + more)
+
+    def token(self):
+        (number,), = self.sql("SELECT id FROM things WHERE name = 'maker'")
+        return f"{MADE_UP}{number}"
+
+    def nowhere(self, *outputs):
+        """Not in what was printed, nor in any file beside the cloud itself, in no usual form."""
+        raw = MADE_UP.encode()
+        forms = (raw, raw.hex().encode(), base64.b64encode(raw)[:-4])
+        for done in outputs:
+            for form in forms:
+                self.assertNotIn(form.decode(), done.text, str(done))
+        for folder in (self.dir, self.dir + ".seen"):
+            for at, _, names in os.walk(folder):
+                for name in names:
+                    if name.startswith("cloud.db"):
+                        continue
+                    with open(os.path.join(at, name), "rb") as f:
+                        data = f.read()
+                    for form in forms:
+                        self.assertNotIn(form, data, os.path.join(at, name))
+
+    def held(self):
+        return self.things()["user"]["password"]
+
+    def first(self, env):
+        self.uses(1)
+        self.init()
+        self.apply(env=env)
+        self.assertEqual(self.held(), f"x-{self.token()}-y")
+
+    def test_used_in_a_later_run_where_the_state_is_sealed(self):
+        self.first(ENV)
+        self.uses(2)
+        plan = self.ok("plan", "-out=p.plan", env=ENV, says="1 to change")
+        shown = self.ok("show", "p.plan", env=ENV), self.ok("show", "-json", "p.plan", env=ENV), self.ok("explain", "thing.user", "p.plan", env=ENV)
+        done = self.ok("apply", "p.plan", env=ENV, says="1 changed")
+        self.assertEqual(self.things()["user"], {"v": 2, "password": f"x-{self.token()}-y"})
+        self.nowhere(plan, *shown, done)
+        self.ok("plan", "-detailed-exitcode", env=ENV, says="No changes.")
+
+    def test_masks_and_a_clear_error_where_it_is_not(self):
+        self.first({})
+        self.uses(2)
+        done = self.fails("apply", "-auto-approve", says=["thing.user", "needs a secret that the state does not hold", "MLOPS_IAC_STATE_KEY_FILE"])
+        self.assertEqual(self.things()["user"]["v"], 1)
+        self.nowhere(done)
+        for use in ("${thing_s.maker.token}", "${jsonencode([thing_s.maker])}", "${length(thing_s.maker.token)}",
+                    "${thing_s.maker.token == \"x\"}"):
+            self.template(MAKES + f"thing: {{ user: {{ name: user, inputs: {{ v: 2, password: '{use}' }} }} }}\n")
+            self.nowhere(self.fails("apply", "-auto-approve", says=["needs a secret that the state does not hold"]))
+        self.assertEqual(self.things()["user"]["v"], 1)
+
+    def test_sealed_later(self):
+        """What was recorded as masks is asked for again, and kept from then on."""
+        self.first({})
+        self.ok("state", "rekey", env=ENV)
+        self.uses(2)
+        done = self.apply(env=ENV, says="1 changed")
+        self.assertEqual(self.held(), f"x-{self.token()}-y")
+        self.uses(3)
+        self.nowhere(done, self.apply("-refresh=false", env=ENV, says="1 changed"))
+        self.assertEqual(self.things()["user"], {"v": 3, "password": f"x-{self.token()}-y"})
+        self.ok("plan", "-detailed-exitcode", env=ENV, says="No changes.")
+
+    def test_what_leaves_the_seal_has_masks(self):
+        self.first(ENV)
+        outputs = [self.ok(*args, env=ENV) for args in (
+            ("state", "pull"), ("state", "at", "2"), ("show",), ("show", "-json"), ("state", "show", "thing.user"),
+            ("state", "show", "-json", "thing_s.maker"), ("state", "diff", "1", "2"), ("state", "diff", "-json", "1", "current"),
+            ("state", "history"), ("state", "fsck"), ("graph",), ("drift",), ("drift", "-json"), ("output", "-json"))]
+        self.nowhere(*outputs)
+        self.write("pulled", outputs[0].out)
+        self.ok("state", "push", "-force", "pulled", env=ENV)
+        self.nowhere(self.ok("plan", "-detailed-exitcode", env=ENV, says="No changes."))
+        self.apply(env=ENV)
+        self.uses(2)  # healed by the apply before, from what the platform tells
+        self.apply("-refresh=false", env=ENV, says="1 changed")
+
+    def test_sealing_given_up(self):
+        self.first(ENV)
+        with open(self.path("main.yaml"), "a", encoding="utf-8") as f:
+            f.write("mlops_iac: { encryption: { write_clear: true } }\n")
+        self.nowhere(self.ok("state", "rekey", env=ENV))
+        with open(self.state_file(), encoding="utf-8") as f:
+            self.assertIn('"$mio":"digest"', f.read())
+        self.nowhere(self.fails("plan", env=ENV, says="does not hold"))
+
+    def test_in_outputs_and_console(self):
+        self.uses(1, "")
+        with open(self.path("main.yaml"), "a", encoding="utf-8") as f:
+            f.write('outputs: { t: { value: "${thing_s.maker.token}", sensitive: true } }\n')
+        self.init()
+        applied = self.apply("-json", env=ENV)
+        outputs = self.ok("output", env=ENV), self.ok("output", "-json", env=ENV), self.run_tool("output", "-raw", "t", env=ENV)
+        process = subprocess.run([PROGRAM, "console"], cwd=self.dir, env=self.environment(ENV), input="thing_s.maker.token\nlength(thing_s.maker.token)\n"
+                                 'jsonencode(thing_s.maker)\n"${thing_s.maker.token}"\n', capture_output=True, text=True)
+        self.nowhere(applied, *outputs, Done(["console"], process.returncode, process.stdout, process.stderr))
+
+    def test_drift_is_recorded_without_losing_them(self):
+        """Somebody changes the maker; what is recorded of it still holds the secret, also through a saved plan."""
+        self.first(ENV)
+        for saved in (False, True):
+            self.edit("maker", {"by": f"hand {saved}"})
+            if saved:
+                self.ok("plan", "-refresh-only", "-out=p.plan", env=ENV)
+                self.nowhere(self.ok("apply", "p.plan", env=ENV))
+            else:
+                self.nowhere(self.ok("apply", "-refresh-only", "-auto-approve", env=ENV))
+        self.uses(7)
+        self.template(MAKES.replace("maker }", "maker, inputs: { by: hand True } }") +
+                      'thing: { user: { name: user, inputs: { v: 7, password: "x-${thing_s.maker.token}-y" } } }\n')
+        self.apply("-refresh=false", "-target=thing.user", env=ENV)
+        self.assertEqual(self.things()["user"], {"v": 7, "password": f"x-{self.token()}-y"})
+
+    def test_killed(self):
+        """The sealed journal holds them too: recovery sends the same again, and clear ones hold none."""
+        for env in (ENV, {}):
+            with self.subTest(sealed=bool(env)):
+                self.template(MAKES + 'thing: { user: { name: user, inputs: { v: 1, password: "x-${thing_s.maker.token}-y" } } }\n',
+                              sim="latency_ms: 400")
+                self.init()
+                process = self.start("apply", "-auto-approve", env=env, start_new_session=True)
+                self.wait_for("the maker", lambda: self.sql("SELECT 1 FROM things WHERE name = 'maker'"))
+                time.sleep(0.6)
+                os.killpg(process.pid, signal.SIGKILL)
+                out, err = process.communicate()
+                self.nowhere(Done([], 0, out, err))
+                if env:
+                    self.nowhere(self.apply(env=env))
+                    self.assertEqual(self.held(), f"x-{self.token()}-y")
+                else:
+                    self.nowhere(self.fails("apply", "-auto-approve", says="does not hold"))
+                self.assertLessEqual(len(self.things()), 2)
+                self.ok("destroy", "-auto-approve", env=env)
+                shutil.rmtree(self.path(".state"))
+
+    def test_logs_and_children(self):
+        self.uses(1)
+        self.init()
+        log = {**ENV, "MLOPS_IAC_LOG": "trace", "MLOPS_IAC_LOG_PATH": self.path("it.log")}
+        process = self.start("apply", "-auto-approve", "-json-into=it.json", env=log)
+        seen, stop = [], threading.Event()
+
+        def look():
+            while not stop.is_set():
+                for pid in filter(str.isdigit, os.listdir("/proc")):
+                    try:
+                        with open(f"/proc/{pid}/stat", encoding="utf-8") as f:
+                            if int(f.read().rsplit(")", 1)[1].split()[1]) != process.pid:
+                                continue
+                        for what in ("cmdline", "environ"):
+                            with open(f"/proc/{pid}/{what}", "rb") as f:
+                                seen.append(f.read())
+                    except (OSError, IndexError):
+                        continue
+
+        thread = threading.Thread(target=look)
+        thread.start()
+        done = self.finish(process)
+        stop.set()
+        thread.join()
+        self.check(done, 0, "2 added")
+        for data in seen:
+            self.assertFalse(re.search(rb"made-up-token|1111111111111111", data))
+        self.nowhere(done)
+
+
+if __name__ == "__main__":
+    main()
