@@ -209,7 +209,7 @@ static enum mio_code convert(struct mio_call *c, size_t i, char letter, struct m
 /* Would the function take a mask for what it stands for? Passing it on is fine. */
 static bool needs_secret(const struct mio_func *f, char letter, struct mio_value v)
 {
-    if (!mio_has_sensitive(v) || f->flags & (FN_MARKS | FN_ALL_MARKS))
+    if (!mio_has_sensitive(v) || f->flags & FN_ALL_MARKS)
         return false;
     if (f->returns == 's')
         return mio_holds_mask(v);
