@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static bool interrupted, aborted; /* set by signals, read everywhere */
@@ -151,7 +152,8 @@ int main(int argc, char **argv)
 {
     fill_descriptors();
     setup_signals();
-    prctl(PR_SET_DUMPABLE, 0); /* a core file would hold every secret of the run */
+    prctl(PR_SET_DUMPABLE, 0); /* a core file would hold every secret of the run ... */
+    setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0}); /* ... or, of a program it starts, a key */
     mio_crypto_setup();
     mio_fault_setup(getenv("MLOPS_IAC_FAULT"));
     struct mio_cli c = {.interrupt = &interrupted,

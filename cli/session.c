@@ -286,6 +286,28 @@ const char *mio_cli_home(struct mio_arena *a, const char *name)
     return usable ? mio_arena_printf(a, "%s/.local/state/mlops-iac/%s", home, name).p : NULL;
 }
 
+/* The folders of -plugin-dir, each absolute; one that is not there is a slip of the pen. */
+static enum mio_code find_plugin_dirs(struct mio_cli *c, const char **out, struct mio_err *err)
+{
+    struct mio_str rest = mio_str_z(mio_cli_text(c, MIO_OPT_PLUGIN_DIR));
+    MIO_AUTO_BUF b = {0};
+    while (rest.n) {
+        ptrdiff_t colon = mio_str_find(rest, ':');
+        struct mio_str one = mio_str_sub(rest, 0, colon < 0 ? rest.n : (size_t)colon);
+        rest = mio_str_sub(rest, one.n + 1, rest.n);
+        if (!one.n)
+            continue;
+        const char *dir = absolute(&c->arena, mio_arena_z(&c->arena, one));
+        if (!mio_fs_is_dir(dir) && c->opt.v[MIO_OPT_PLUGIN_DIR].set) {
+            mio_fail(err, MIO_USAGE, "%s of -plugin-dir is no directory", dir);
+            return mio_err_hint(err, "Name folders with plugins, separated by colons.");
+        }
+        mio_buf_printf(&b, "%s%s", b.n ? ":" : "", dir);
+    }
+    *out = b.n ? mio_arena_str(&c->arena, mio_buf_view(&b)).p : NULL;
+    return MIO_OK;
+}
+
 static enum mio_code check_vars(struct mio_cli *c)
 {
     const struct mio_optval *given = &c->opt.v[MIO_OPT_VAR];
@@ -300,8 +322,10 @@ static enum mio_code check_vars(struct mio_cli *c)
 enum mio_code mio_cli_engine_opts(struct mio_cli *c, enum mio_open how, struct mio_engine_opts *out)
 {
     struct mio_err err = {0};
-    const char *stage = mio_cli_text(c, MIO_OPT_STAGE);
+    const char *stage = mio_cli_text(c, MIO_OPT_STAGE), *plugin_dirs = NULL;
     enum mio_code code = check_vars(c);
+    if (!code && find_plugin_dirs(c, &plugin_dirs, &err))
+        code = mio_cli_fail(c, &err);
     if (code)
         return code;
     *out = (struct mio_engine_opts){
@@ -309,7 +333,7 @@ enum mio_code mio_cli_engine_opts(struct mio_cli *c, enum mio_open how, struct m
         .state_dir = absolute(&c->arena, mio_cli_text(c, MIO_OPT_STATE_DIR)),
         .stage = stage ? stage : "",
         .program_dir = program_dir(&c->arena),
-        .plugin_dirs = mio_cli_text(c, MIO_OPT_PLUGIN_DIR),
+        .plugin_dirs = plugin_dirs,
         .parallelism = (unsigned)c->opt.v[MIO_OPT_PARALLELISM].number,
         .lock_timeout_ms = c->opt.v[MIO_OPT_LOCK_TIMEOUT].number,
         .lock = how != MIO_OPEN_READ && mio_cli_on(c, MIO_OPT_LOCK),

@@ -67,6 +67,7 @@ struct mio_planner {
     size_t nmoved, moved_cap;
     struct mio_sha256 *sha;
     struct mio_buf scratch;
+    size_t looks; /* edges that -exclude followed: what it costs, for tests */
 };
 
 /* Fills p->plan and p->steps. Errors are all in diags; the first one's code is returned. */

@@ -39,6 +39,34 @@ void mio_planner_check_selection(struct mio_planner *p)
     warn_unmatched(p, p->replaces, p->nreplaces, "-replace");
 }
 
+/* Whatever needs an excluded one is excluded too: each instance and each edge is looked at once. */
+static void exclude_dependants(struct mio_planner *p, uint8_t *in, struct mio_inst **stack)
+{
+    size_t ninsts = p->st->ninsts, edges = 0, n = 0;
+    struct mio_inst **insts = p->st->insts;
+    uint32_t *first = mio_arena_zalloc(p->arena, (ninsts + 2) * sizeof *first);
+    for (size_t i = 0; i < ninsts; i++)
+        for (size_t k = 0; k < insts[i]->deps.n; k++, edges++)
+            first[insts[i]->deps.items[k]->number]++;
+    uint32_t *dependants = MIO_NEW_N(p->arena, uint32_t, edges + 1);
+    for (size_t i = 0; i <= ninsts; i++)
+        first[i + 1] += first[i];
+    for (size_t i = 0; i < ninsts; i++) /* filled from the back: first[i] ends as i's start */
+        for (size_t k = 0; k < insts[i]->deps.n; k++)
+            dependants[--first[insts[i]->deps.items[k]->number]] = (uint32_t)i;
+    for (size_t i = 0; i < ninsts; i++)
+        if (!in[i])
+            stack[n++] = insts[i];
+    while (n) {
+        size_t i = stack[--n]->number;
+        for (uint32_t k = first[i]; k < first[i + 1]; k++, p->looks++)
+            if (in[dependants[k]]) {
+                in[dependants[k]] = 0;
+                stack[n++] = insts[dependants[k]];
+            }
+    }
+}
+
 /* Targets bring along what they depend on; what is to be destroyed brings along what depends on it.
  */
 void mio_planner_narrow(struct mio_planner *p)
@@ -61,14 +89,8 @@ void mio_planner_narrow(struct mio_planner *p)
     for (size_t i = 0; i < ninsts; i++)
         if (mio_address_covered(p->excludes, p->nexcludes, p->st->insts[i]->address))
             in[i] = 0;
-    for (bool again = p->nexcludes > 0;
-         again;) { /* whatever needs an excluded one is excluded too */
-        again = false;
-        for (size_t i = 0; i < ninsts; i++)
-            for (size_t k = 0; in[i] && k < p->st->insts[i]->deps.n; k++)
-                if (!in[p->st->insts[i]->deps.items[k]->number])
-                    in[i] = 0, again = true;
-    }
+    if (p->nexcludes)
+        exclude_dependants(p, in, stack);
     for (size_t i = 0; i < ninsts; i++)
         if (p->steps[i])
             p->steps[i]->excluded = !in[i];

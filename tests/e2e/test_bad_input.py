@@ -95,7 +95,17 @@ class Plugin(Case):
         self.assertFalse(os.path.exists(self.path(".mlops-iac.lock.json")))
 
     def test_absent(self):
+        os.makedirs(self.path("plugins"))
         self.init_fails("main.yaml line 1", "MLOPS_IAC_PLUGIN_DIR")
+
+    def test_folders_of_plugins(self):
+        self.template("thing: { a: {} }")
+        self.fails("init", "-plugin-dir=nowhere", says=["/nowhere", "-plugin-dir is no directory"])
+        self.ok("init", "-plugin-dir=" + os.path.relpath(PLUGINS, self.dir))
+        os.makedirs(self.path("mine"))
+        shutil.copy(os.path.join(PLUGINS, "sim.so"), self.path("mine/sim.so"))
+        self.ok("init", "-plugin-dir=mine")
+        self.ok("plan", "-plugin-dir=mine", env={"MLOPS_IAC_LOG": "debug"}, says="1 to add")
 
     def test_no_plugin_at_all(self):
         self.write("plugins/odd.so", "this is no shared object\n")
