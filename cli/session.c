@@ -298,7 +298,7 @@ static enum mio_code find_plugin_dirs(struct mio_cli *c, const char **out, struc
         if (!one.n)
             continue;
         const char *dir = absolute(&c->arena, mio_arena_z(&c->arena, one));
-        if (!mio_fs_is_dir(dir) && c->opt.v[MIO_OPT_PLUGIN_DIR].set) {
+        if (!mio_fs_is_dir(dir)) {
             mio_fail(err, MIO_USAGE, "%s of -plugin-dir is no directory", dir);
             return mio_err_hint(err, "Name folders with plugins, separated by colons.");
         }

@@ -151,6 +151,25 @@ class Secrets(Case):
                 self.ok("destroy", "-auto-approve", env=env)
                 shutil.rmtree(self.path(".state"))
 
+    def test_in_generated_blocks_and_test_reports(self):
+        self.template(MAKES + f'thing: {{ held: {{ name: held, secret: "{MADE_UP}x" }} }}\n')
+        self.init()
+        self.apply(env=ENV)
+        maker, held = self.id_of("maker"), self.id_of("held")
+        self.template("thing: {}", top=f"import: [{{ to: thing_s.maker, id: {maker} }}, {{ to: thing.held, id: {held} }}]\n")
+        done = self.ok("plan", "-generate-config-out=made.yaml", "-state-dir=" + self.path("fresh"), env=ENV)
+        self.nowhere(done)
+        os.remove(self.path("made.yaml"))
+        self.template('thing_s: { maker: { name: other } }\n')
+        self.write("tests/t.mlopstest.yaml", f"""
+            providers: {{ sim: {{ path: "${{path.temp}}/cloud.db" }} }}
+            run:
+              - name: told
+                assert: [{{ condition: '${{thing_s.maker.token == "no"}}', error: "it is ${{thing_s.maker.token}}" }}]
+            """)
+        self.nowhere(self.run_tool("test", "-junit-xml=it.xml", env=ENV), self.run_tool("test", "-json", env=ENV))
+        self.assertTrue(os.path.exists(self.path("it.xml")))
+
     def test_logs_and_children(self):
         self.uses(1)
         self.init()
