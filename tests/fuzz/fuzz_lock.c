@@ -23,11 +23,11 @@ static bool read_lock(struct mio_arena *a, struct mio_str text, struct mio_env_l
 
 static void walk_index(struct mio_arena *a, struct mio_str text)
 {
-    struct mio_str line, word, rest = text;
+    struct mio_str line, word, path, rest = text;
     int64_t seconds;
     while (mio_env_line(&rest, &line))
         while (mio_env_word(&line, &word))
-            mio_env_path(a, word, &line);
+            mio_env_path(a, word, &path);
     mio_env_date(mio_env_field(text, "Date"), &seconds);
     mio_env_field(text, "SHA256");
 }
