@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
 """Seeds for the fuzz targets: seeds.py FOLDER PROGRAM. What the tests hold already, cut into files: a folder a target."""
+import base64
 import glob
+import hashlib
 import io
+import json
 import os
 import subprocess
 import sys
@@ -10,6 +13,8 @@ import tempfile
 import zipfile
 
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(SOURCE, "tests/providers/environment"))
+import tiny  # noqa: E402
 TEMPLATE = """\
 providers: { sim: { path: cloud.db } }
 resources:
@@ -103,10 +108,29 @@ def archive():
     for seed in module():
         if seed[0] == 1:
             yield seed
+    deb = tiny.Package("x", members=[tiny.entry("./bin/x", b"x", 0o755), tiny.entry("./l", kind=b"2", link="x")], postinst="#!/bin/sh\n").deb
+    points = b"[console_scripts]\np = p:main\n"
+    files = {"p/__init__.py": b"x = 1\n", "p-1.dist-info/entry_points.txt": points}
+    record = "".join(f"{n},sha256={base64.urlsafe_b64encode(hashlib.sha256(c).digest()).decode().rstrip('=')},\n" for n, c in files.items())
+    wheel = io.BytesIO()
+    with zipfile.ZipFile(wheel, "w") as z:
+        for name, content in {**files, "p-1.dist-info/RECORD": (record + "p-1.dist-info/RECORD,,\n").encode()}.items():
+            z.writestr(name, content)
+    for how in (0, 2):
+        yield bytes([how]) + deb
+        yield bytes([how + 1]) + wheel.getvalue()
+
+
+def lock():
+    package = {k: "x" for k in ("name", "version", "arch", "source", "source_version", "path", "suite")}
+    yield json.dumps({"format": 1, "name": "e", "inputs": "0" * 64, "suite": "s", "arch": "amd64", "epoch": 1, "indices": [],
+                      "packages": [{**package, "sha256": "0" * 64, "size": 1}], "wheels": [], "files": [], "sealed": None,
+                      "config": {"base": {"debian": "s"}, "users": [{"name": "a", "uid": 7}]}}).encode()
+    yield b"Suite: s\nDate: Sat, 11 Jul 2026 10:16:37 UTC\nSHA256:\n " + b"0" * 64 + b" 1 main/binary-amd64/Packages\n"
 
 
 def main():
-    for make in (yaml, expr, azureml, module, state, archive):
+    for make in (yaml, expr, azureml, module, state, archive, lock):
         folder = os.path.join(sys.argv[1], make.__name__)
         os.makedirs(folder, exist_ok=True)
         for i, data in enumerate(make()):
