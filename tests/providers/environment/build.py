@@ -142,6 +142,21 @@ class Build(unittest.TestCase):
         self.spec({**BODY, "debian": {"packages": ["exim4-daemon-light", "postfix"]}})
         self.fails(run("lock", *self.args), "cannot be had together", "conflicts")
 
+    def test_another_architecture_needs_no_emulation(self):
+        with tempfile.TemporaryDirectory() as there:
+            body = {**BODY, "base": {"debian": "bookworm", "arch": "arm64"}, "files": []}
+            with open(f"{there}/spec.json", "w") as f:
+                json.dump({"name": "e", "body": body}, f)
+            args = [f"-spec={there}/spec.json", f"-dir={there}", f"-store={self.at}/store"]
+            for words in (["lock"], ["build", f"-out={there}/image", f"-root={there}/tree"]):
+                r = run(*words, *args)
+                self.assertEqual(r.returncode, 0, r.stderr)
+            with open(f"{there}/tree/usr/bin/python3.11", "rb") as f:
+                self.assertEqual(f.read(20)[18:], b"\xb7\0")  # ELF, AArch64
+            self.assertIn("Architecture: arm64", text(f"{there}/tree/var/lib/dpkg/status"))
+            listed = subprocess.run(["/sbin/ldconfig", "-p", "-C", f"{there}/tree/etc/ld.so.cache"], capture_output=True, text=True)
+            self.assertIn("/usr/lib/aarch64-linux-gnu/libc.so.6", listed.stdout)
+
     def test_scripts_that_static_mode_cannot_serve_are_named(self):
         with open(self.lock) as f:
             kept = f.read()

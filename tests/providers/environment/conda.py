@@ -16,7 +16,7 @@ import zipfile
 from tiny import Case, Package, entry, main, text
 
 CHANNEL = "https://conda.example/forge"
-BUILT = "/home/builder/a_long_placeholder_of_the_prefix_that_is_replaced"
+BUILT = "/opt/builder/a_long_placeholder_of_the_prefix_that_is_replaced"
 
 
 def zstd(data):
@@ -137,7 +137,7 @@ class Conda(Case):
                          [(p.name, p.version, p.url) for p in (OLD, PYTHON, TOOL)])
         self.assertEqual(lock["config"]["python"], {"prefix": "/opt/conda", "version": "3.12"})
         self.good("build", "list", body, f"-root={self.at}/root", f"-out={self.at}/image")
-        self.check_root(f"{self.at}/root")
+        self.check_root(f"{self.at}/tree")
         shutil.rmtree(f"{self.at}/store/blobs")
         self.good("build", "list", body)
         self.assertIn("PATH=/opt/conda/bin:", json.dumps(self.config(f"{self.at}/image")))

@@ -372,17 +372,17 @@ class Real(Case):
 
     def test_scikit_learn_pandas_and_the_inference_server(self):
         python = {"packages": ["scikit-learn==1.5.2", "pandas==2.2.3", "azureml-inference-server-http==1.3.4"]}
-        print("real wheels:", self.ok("lock", python=python).strip().split(": ")[-1])
-        self.ok("build", f"-root={self.at}/root", python=python)
+        print("real wheels:", self.ok("lock", python=python, variant="slim").strip().split(": ")[-1])
+        self.ok("build", f"-root={self.at}/tree", python=python, variant="slim")
         code = "import sklearn, pandas, azureml_inference_server_http, importlib.metadata as m\n" \
                "from sklearn.linear_model import LogisticRegression as L\n" \
                "print(sklearn.__version__, pandas.__version__, L().fit([[0], [1]], [0, 1]).predict([[1]]))\n" \
                "missing = [str(f) for d in m.distributions() for f in d.files or () if not f.locate().exists()]\n" \
                "print(len(list(m.distributions())) > 10, missing)\n"
-        r = subprocess.run(["bwrap", "--unshare-all", "--ro-bind", f"{self.at}/root", "/", "--proc", "/proc", "--dev", "/dev",
+        r = subprocess.run(["bwrap", "--unshare-all", "--ro-bind", f"{self.at}/tree", "/", "--proc", "/proc", "--dev", "/dev",
                             "--tmpfs", "/tmp", "python3", "-c", code], capture_output=True, text=True)
         self.assertEqual(r.stdout, "1.5.2 2.2.3 [1]\nTrue []\n", r.stderr)
-        r = subprocess.run(["bwrap", "--unshare-all", "--ro-bind", f"{self.at}/root", "/", "--proc", "/proc", "--dev", "/dev",
+        r = subprocess.run(["bwrap", "--unshare-all", "--ro-bind", f"{self.at}/tree", "/", "--proc", "/proc", "--dev", "/dev",
                             "azmlinfsrv", "--help"], capture_output=True, text=True)
         self.assertIn("--entry_script", r.stdout, r.stderr)
 

@@ -54,6 +54,27 @@ class Small(Case):
         self.good("lock", "set", self.body(["app=1"]), store="other")  # from the text, not from what is kept of it
         self.assertEqual(self.lock("set"), first)
 
+    def test_a_dropped_dependency_is_left_out_with_a_reason(self):
+        self.good("lock", "drop", self.body(["app=1"], debian={"drop": [{"name": "library", "reason": "not needed to run"}]}))
+        lock = self.lock("drop")
+        self.assertEqual([p["name"] for p in lock["packages"]], ["app", "tool-a"])
+        self.assertEqual(lock["config"]["debian"]["drop"][0]["reason"], "not needed to run")
+        done = self.env("lock", "drop", self.body(["app=1"], debian={"drop": [{"name": "library"}]}))
+        self.assertIn("debian.drop needs a name and a reason", done.stderr)
+
+    def test_what_is_locked_stays_until_it_is_renewed(self):
+        def version():
+            return {p["name"]: p["version"] for p in self.lock("keep")["packages"]}["app"]
+        self.good("lock", "keep", self.body(["app=1"]))
+        self.good("lock", "keep", self.body(["app"]))
+        self.assertEqual(version(), "1")
+        self.good("lock", "keep", self.body(["app"]), "-upgrade", "library")
+        self.assertEqual(version(), "1")
+        self.assertIn("~ app 1 -> 2", self.good("lock", "keep", self.body(["app"]), "-upgrade", "app"))
+        self.good("lock", "keep", self.body(["app"]), "-check")
+        done = self.env("lock", "keep", self.body(["app", "tool-b"]), "-check")
+        self.assertEqual((done.returncode, done.stdout.count("~ debian.packages")), (1, 1))
+
     def test_a_damaged_cache_of_the_index_is_made_anew(self):
         self.good("lock", "cache", self.body(["app"]), store="cached")
         first = self.lock("cache")
