@@ -136,7 +136,7 @@ class Conda(Case):
         self.assertEqual([(p["name"], p["version"], p["url"]) for p in lock["conda"]],
                          [(p.name, p.version, p.url) for p in (OLD, PYTHON, TOOL)])
         self.assertEqual(lock["config"]["python"], {"prefix": "/opt/conda", "version": "3.12"})
-        self.good("build", "list", body, f"-root={self.at}/root", f"-out={self.at}/image")
+        self.good("build", "list", body, f"-root={self.at}/tree", f"-out={self.at}/image")
         self.check_root(f"{self.at}/tree")
         shutil.rmtree(f"{self.at}/store/blobs")
         self.good("build", "list", body)
