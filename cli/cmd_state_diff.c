@@ -107,13 +107,12 @@ enum mio_code mio_cmd_state_diff(struct mio_cli *c)
     size_t n = 0;
     struct mio_jout j = {.b = &c->out.buf};
     struct page p = {c, mio_cli_on(c, MIO_OPT_JSON) ? &j : NULL};
-    enum mio_code code = mio_cli_open(c, MIO_OPEN_READ);
+    struct mio_store *s = NULL;
+    enum mio_code code = mio_cli_store(c, MIO_OPEN_READ, &s);
     if (!code)
-        code = mio_cli_report(c, mio_engine_store_open(c->engine));
+        code = read_one(c, s, c->args[0], &from);
     if (!code)
-        code = read_one(c, mio_engine_store(c->engine), c->args[0], &from);
-    if (!code)
-        code = read_one(c, mio_engine_store(c->engine), c->args[1], &to);
+        code = read_one(c, s, c->args[1], &to);
     if (code)
         return code;
     mio_state_diff(&c->arena, &from, &to, &rows, &n);

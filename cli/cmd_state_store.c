@@ -6,16 +6,6 @@
 #include "providers/sdk/fs.h"
 #include "state/fsck.h"
 
-static enum mio_code open_store(struct mio_cli *c, enum mio_open how, struct mio_store **out)
-{
-    enum mio_code code = mio_cli_open(c, how);
-    if (!code)
-        code = mio_cli_report(c, mio_engine_store_open(c->engine));
-    if (!code)
-        *out = mio_engine_store(c->engine);
-    return code;
-}
-
 /* ---- fsck ---- */
 
 static const char *const levels[] = {[MIO_FINDING_NOTE] = "note",
@@ -81,7 +71,7 @@ enum mio_code mio_cmd_state_fsck(struct mio_cli *c)
     struct mio_finding *found;
     size_t n = 0;
     struct mio_err err = {0};
-    enum mio_code code = open_store(c, repair ? MIO_OPEN_WRITE : MIO_OPEN_READ, &s);
+    enum mio_code code = mio_cli_store(c, repair ? MIO_OPEN_WRITE : MIO_OPEN_READ, &s);
     if (code)
         return code;
     if (mio_store_fsck(s, &c->arena, repair, &found, &n, &err))
@@ -181,7 +171,7 @@ enum mio_code mio_cmd_state_history(struct mio_cli *c)
     size_t n = 0, broken = 0;
     struct mio_err err = {0};
     bool json = mio_cli_on(c, MIO_OPT_JSON);
-    enum mio_code code = open_store(c, MIO_OPEN_READ, &s);
+    enum mio_code code = mio_cli_store(c, MIO_OPEN_READ, &s);
     if (code)
         return code;
     if (mio_store_history(s, &c->arena, &lines, &n, &broken, &err))
@@ -218,7 +208,7 @@ enum mio_code mio_cmd_state_at(struct mio_cli *c)
     if (!mio_str_u64(mio_str_z(c->args[0]), &serial))
         return mio_cli_usage(c, "'mlops-iac state history' lists serials.", "\"%s\" is no serial",
                              c->args[0]);
-    enum mio_code code = open_store(c, MIO_OPEN_READ, &s);
+    enum mio_code code = mio_cli_store(c, MIO_OPEN_READ, &s);
     if (code)
         return code;
     if (mio_store_at(s, &c->arena, serial, &state, &err))
@@ -236,7 +226,7 @@ enum mio_code mio_cmd_state_push(struct mio_cli *c)
     struct mio_err err = {0};
     if (mio_fs_read(&c->arena, c->args[0], STATE_MAX, &text, NULL, &err))
         return mio_cli_fail(c, &err);
-    enum mio_code code = open_store(c, MIO_OPEN_WRITE, &s);
+    enum mio_code code = mio_cli_store(c, MIO_OPEN_WRITE, &s);
     if (code)
         return code;
     if (mio_store_push(s, text, mio_cli_on(c, MIO_OPT_FORCE), &err))
@@ -249,7 +239,7 @@ enum mio_code mio_cmd_state_rekey(struct mio_cli *c)
 {
     struct mio_store *s = NULL;
     struct mio_err err = {0};
-    enum mio_code code = open_store(c, MIO_OPEN_WRITE, &s);
+    enum mio_code code = mio_cli_store(c, MIO_OPEN_WRITE, &s);
     if (code)
         return code;
     if (!mio_engine_key(c->engine))

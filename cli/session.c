@@ -382,6 +382,16 @@ void mio_cli_close(struct mio_cli *c)
     c->ui.shown = 0;
 }
 
+enum mio_code mio_cli_store(struct mio_cli *c, enum mio_open how, struct mio_store **out)
+{
+    enum mio_code code = mio_cli_open(c, how);
+    if (!code)
+        code = mio_cli_report(c, mio_engine_store_open(c->engine));
+    if (!code)
+        *out = mio_engine_store(c->engine);
+    return code;
+}
+
 enum mio_code mio_cli_state(struct mio_cli *c, struct mio_state **out)
 {
     return mio_cli_report(c, mio_engine_state(c->engine, out));

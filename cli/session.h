@@ -18,9 +18,9 @@ struct mio_cli {
     struct mio_sources *sources; /* of the engine */
     const char *dir;             /* absolute template directory; NULL until needed */
     bool automation;             /* no advice about what to type next */
-    bool collect;             /* diagnostics go into a document of the command, not to the views */
-    bool differs;             /* -detailed-exitcode: exit with 2 */
-    int exit_status;          /* of a success that is not 0 (fmt -check) */
+    bool collect;    /* diagnostics go into a document of the command, not to the views */
+    bool differs;    /* -detailed-exitcode: exit with 2 */
+    int exit_status; /* of a success that is not 0 (fmt -check) */
     const bool *interrupt, *abort; /* the signal flags */
 };
 
@@ -59,6 +59,8 @@ enum mio_code mio_cli_engine_opts(struct mio_cli *c, enum mio_open how,
 enum mio_code mio_cli_open(struct mio_cli *c, enum mio_open how);
 /* Gives the engine back, for another one to be opened. */
 void mio_cli_close(struct mio_cli *c);
+/* Opens the engine, and the store without loading what is in it (it may be damaged). */
+enum mio_code mio_cli_store(struct mio_cli *c, enum mio_open how, struct mio_store **out);
 /* The recorded state through the engine. */
 enum mio_code mio_cli_state(struct mio_cli *c, struct mio_state **out);
 /* Absolute template directory by -dir, .cloud, or the working directory. Errors: MIO_USAGE. */
