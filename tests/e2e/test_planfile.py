@@ -93,5 +93,26 @@ class PlanFile(Case):
         self.assertTrue(change["change"]["after_unknown"]["output"])
 
 
+    def test_json_has_what_stays_as_it_is(self):
+        body = 'thing: { a: { name: a, inputs: { v: "${var.v}" } }, b: { count: 2, inputs: { w: 1 } }, gone: { name: gone } }\n'
+        self.template(body, top="variables: { v: { default: 1 } }\n")
+        self.apply()
+        self.template(body.replace(", gone: { name: gone }", ""), top="variables: { v: { default: 1 } }\n")
+        self.ok("plan", "-out=p.plan", "-var=v=2")
+        doc = self.ok("show", "-json", "p.plan").json()
+
+        def values(where):
+            return {r["address"]: r["values"] for r in doc[where]["root_module"]["resources"]} if where == "planned_values" else \
+                {r["address"]: r["values"] for r in doc[where]["values"]["root_module"]["resources"]}
+
+        self.assertEqual(sorted(values("planned_values")), ["thing.a", "thing.b[0]", "thing.b[1]"])
+        self.assertEqual(sorted(values("prior_state")), ["thing.a", "thing.b[0]", "thing.b[1]", "thing.gone"])
+        self.assertEqual(values("planned_values")["thing.b[1]"]["inputs"], {"w": 1})
+        self.assertEqual(values("prior_state")["thing.a"]["inputs"], {"v": 1})
+        actions = {c["address"]: c["change"]["actions"] for c in doc["resource_changes"]}
+        self.assertEqual(actions, {"thing.a": ["update"], "thing.b[0]": ["no-op"], "thing.b[1]": ["no-op"], "thing.gone": ["delete"]})
+        self.ok("show", "p.plan", says="1 to change, 1 to destroy")
+
+
 if __name__ == "__main__":
     main()
