@@ -219,7 +219,7 @@ enum mio_code mio_env_oci_layout(struct mio_arena *a, const struct mio_env_store
         mio_fail(err, MIO_USAGE, "%s exists", path);
         return mio_err_hint(err, "remove it, or name another folder");
     }
-    const char *tmp = mio_arena_printf(a, "%s.partial-%d", path, (int)getpid()).p;
+    const char *tmp = mio_env_partial(a, path);
     enum mio_code code = fill_layout(a, s, lock, im, tmp, err);
     if (!code && rename(tmp, path))
         code = mio_fail_sys(err, errno, "cannot rename %s to %s", tmp, path);

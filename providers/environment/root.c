@@ -203,7 +203,7 @@ enum mio_code mio_env_root(struct mio_arena *a, const struct mio_env_image *im, 
         mio_fail(err, MIO_USAGE, "%s exists", path);
         return mio_err_hint(err, "remove it, or name another folder");
     }
-    const char *tmp = mio_arena_printf(a, "%s.partial-%d", path, (int)getpid()).p;
+    const char *tmp = mio_env_partial(a, path);
     enum mio_code code = mio_fs_mkdirs(tmp, 0755, err) ? err->code : fill(im, tmp, NULL, err);
     if (!code && (chmod(tmp, 0755) || rename(tmp, path)))
         code = mio_fail_sys(err, errno, "cannot rename %s to %s", tmp, path);

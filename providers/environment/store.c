@@ -5,7 +5,33 @@
 #include "providers/sdk/fs.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <sys/file.h>
 #include <unistd.h>
+
+static const char *const folders[] = {"tmp", "blobs/sha256", "cells", "indices", "layers"};
+
+/* What killed builds left: all of tmp/, and files on their way into the other folders. The
+ * descriptor stays open on purpose: the lock ends with the process. */
+static void sweep(struct mio_arena *a, const char *root)
+{
+    struct mio_err ignored = {0};
+    const char *tmp = mio_arena_printf(a, "%s/tmp", root).p;
+    int fd = open(tmp, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool alone = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0;
+    for (size_t f = 0; alone && f < sizeof folders / sizeof *folders; f++) {
+        struct mio_str *names = NULL;
+        size_t n = 0;
+        const char *at = mio_arena_printf(a, "%s/%s", root, folders[f]).p;
+        mio_fs_list(a, at, &names, &n, &ignored);
+        for (size_t i = 0; i < n; i++)
+            if (f == 0 || mio_str_ends(names[i], ".tmp"))
+                mio_fs_remove_tree(mio_arena_printf(a, "%s/%.*s", at, MIO_FMT(names[i])).p,
+                                   &ignored);
+    }
+    while (fd >= 0 && flock(fd, LOCK_SH) != 0 && errno == EINTR)
+        ;
+}
 
 enum mio_code mio_env_store_open(struct mio_arena *a, const char *path, struct mio_env_store *out,
                                  struct mio_err *err)
@@ -22,12 +48,31 @@ enum mio_code mio_env_store_open(struct mio_arena *a, const char *path, struct m
         MIO_AUTO_FREE char *cwd = getcwd(NULL, 0);
         path = mio_path_join(a, mio_str_z(cwd ? cwd : "/"), mio_str_z(path)).p;
     }
-    static const char *const folders[] = {"blobs/sha256", "cells", "indices", "layers", "tmp"};
     for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
         if (mio_fs_mkdirs(mio_arena_printf(a, "%s/%s", path, folders[i]).p, 0755, err))
             return mio_err_wrap(err, "environment store");
+    sweep(a, path);
     out->root = path;
     return MIO_OK;
+}
+
+const char *mio_env_partial(struct mio_arena *a, const char *path)
+{
+    struct mio_str *names, at = mio_str_z(path), dir = mio_path_dir(at);
+    struct mio_err ignored = {0};
+    size_t n;
+    const char *folder = dir.n ? mio_arena_z(a, dir) : ".",
+               *prefix = mio_arena_printf(a, "%.*s.partial-", MIO_FMT(mio_path_base(at))).p;
+    if (!mio_fs_list(a, folder, &names, &n, &ignored))
+        for (size_t i = 0; i < n; i++) {
+            uint64_t pid;
+            if (mio_str_starts(names[i], prefix) &&
+                mio_str_u64(mio_str_sub(names[i], strlen(prefix), names[i].n), &pid) && pid > 1 &&
+                kill((pid_t)pid, 0) && errno == ESRCH)
+                mio_fs_remove_tree(mio_arena_printf(a, "%s/%.*s", folder, MIO_FMT(names[i])).p,
+                                   &ignored);
+        }
+    return mio_arena_printf(a, "%s.partial-%d", path, (int)getpid()).p;
 }
 
 const char *mio_env_store_blob(struct mio_arena *a, const struct mio_env_store *s,

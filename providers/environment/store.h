@@ -4,10 +4,12 @@
  *   cells/KEY.*        one package turned into a tar fragment, see cell.h
  *   indices/KEY-*      a package index as libsolv holds it, see solv.h
  *   layers/KEY         what a list of cells gave
+ *   roots/             root file systems of `env run`, by identity
  *   tmp/               work in progress; renamed into place when whole
  *
  * Two builds may share it: every entry is made under tmp/ and renamed, and equal names hold equal
- * bytes. */
+ * bytes. Whoever uses it holds a lock on tmp/ to its end; one that finds nobody else there removes
+ * what killed builds left. */
 #pragma once
 #include "providers/sdk/arena.h"
 #include "providers/sdk/err.h"
@@ -22,6 +24,9 @@ enum mio_code mio_env_store_open(struct mio_arena *a, const char *path, struct m
 /* Path of a blob, there or not. */
 const char *mio_env_store_blob(struct mio_arena *a, const struct mio_env_store *s,
                                struct mio_str hex);
+/* A name beside `path` for what is made there, free of what killed processes left under such names.
+ */
+const char *mio_env_partial(struct mio_arena *a, const char *path);
 /* A fresh name under tmp/. Any thread. */
 const char *mio_env_store_tmp(struct mio_arena *a, const struct mio_env_store *s);
 /* Puts bytes in as a blob and tells their digest. */

@@ -103,6 +103,13 @@ class Environments(Case):
         os.remove(self.path("lib/more.py"))
         self.ok("plan", says="2 to add")
 
+    def test_the_lock_of_the_example_fits(self):
+        """After a change of what a lock gives: mlops-iac env lock sklearn && mlops-iac env build sklearn, in .cloud."""
+        shutil.copytree(os.path.join(SOURCE, ".cloud"), self.path("example"),
+                        ignore=shutil.ignore_patterns(".state", ".local-platform", ".mlops-iac*"))
+        self.ok("-chdir=example", "init")
+        self.ok("-chdir=example", "plan", "-stage=dev", says=("config_digest", "9 to add"))
+
     def test_from_lock_to_job_to_nothing(self):
         digest = self.lock()
         self.write("job.yaml", JOB)

@@ -4,6 +4,7 @@ errors that a user can cause. usage: build.py PROGRAM
 Without a network: exit 77, skipped. As root the second builder is another user.
 """
 import base64
+import fcntl
 import filecmp
 import hashlib
 import json
@@ -228,6 +229,46 @@ class Build(unittest.TestCase):
                     f"-out={there}/again")
             self.assertEqual(r.returncode, 0, r.stderr)
             self.assertTrue(same(f"{self.at}/one", f"{there}/again"))
+
+    def test_what_a_killed_build_left_goes_at_the_next(self):
+        with tempfile.TemporaryDirectory() as there:
+            args = [PROGRAM, "build", *self.args[:2], f"-store={there}/s", "-offline", f"-vendor={self.at}/store/blobs"]
+            os.makedirs(f"{there}/s/tmp/left/over")
+            os.makedirs(f"{there}/s/cells")
+            open(f"{there}/s/cells/x.idx.0123456789ab.tmp", "w").close()
+            for i in range(40):  # killed at ever later moments, until one comes to its end
+                b = subprocess.Popen([*args, f"-out={there}/out", f"-root={there}/root"], stdout=subprocess.DEVNULL)
+                try:
+                    b.wait(0.1 * (i + 1))
+                    break
+                except subprocess.TimeoutExpired:
+                    b.kill()
+                    b.wait()
+                whole = [n for n in os.listdir(there) if n in ("out", "root")]
+                for name in whole:
+                    self.assertEqual(name, "out", "the layout comes first")
+                    self.assertTrue(same(f"{self.at}/one", f"{there}/out"))
+                    shutil.rmtree(f"{there}/out")
+            self.assertEqual(b.returncode, 0)
+            self.assertEqual(os.listdir(f"{there}/s/tmp"), [])
+            self.assertEqual([n for n in os.listdir(f"{there}/s/cells") if n.endswith(".tmp")], [])
+            self.assertEqual(sorted(os.listdir(there)), ["out", "root", "s"])
+            for name in os.listdir(f"{there}/s/blobs/sha256"):
+                with open(f"{there}/s/blobs/sha256/{name}", "rb") as f:
+                    self.assertEqual(hashlib.sha256(f.read()).hexdigest(), name)
+            self.assertTrue(same(f"{self.at}/one", f"{there}/out"))
+
+    def test_a_build_leaves_the_work_of_another_alone(self):
+        with tempfile.TemporaryDirectory() as there:
+            os.makedirs(f"{there}/s/tmp/of-another")
+            fd = os.open(f"{there}/s/tmp", os.O_RDONLY | os.O_DIRECTORY)
+            fcntl.flock(fd, fcntl.LOCK_SH)
+            args = ["build", *self.args[:2], f"-store={there}/s", "-offline", f"-vendor={self.at}/store/blobs"]
+            self.assertEqual(run(*args).returncode, 0)
+            self.assertEqual(os.listdir(f"{there}/s/tmp"), ["of-another"])
+            os.close(fd)
+            self.assertEqual(run(*args).returncode, 0)
+            self.assertEqual(os.listdir(f"{there}/s/tmp"), [])
 
     def test_diff_names_package_variable_and_file(self):
         other = f"{self.at}/other.json"
