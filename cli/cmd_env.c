@@ -185,6 +185,11 @@ enum mio_code mio_cmd_env_push(struct mio_cli *c)
     return run(c, "push", true);
 }
 
+enum mio_code mio_cmd_env_pull(struct mio_cli *c)
+{
+    return run(c, "pull", c->nargs == 2);
+}
+
 /* The builder takes this process over, so that signals and exit status need nobody between. */
 enum mio_code mio_cmd_env_run(struct mio_cli *c)
 {

@@ -295,21 +295,35 @@ const struct mio_command mio_command_table[] = {
      .args = "NAME HOST[:PORT]/REPOSITORY[:TAG]",
      .summary = "Push an environment to an OCI registry",
      .text =
-         "Builds from the lock and sends what the registry does not hold yet, the manifest last. "
+         "Builds from the lock and sends what the registry does not hold yet, in chunks that go on "
+         "where a connection broke, the manifest last. Password or token, as the registry asks: "
          "MLOPS_IAC_REGISTRY_USER and MLOPS_IAC_REGISTRY_PASSWORD say who pushes, "
          "MLOPS_IAC_REGISTRY_CA names a file of certificates to trust.",
      .min_args = 2,
      .max_args = 2,
      .options = ENV_OPTS | B(VENDOR) | B(OFFLINE),
      .run = mio_cmd_env_push},
+    {.name = "env pull",
+     .args = "[NAME] HOST[:PORT]/REPOSITORY[:TAG]",
+     .summary = "Pull an image from an OCI registry",
+     .text =
+         "Brings what the store does not hold yet, each blob checked by its digest. -out writes an "
+         "OCI image layout. With NAME it must be the image that the lock of environment.NAME was "
+         "sealed with. MLOPS_IAC_REGISTRY_USER, _PASSWORD and _CA as for 'env push'.",
+     .min_args = 1,
+     .max_args = 2,
+     .options = ENV_OPTS | B(OUT),
+     .run = mio_cmd_env_pull},
     {.name = "env drift",
-     .args = "NAME HOST[:PORT]/REPOSITORY[:TAG]",
-     .summary = "Compare a tag in a registry with the locked environment",
-     .text = "Says whether the tag still stands for the image that the lock was sealed with. With "
-             "-detailed-exitcode it exits with 2 when it does not.",
+     .args = "NAME HOST[:PORT]/REPOSITORY[:TAG]|DIR",
+     .summary = "Compare an image in a registry, or a root file system, with the lock",
+     .text = "Says whether the tag still stands for the image that the lock was sealed with, or "
+             "whether "
+             "the root file system in DIR holds what it should; where not, names every path and "
+             "variable that differs. With -detailed-exitcode it exits with 2 then.",
      .min_args = 2,
      .max_args = 2,
-     .options = ENV_OPTS | B(DETAILED_EXITCODE),
+     .options = ENV_OPTS | B(VENDOR) | B(OFFLINE) | B(DETAILED_EXITCODE),
      .run = mio_cmd_env_drift},
     {.name = "env run",
      .args = "NAME|DIR [-- COMMAND...]",

@@ -45,6 +45,15 @@ enum mio_code mio_env_fetch_lock(struct mio_arena *a, const struct mio_env_build
 enum mio_code mio_env_oci_describe(struct mio_arena *a, const struct mio_env_store *s,
                                    const struct mio_env_lock *lock, struct mio_env_image *image,
                                    struct mio_err *err);
+struct mio_env_oci { /* what a layout is made of; the blobs lie in the store */
+    struct mio_str name, manifest, manifest_digest;
+    const struct mio_str *blobs; /* hex; without the manifest */
+    size_t n_blobs;
+};
+/* As mio_env_oci_layout, of any image. */
+enum mio_code mio_env_oci_write(struct mio_arena *a, const struct mio_env_store *s,
+                                const struct mio_env_oci *image, const char *path,
+                                struct mio_err *err);
 /* An OCI image layout at `path`, which must not exist: whole, or not there. Errors: MIO_IO,
  * MIO_USAGE. */
 enum mio_code mio_env_oci_layout(struct mio_arena *a, const struct mio_env_store *s,

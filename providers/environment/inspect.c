@@ -37,6 +37,22 @@ void mio_env_content_of(struct mio_env_content *c, struct mio_arena *a,
         mio_env_content_lay(c, image->cells[i].items, image->cells[i].n);
 }
 
+void mio_env_content_drop(struct mio_env_content *c, struct mio_str path, bool itself)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < c->n; i++) {
+        struct mio_str p = c->items[i]->path;
+        bool below = p.n > path.n && mio_str_eq(mio_str_sub(p, 0, path.n), path) &&
+                     (!path.n || p.p[path.n] == '/');
+        if (!below && !(itself && mio_str_eq(p, path)))
+            c->items[kept++] = c->items[i];
+    }
+    c->n = kept;
+    mio_index_init(&c->index, c->arena, kept);
+    for (size_t i = 0; i < kept; i++)
+        mio_index_set(&c->index, c->items[i]->path, i);
+}
+
 static const struct mio_env_entry *find(const struct mio_env_content *c, struct mio_str path)
 {
     uintptr_t at;

@@ -15,6 +15,12 @@ void mio_env_content_init(struct mio_env_content *c, struct mio_arena *a);
 void mio_env_content_lay(struct mio_env_content *c, const struct mio_env_entry *items, size_t n);
 void mio_env_content_of(struct mio_env_content *c, struct mio_arena *a,
                         const struct mio_env_image *image);
+/* Takes a path away with all below it; `itself` false: only what lies below. */
+void mio_env_content_drop(struct mio_env_content *c, struct mio_str path, bool itself);
+/* layer_read.c: lays a layer (a tar file, compressed or not) over what is there. Errors:
+ * MIO_REALITY (broken, unsafe). */
+enum mio_code mio_env_content_layer(struct mio_env_content *c, const char *path,
+                                    struct mio_err *err);
 /* As a file beside a root, so that it can be inspected without the store. Errors: MIO_IO. */
 enum mio_code mio_env_content_write(const struct mio_env_content *c, const char *path,
                                     struct mio_err *err);

@@ -186,23 +186,23 @@ static enum mio_code put_blob(struct mio_arena *a, const struct mio_env_store *s
 }
 
 static enum mio_code fill_layout(struct mio_arena *a, const struct mio_env_store *s,
-                                 const struct mio_env_lock *lock, const struct mio_env_image *im,
-                                 const char *root, struct mio_err *err)
+                                 const struct mio_env_oci *image, const char *root,
+                                 struct mio_err *err)
 {
     struct pairs index = {.a = a}, marks = {.a = a};
-    struct mio_value entry = descriptor(a, TYPE_MANIFEST, im->manifest_digest, im->manifest.n);
+    struct mio_value entry =
+        descriptor(a, TYPE_MANIFEST, image->manifest_digest, image->manifest.n);
     struct mio_value *entries = MIO_NEW(a, struct mio_value);
-    put(&marks, "org.opencontainers.image.ref.name", mio_string(lock->name));
+    put(&marks, "org.opencontainers.image.ref.name", mio_string(image->name));
     entries[0] = mio_map_with(a, entry, MIO_STR("annotations"), done(&marks));
     put(&index, "schemaVersion", mio_number_i64(a, 2));
     put(&index, "mediaType", mio_string_z(TYPE_INDEX));
     put(&index, "manifests", mio_list(entries, 1));
     if (mio_fs_mkdirs(mio_arena_printf(a, "%s/blobs/sha256", root).p, 0755, err) ||
-        put_blob(a, s, root, im->config_digest, err) ||
-        put_blob(a, s, root, im->manifest_digest, err))
+        put_blob(a, s, root, image->manifest_digest, err))
         return err->code;
-    for (size_t i = 0; i < im->n_layers; i++)
-        if (put_blob(a, s, root, im->layers[i].sums.packed, err))
+    for (size_t i = 0; i < image->n_blobs; i++)
+        if (put_blob(a, s, root, image->blobs[i], err))
             return err->code;
     if (mio_fs_replace(mio_arena_printf(a, "%s/oci-layout", root).p,
                        MIO_STR("{\"imageLayoutVersion\":\"1.0.0\"}"), 0644, err))
@@ -211,16 +211,16 @@ static enum mio_code fill_layout(struct mio_arena *a, const struct mio_env_store
                           0644, err);
 }
 
-enum mio_code mio_env_oci_layout(struct mio_arena *a, const struct mio_env_store *s,
-                                 const struct mio_env_lock *lock, const struct mio_env_image *im,
-                                 const char *path, struct mio_err *err)
+enum mio_code mio_env_oci_write(struct mio_arena *a, const struct mio_env_store *s,
+                                const struct mio_env_oci *image, const char *path,
+                                struct mio_err *err)
 {
     if (mio_fs_exists(path)) {
         mio_fail(err, MIO_USAGE, "%s exists", path);
         return mio_err_hint(err, "remove it, or name another folder");
     }
     const char *tmp = mio_env_partial(a, path);
-    enum mio_code code = fill_layout(a, s, lock, im, tmp, err);
+    enum mio_code code = fill_layout(a, s, image, tmp, err);
     if (!code && rename(tmp, path))
         code = mio_fail_sys(err, errno, "cannot rename %s to %s", tmp, path);
     if (code) {
@@ -228,4 +228,17 @@ enum mio_code mio_env_oci_layout(struct mio_arena *a, const struct mio_env_store
         mio_fs_remove_tree(tmp, &ignored);
     }
     return code;
+}
+
+enum mio_code mio_env_oci_layout(struct mio_arena *a, const struct mio_env_store *s,
+                                 const struct mio_env_lock *lock, const struct mio_env_image *im,
+                                 const char *path, struct mio_err *err)
+{
+    struct mio_str *blobs = MIO_NEW_N(a, struct mio_str, im->n_layers + 1);
+    for (size_t i = 0; i < im->n_layers; i++)
+        blobs[i] = im->layers[i].sums.packed;
+    blobs[im->n_layers] = im->config_digest;
+    struct mio_env_oci image = {lock->name, im->manifest, im->manifest_digest, blobs,
+                                im->n_layers + 1};
+    return mio_env_oci_write(a, s, &image, path, err);
 }

@@ -3,15 +3,17 @@
 #include "providers/environment/build.h"
 
 struct mio_env_registry {
-    struct mio_str host, name, tag;   /* of HOST[:PORT]/NAME[:TAG] */
+    struct mio_str host, name, tag;   /* of HOST[:PORT]/NAME[:TAG|@DIGEST] */
     const char *user, *password, *ca; /* password and ca (a file) may be NULL */
 };
-/* Splits a reference; the tag defaults to "latest". Errors: MIO_USAGE. */
+/* Splits a reference; name, password and certificates come from MLOPS_IAC_REGISTRY_USER, _PASSWORD
+ * and _CA; the tag defaults to "latest". Errors: MIO_USAGE. */
 enum mio_code mio_env_registry_parse(struct mio_arena *a, const char *reference,
                                      struct mio_env_registry *out, struct mio_err *err);
 /* Sends what the registry does not hold yet: layers, configuration, and the manifest last, so that
- * a tag never points at half an image. Errors: MIO_AUTH, MIO_REALITY (refused), MIO_TRANSIENT (no
- * answer), MIO_IO. */
+ * a tag never points at half an image. Layers go in chunks: where the connection breaks, the
+ * registry is asked how far it came, and the rest is sent. Errors: MIO_AUTH, MIO_REALITY (refused),
+ * MIO_TRANSIENT (no answer), MIO_IO. */
 enum mio_code mio_env_push(struct mio_arena *a, const struct mio_env_store *s,
                            const struct mio_env_registry *r, const struct mio_env_image *image,
                            size_t *sent, struct mio_err *err);
@@ -30,3 +32,18 @@ enum mio_code mio_env_attach(struct mio_arena *a, const struct mio_env_store *s,
  * there is none. */
 enum mio_code mio_env_remote_manifest(struct mio_arena *a, const struct mio_env_registry *r,
                                       struct mio_str *hex, bool *found, struct mio_err *err);
+
+struct mio_env_remote { /* an image of a registry */
+    bool found;
+    struct mio_str manifest, manifest_digest;  /* its bytes; hex of them */
+    struct mio_str config_digest;              /* hex */
+    struct mio_value config, diff_ids, layers; /* the configuration; descriptors of the layers */
+    struct mio_str *blobs;                     /* hex: configuration and layers, all in the store */
+    size_t n_blobs, cap_blobs, fetched;
+};
+/* Brings configuration and (where asked) layers into the store, what is there already left out;
+ * `arch` chooses from an index. Errors: as of mio_env_push; MIO_IO when something is not what its
+ * digest says. */
+enum mio_code mio_env_pull(struct mio_arena *a, const struct mio_env_store *s,
+                           const struct mio_env_registry *r, struct mio_str arch, bool layers,
+                           struct mio_env_remote *out, struct mio_err *err);

@@ -1,4 +1,4 @@
-/* providers/environment/program/push.c: env push, env drift. */
+/* providers/environment/program/push.c: env push, env pull. */
 #include "providers/environment/program/verbs.h"
 #include "providers/environment/registry.h"
 
@@ -37,27 +37,37 @@ enum mio_code mio_env_verb_push(struct mio_env_cli *c)
     return MIO_OK;
 }
 
-enum mio_code mio_env_verb_drift(struct mio_env_cli *c)
+/* [NAME] REFERENCE: with a name the image must be the one that its lock was sealed with. */
+enum mio_code mio_env_verb_pull(struct mio_env_cli *c)
 {
-    struct mio_env_lock lock;
+    struct mio_arena *a = &c->arena;
+    struct mio_env_store store;
+    struct mio_env_lock lock = {.arch = MIO_STR("amd64")};
     struct mio_env_registry r;
+    struct mio_env_remote im;
     const char *path;
-    struct mio_str hex = {0};
-    bool found = false;
     if (c->n_args != 1)
-        return mio_fail(&c->err, MIO_USAGE, "env drift needs a reference: HOST[:PORT]/NAME[:TAG]");
-    if (mio_env_registry_parse(&c->arena, c->args[0], &r, &c->err) ||
-        mio_env_cli_lock(c, &lock, &path) ||
-        mio_env_remote_manifest(&c->arena, &r, &hex, &found, &c->err))
+        return mio_fail(&c->err, MIO_USAGE, "env pull needs a reference: HOST[:PORT]/NAME[:TAG]");
+    if (mio_env_registry_parse(a, c->args[0], &r, &c->err) ||
+        (c->spec_path && mio_env_cli_lock(c, &lock, &path)) ||
+        mio_env_store_open(a, c->store_path, &store, &c->err) ||
+        mio_env_pull(a, &store, &r, lock.arch, true, &im, &c->err))
         return c->err.code;
-    struct mio_str sealed = mio_get_str(lock.sealed, "manifest");
-    if (!sealed.n)
-        return mio_fail(&c->err, MIO_STATE, "%s is not sealed: build it first", path);
-    c->differs = !found || !mio_str_eq(mio_str_sub(sealed, 7, sealed.n), hex);
-    if (!found)
-        mio_buf_printf(&c->out, "%s is not in the registry\n", c->args[0]);
-    else
-        mio_buf_printf(&c->out, "%s is sha256:%.*s, %s\n", c->args[0], MIO_FMT(hex),
-                       c->differs ? "which is not what the lock was sealed with" : "as sealed");
+    if (!im.found)
+        return mio_fail(&c->err, MIO_REALITY, "%s is not in the registry", c->args[0]);
+    struct mio_str sealed = mio_get_str(lock.sealed, "config"),
+                   is = mio_arena_printf(a, "sha256:%.*s", MIO_FMT(im.config_digest));
+    if (c->spec_path && !mio_str_eq(sealed, is)) {
+        mio_fail(&c->err, MIO_STATE, "%s is environment %.*s, but %s is sealed as %.*s", c->args[0],
+                 MIO_FMT(is), path, MIO_FMT(sealed.n ? sealed : MIO_STR("nothing")));
+        return mio_err_hint(&c->err, "'mlops-iac env drift' names the paths that differ");
+    }
+    struct mio_env_oci image = {r.name, im.manifest, im.manifest_digest, im.blobs, im.n_blobs};
+    if (c->out_path && mio_env_oci_write(a, &store, &image, c->out_path, &c->err))
+        return c->err.code;
+    mio_buf_printf(&c->out, "environment %.*s\nmanifest    sha256:%.*s\n", MIO_FMT(is),
+                   MIO_FMT(im.manifest_digest));
+    mio_buf_printf(&c->out, "%zu of %zu blobs were fetched, the others were there\n", im.fetched,
+                   im.n_blobs);
     return MIO_OK;
 }

@@ -39,6 +39,7 @@ enum mio_code mio_env_verb_diff(struct mio_env_cli *c);
 enum mio_code mio_env_verb_vendor(struct mio_env_cli *c);
 enum mio_code mio_env_verb_sbom(struct mio_env_cli *c);
 enum mio_code mio_env_verb_push(struct mio_env_cli *c);
+enum mio_code mio_env_verb_pull(struct mio_env_cli *c);
 enum mio_code mio_env_verb_drift(struct mio_env_cli *c);
 /* For providers: whether the lock fits and is sealed; a root below -root=DIR, made, mended or found
  * intact; the state of the root -root=DIR. */
