@@ -8,16 +8,12 @@
 #include "planner/run/block.h"
 #include "providers/sdk/fs.h"
 #include "providers/sdk/json.h"
+#include "providers/sdk/kinds.h"
 #include "providers/sdk/proc.h"
 #include <errno.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-/* What the builder reads of an environment; the rest of the resource is the provider's. */
-static const char *const keys[] = {
-    "base",    "debian", "python",     "files", "env",   "serve", "scripts",  "layers", "workdir",
-    "command", "image",  "conda_file", "build", "users", "user",  "bytecode", "conda"};
 
 /* Evaluates environment.NAME and puts {"name", "body"} into a memory file. */
 static enum mio_code write_spec(struct mio_cli *c, struct mio_str name, int *fd)
@@ -30,8 +26,10 @@ static enum mio_code write_spec(struct mio_cli *c, struct mio_str name, int *fd)
     enum mio_code code = mio_cli_open(c, MIO_OPEN_READ);
     if (code)
         return code;
-    if (mio_engine_block(c->engine, "environment", name, keys, sizeof keys / sizeof *keys, &v,
-                         &err))
+    size_t n = 0;
+    while (mio_environment_built_from[n])
+        n++;
+    if (mio_engine_block(c->engine, "environment", name, mio_environment_built_from, n, &v, &err))
         return mio_cli_fail(c, &err);
     struct mio_pair *pairs = MIO_NEW_N(a, struct mio_pair, 2);
     pairs[0] = (struct mio_pair){MIO_STR("name"), mio_string(name)};
@@ -183,6 +181,11 @@ enum mio_code mio_cmd_env_drift(struct mio_cli *c)
 enum mio_code mio_cmd_env_push(struct mio_cli *c)
 {
     return run(c, "push", true);
+}
+
+enum mio_code mio_cmd_env_export(struct mio_cli *c)
+{
+    return run(c, "export", true);
 }
 
 enum mio_code mio_cmd_env_pull(struct mio_cli *c)

@@ -325,6 +325,18 @@ const struct mio_command mio_command_table[] = {
      .max_args = 2,
      .options = ENV_OPTS | B(VENDOR) | B(OFFLINE) | B(DETAILED_EXITCODE),
      .run = mio_cmd_env_drift},
+    {.name = "env export",
+     .args = "NAME image|conda|build [HOST[:PORT]/REPOSITORY]",
+     .summary = "Write an environment as an Azure ML document",
+     .text =
+         "Writes environment.yaml, and what belongs to it, into the new folder that -out names: "
+         "the image in a registry by its digest, an image and the locked wheels as a conda file, "
+         "or the layers with a Dockerfile that unpacks them. Its version is the beginning of the "
+         "environment's digest, its inference_config the routes of `serve`.",
+     .min_args = 2,
+     .max_args = 3,
+     .options = ENV_OPTS | B(OUT) | B(VENDOR) | B(OFFLINE),
+     .run = mio_cmd_env_export},
     {.name = "env run",
      .args = "NAME|DIR [-- COMMAND...]",
      .summary = "Run a command in an environment's root file system",

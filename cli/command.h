@@ -60,6 +60,7 @@ enum mio_code mio_cmd_env_diff(struct mio_cli *c);
 enum mio_code mio_cmd_env_drift(struct mio_cli *c);
 enum mio_code mio_cmd_env_lock(struct mio_cli *c);
 enum mio_code mio_cmd_env_push(struct mio_cli *c);
+enum mio_code mio_cmd_env_export(struct mio_cli *c);
 enum mio_code mio_cmd_env_pull(struct mio_cli *c);
 enum mio_code mio_cmd_env_run(struct mio_cli *c);
 enum mio_code mio_cmd_env_sbom(struct mio_cli *c);

@@ -303,6 +303,28 @@ static enum mio_code read_rest(struct reader *r, struct mio_env_spec *s)
     return read_strings(r, "command", mio_get_z(b, "command"), &s->command, &s->n_command);
 }
 
+/* One spelling of what can be written in two: Azure ML's inference_config is serve, and a version
+ * without quotes is a string. */
+static struct mio_value one_spelling(struct mio_arena *a, struct mio_value body)
+{
+    static const char *const routes[][2] = {{"liveness_route", "liveness"},
+                                            {"readiness_route", "readiness"},
+                                            {"scoring_route", "scoring"}};
+    const struct mio_value *config = mio_get_z(body, "inference_config"),
+                           *python = mio_get_z(body, "python"), *route;
+    struct mio_value serve = mio_map(NULL, 0);
+    for (size_t i = 0; config && i < sizeof routes / sizeof *routes; i++)
+        if ((route = mio_get_z(*config, routes[i][0])) && !mio_is_null(*route))
+            serve = mio_map_with(a, serve, mio_str_z(routes[i][1]), *route);
+    if (serve.n && !mio_get_z(body, "serve"))
+        body = mio_map_with(a, body, MIO_STR("serve"), serve);
+    if (python && python->type == MIO_MAP && mio_get_str(*python, "version").n)
+        body = mio_map_with(a, body, MIO_STR("python"),
+                            mio_map_with(a, *python, MIO_STR("version"),
+                                         mio_string(mio_get_str(*python, "version"))));
+    return body;
+}
+
 enum mio_code mio_env_spec_read(struct mio_arena *a, struct mio_str name, struct mio_value body,
                                 struct mio_env_spec *out, struct mio_err *err)
 {
@@ -310,6 +332,7 @@ enum mio_code mio_env_spec_read(struct mio_arena *a, struct mio_str name, struct
     struct mio_env_spec s = {.name = name, .body = body, .serve = mio_null()};
     if (body.type != MIO_MAP)
         return bad(&r, "the body", "must be a map");
+    s.body = body = one_spelling(a, body);
     if (check_keys(&r, body) || refuse(&r, body) || read_base(&r, &s) || read_debian(&r, &s) ||
         read_python(&r, &s) || read_conda(&r, &s) ||
         read_variables(&r, mio_get_z(body, "env"), &s) ||

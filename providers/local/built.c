@@ -8,20 +8,24 @@
 
 #include "providers/sdk/alloc.h"
 #include "providers/sdk/clock.h"
+#include "providers/sdk/kinds.h"
 #include "providers/sdk/proc.h"
 #include "providers/sdk/rootfs.h"
 
 enum { POLL_MS = 200, TELL_MS = 2000, ANSWER_MAX = 1 << 20 };
 
-/* What the builder reads of an environment; the rest of the resource is the provider's. */
-static const char *const keys[] = {"base",       "debian",  "python",  "files",   "env",   "serve",
-                                   "layers",     "workdir", "command", "scripts", "image", "build",
-                                   "conda_file", "conda",   "users",   "gpu"};
-
+/* A base of packages, or what Azure ML builds from: an image, a Dockerfile, a conda file. */
 bool built_wanted(struct mio_value inputs)
 {
-    const struct mio_value *base = mio_get_z(inputs, "base");
-    return base && !mio_is_null(*base);
+    static const char *const given[] = {"base", "image", "build", "conda_file"};
+    if (mio_str_is(mio_get_str(inputs, "image"), "host"))
+        return false;
+    for (size_t i = 0; i < sizeof given / sizeof *given; i++) {
+        const struct mio_value *v = mio_get_z(inputs, given[i]);
+        if (v && !mio_is_null(*v))
+            return true;
+    }
+    return false;
 }
 
 /* ---- the builder ---- */
@@ -132,12 +136,12 @@ static enum mio_code run_builder(struct local *l, const char *verb, struct mio_s
 static enum mio_code ask(struct local *l, const struct local_change *ch, const char *verb,
                          const char *root, struct mio_value *facts, struct mio_err *err)
 {
-    struct mio_pair *pairs = MIO_NEW_N(l->a, struct mio_pair, sizeof keys / sizeof *keys);
-    size_t n = 0;
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
-        const struct mio_value *v = mio_get_z(ch->inputs, keys[i]);
+    struct mio_pair *pairs = NULL;
+    size_t n = 0, cap = 0;
+    for (const char *const *key = mio_environment_built_from; *key; key++) {
+        const struct mio_value *v = mio_get_z(ch->inputs, *key);
         if (v && !mio_is_null(*v))
-            pairs[n++] = (struct mio_pair){mio_str_z(keys[i]), *v};
+            MIO_PUSH(l->a, pairs, n, cap) = (struct mio_pair){mio_str_z(*key), *v};
     }
     struct mio_value spec =
         local_map(l->a, "name", mio_string(block_name(ch)), "body", mio_map(pairs, n), NULL);

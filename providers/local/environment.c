@@ -38,31 +38,28 @@ static bool is_given(struct mio_value v)
     return v.type != MIO_NULL && v.type != MIO_UNKNOWN;
 }
 
-/* What this provider cannot build or run, said where it stands. */
+/* What this provider cannot run, said where it stands; the builder says what it cannot build. */
 static void check_body(struct mio_value in, struct local_findings *f)
 {
-    static const char *const later[] = {"conda_file", "build", "inference_config"};
+    static const char *const built_only[] = {"conda_file", "build", "debian", "files"};
     static const char hint[] = "Write `base: {debian: bookworm}` and lock it with `mlops-iac env "
                                "lock`, or `image: host` for what is installed here.";
     const struct mio_value *image = mio_get_z(in, "image");
     bool has_image = image && !mio_is_null(*image), has_python = mio_get_z(in, "python") != NULL;
-    if (built_wanted(in))
-        return;
-    if (has_image && image->type != MIO_UNKNOWN && !mio_str_is(mio_value_str(*image), "host"))
-        local_find_error(f, "image", hint, "provider local cannot run the image \"%.*s\"",
-                         MIO_FMT(mio_value_str(*image)));
-    for (size_t i = 0; i < sizeof later / sizeof *later; i++)
-        if (is_given(local_get(in, later[i])))
-            local_find_error(f, later[i], hint,
-                             "provider local does not build environments: %s cannot "
-                             "be used",
-                             later[i]);
-    if (!has_image && !has_python)
-        local_find_error(f, "", hint, "the environment says neither `base`, `image` nor `python`");
-    if (is_given(local_get(in, "debian")))
-        local_find_error(f, "debian", hint, "Debian packages need a `base`");
     if (mio_str_ieq(mio_get_str(in, "os_type"), MIO_STR("windows")))
         local_find_error(f, "os_type", NULL, "this machine runs Linux");
+    if (built_wanted(in)) {
+        if (is_given(local_get(in, "build")))
+            local_find_warning(f, "build", "`mlops-iac env verify` builds twice and compares.",
+                               "what a Dockerfile builds is not proven to be the same everywhere");
+        return;
+    }
+    for (size_t i = 0; i < sizeof built_only / sizeof *built_only; i++)
+        if (is_given(local_get(in, built_only[i])))
+            local_find_error(f, built_only[i], hint, "%s needs an environment that is built",
+                             built_only[i]);
+    if (!has_image && !has_python)
+        local_find_error(f, "", hint, "the environment says neither `base`, `image` nor `python`");
 }
 
 static void environment_validate(struct local *l, const struct local_change *ch,
@@ -155,7 +152,8 @@ static struct mio_value shown(struct local *l, struct mio_value facts)
                                         "package_count", "config_digest"};
     bool built = mio_get_str(facts, "config_digest").n;
     struct mio_str root = mio_get_str(facts, "root");
-    struct mio_value out = local_map(l->a, "reproducible", mio_bool(built), NULL);
+    struct mio_value out = local_map(l->a, "reproducible",
+                                     mio_bool(built && mio_get_bool(facts, "proven", true)), NULL);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (is_given(local_get(facts, names[i])))
             out = mio_map_with(l->a, out, mio_str_z(names[i]), local_get(facts, names[i]));
@@ -244,6 +242,8 @@ static enum mio_code refuse(struct local *l, struct mio_value inputs, struct mio
     struct local_findings f = {.arena = l->a};
     check_body(inputs, &f);
     for (size_t i = 0; i < f.n; i++) {
+        if (!mio_str_is(mio_get_str(f.items[i], "severity"), "error"))
+            continue;
         mio_fail(err, MIO_TEMPLATE, "%.*s", MIO_FMT(mio_get_str(f.items[i], "message")));
         mio_err_hint(err, "%.*s", MIO_FMT(mio_get_str(f.items[i], "hint")));
     }

@@ -123,13 +123,20 @@ static const struct mlops_field python_fields[] = {
     F("version", STRING, NONE, "Python of a built environment, such as 3.11."),
     F("from", STRING, FILES, "Requirements file of a built environment."),
     F("packages", ANY, NONE, "Requirements of a built environment, as a list."),
+    F("prefix", STRING, NONE, "Folder that wheels are installed below, in a built environment."),
+    F("build_wheel", ANY, NONE, "Source distributions that may be built: {name, reason}."),
+    F("overlap", ANY, NONE, "Wheels that may share a path: {name, reason}."),
     END,
 };
 static const struct mlops_field build_fields[] = {
     F("path", STRING, FILES, "Folder with the build's files."),
-    F("dockerfile_path", STRING, NONE, "Build file in the folder.", .dflt = "\"Dockerfile\""),
+    F("dockerfile_path", STRING, NONE, "Build file in the folder; Dockerfile when absent."),
     END,
 };
+const char *const mio_environment_built_from[] = {
+    "base",    "debian",   "python", "files", "env",        "serve", "scripts",          "layers",
+    "workdir", "command",  "image",  "build", "conda_file", "conda", "inference_config", "users",
+    "user",    "bytecode", NULL};
 const struct mlops_field mio_environment_fields[] = {
     ENVELOPE("environment", MLOPS_VOLATILE),
     IN_WORKSPACE,
@@ -142,11 +149,16 @@ const struct mlops_field mio_environment_fields[] = {
     F("files", ANY, FILES, "Files that are added: a list of {source, target}."),
     F("env", ANY, NONE, "Variables of its processes."),
     F("serve", ANY, NONE, "Routes of an environment that serves: {scoring: {path, port}}."),
-    F("scripts", STRING, FOLD, "What stands in for maintainer scripts.", .allowed = "static|none"),
+    F("scripts", STRING, FOLD, "What stands in for maintainer scripts.",
+      .allowed = "static|sandbox|none"),
+    F("users", ANY, NONE, "Users that are made: a list of {name, uid}."),
+    F("user", STRING, NONE, "User that the image runs as."),
+    F("bytecode", BOOL, NONE, "Whether Python's byte-code is made."),
     F("layers", ANY, NONE, "How the image is cut: {budget, compression}."),
     F("workdir", STRING, NONE, "Working folder of its processes."),
     F("command", ANY, NONE, "Command that the image runs, as a list."),
     F("conda_file", ANY, FILES, "Conda file: a path, or its content."),
+    F("conda", ANY, NONE, "How the conda file is resolved."),
     F("build", OBJECT, NONE, "Image built from a folder.", .fields = build_fields),
     F("os_type", STRING, FOLD, "Operating system.", .allowed = "linux|windows"),
     F("inference_config", ANY, NONE, "Routes and ports of an image that serves by itself."),

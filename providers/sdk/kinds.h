@@ -13,6 +13,9 @@ extern const struct mlops_field mio_workspace_fields[], mio_compute_fields[],
     mio_environment_fields[], mio_data_fields[], mio_component_fields[], mio_model_fields[],
     mio_job_fields[], mio_endpoint_fields[], mio_deployment_fields[];
 
+/* The inputs of an environment that decide what is built; NULL-terminated. */
+extern const char *const mio_environment_built_from[];
+
 enum {
     mio_workspace_flags = MLOPS_KIND_DATA,
     mio_compute_flags = MLOPS_KIND_DATA,

@@ -73,6 +73,12 @@ class Environments(Case):
     def declare(self, word):
         self.write("main.yaml", MAIN % word)
 
+    def body(self, *lines):
+        """The template with these keys of environment.py."""
+        self.write("main.yaml", "\n      ".join((
+            "providers: { local: {} }\nresources:\n  workspace: { w: { name: w } }\n  environment:\n    py:",
+            "workspace: w", *lines)) + "\n")
+
     def lock(self):
         done = self.run_tool("env", "lock", "py")
         if done.code and ("mirror" in done.err or "source" in done.err):
@@ -179,6 +185,49 @@ class Environments(Case):
         self.assertEqual(p.stdout.readline(), "up\n")
         p.send_signal(signal.SIGTERM)
         self.assertEqual(self.finish(p).code, 9)
+
+    def test_written_as_azure_ml_writes_it(self):
+        self.body("base: { debian: bookworm }", "env: { GREETING: a $b }", "serve: { scoring: { path: /score, port: 5001 } }",
+                  "debian: { packages: [python3-minimal] }")
+        digest = self.lock()
+        with open(self.path("environment.py.lock.json"), encoding="utf-8") as f:
+            sealed = json.load(f)["sealed"]
+        self.fails("env", "export", "py", "build", says="-out=DIR is missing")
+        self.fails("env", "export", "py", "conda", "-out=conda", says="needs the image")
+        self.fails("env", "export", "py", "conda", "127.0.0.1:5000/team/py", "-out=conda", says="has no wheels")
+        self.ok("env", "export", "py", "image", "127.0.0.1:5000/team/py:v1", "-out=image")
+        self.ok("env", "export", "py", "build", "-out=build")
+        for form, line in (("image", f'image: "127.0.0.1:5000/team/py@{sealed["manifest"]}"'), ("build", "build:\n  path: context")):
+            path = f"{form}/environment.yaml"
+            self.ok("validate", path, says=f"{path}: environment py ok")
+            with open(self.path(path), encoding="utf-8") as f:
+                text = f.read()
+            for part in (line, f'version: "{digest[7:19]}"', 'scoring_route:\n    port: 5001\n    path: "/score"\n'):
+                self.assertIn(part, text)
+        with open(self.path("build/context/Dockerfile"), encoding="utf-8") as f:
+            words = f.read().splitlines()
+        self.assertIn('ENV GREETING="a \\$b"', words)
+        root = self.path("unpacked")  # as a build of the Dockerfile would
+        os.mkdir(root)
+        for line in words:
+            if line.startswith("ADD "):
+                subprocess.run(["tar", "-xpf", self.path("build/context/" + line.split()[1]), "-C", root], check=True)
+        self.ok("env", "drift", "py", root, says="is as locked")
+        self.assertEqual(sorted(n for n in os.listdir(self.dir) if "partial" in n), [])
+
+    def test_azure_ml_forms_are_loaded(self):
+        self.write("lib/conda.yml", "dependencies: [python=3.11]\n")
+        routes = "inference_config: { scoring_route: { path: /score, port: 5001 } }"
+        for form, key in ((["image: ubuntu:22.04"], "image"), (["image: x", "conda_file: lib/conda.yml"], "image"),
+                          (["build: { path: code }"], "build")):
+            self.body(*form, routes)
+            self.ok("validate")
+            self.fails("plan", says=f"environment: {key} cannot be built into a locked environment")
+        self.body("base: { debian: bookworm }", "debian: { packages: [python3-minimal] }", "python: { version: 3.11 }", routes)
+        self.lock()
+        with open(self.path("environment.py.lock.json"), encoding="utf-8") as f:
+            self.assertEqual(json.load(f)["config"]["serve"], {"scoring": {"path": "/score", "port": 5001}})
+        self.ok("plan", says="config_digest")
 
     def test_two_environments_share_a_root(self):
         self.lock()

@@ -18,8 +18,8 @@ static const struct {
     {"drift", mio_env_verb_drift, true},    {"push", mio_env_verb_push, true},
     {"vendor", mio_env_verb_vendor, false}, {"sbom", mio_env_verb_sbom, false},
     {"check", mio_env_verb_check, false},   {"provide", mio_env_verb_provide, false},
-    {"pull", mio_env_verb_pull, true},      {"look", mio_env_verb_look, false},
-    {"run", mio_env_verb_run, true},
+    {"pull", mio_env_verb_pull, true},      {"export", mio_env_verb_export, true},
+    {"look", mio_env_verb_look, false},     {"run", mio_env_verb_run, true},
 };
 
 static const struct {

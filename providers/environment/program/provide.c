@@ -65,6 +65,7 @@ static void answer(struct mio_env_cli *c, const struct mio_env_lock *lock, bool 
         {MIO_STR("made"), mio_bool(made)},
         {MIO_STR("package_count"), mio_number_i64(a, (int64_t)(lock->n_packages + lock->n_wheels))},
         {MIO_STR("packages_digest"), mio_string(packages_digest(a, lock))},
+        {MIO_STR("proven"), mio_bool(!mio_get_z(lock->config, "build"))}, /* no Dockerfile */
     };
     struct mio_pair *pairs = MIO_NEW_N(a, struct mio_pair, sizeof rows / sizeof *rows);
     memcpy(pairs, rows, sizeof rows);

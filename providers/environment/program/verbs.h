@@ -46,4 +46,5 @@ enum mio_code mio_env_verb_drift(struct mio_env_cli *c);
 enum mio_code mio_env_verb_check(struct mio_env_cli *c);
 enum mio_code mio_env_verb_provide(struct mio_env_cli *c);
 enum mio_code mio_env_verb_look(struct mio_env_cli *c);
+enum mio_code mio_env_verb_export(struct mio_env_cli *c);
 enum mio_code mio_env_verb_run(struct mio_env_cli *c);

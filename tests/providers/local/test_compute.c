@@ -208,7 +208,7 @@ static void test_environment(void **state)
     const char *body = "{'name':'host','workspace':'taxi','image':'host'}";
     make_workspace(f);
     assert_int_equal(do_validate(f, "environment", body).json.n, 0);
-    assert_int_equal(do_validate(f, "environment", "{'name':'x','image':'ubuntu'}").json.n, 1);
+    assert_int_equal(do_validate(f, "environment", "{'name':'x','image':'ubuntu'}").json.n, 0);
     assert_int_equal(
         do_validate(f, "environment", "{'name':'x','image':'host','conda_file':'c'}").json.n, 1);
     assert_int_equal(do_validate(f, "environment", "{'name':'x'}").json.n, 1);

@@ -1,0 +1,228 @@
+/* providers/environment/program/export.c: env export: the environment as Azure ML writes one.
+ *
+ *   image   environment.yaml alone: REFERENCE@sha256:..., which 'env push' has put there
+ *   conda   environment.yaml and conda.yaml: an image, and the locked wheels on top of it
+ *   build   environment.yaml and context/: a Dockerfile that unpacks the layers, for no registry
+ *
+ * The version is the beginning of the identity: the same lock gives the same document. */
+#include "providers/environment/program/verbs.h"
+#include "providers/environment/registry.h"
+#include "providers/sdk/fs.h"
+#include "providers/sdk/json.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#define SCHEMA "https://azuremlschemas.azureedge.net/latest/environment.schema.json"
+enum { VERSION_DIGITS = 12 };
+
+struct export
+{
+    struct mio_env_cli *c;
+    const struct mio_env_store *store;
+    const struct mio_env_lock *lock;
+    const struct mio_env_image *image;
+    const char *reference; /* of the image that Azure ML is to take; NULL for the build form */
+    const char *to;        /* folder in the making */
+};
+
+static const char *in(const struct export *x, const char *name)
+{
+    return mio_arena_printf(&x->c->arena, "%s/%s", x->to, name).p;
+}
+
+/* One scalar in double quotes: what JSON writes is YAML. */
+static void put(struct mio_buf *b, const char *key, struct mio_str value)
+{
+    mio_buf_printf(b, "%s: ", key);
+    mio_json_string(b, value);
+    mio_buf_char(b, '\n');
+}
+
+/* Azure ML wants all three routes where it gets one. */
+static void put_routes(const struct export *x, struct mio_buf *b)
+{
+    static const char *const names[] = {"liveness", "readiness", "scoring"};
+    const struct mio_value *serve = mio_get_z(x->lock->config, "serve"),
+                           *scoring = serve ? mio_get_z(*serve, "scoring") : NULL;
+    if (!scoring)
+        return;
+    mio_buf_z(b, "inference_config:\n");
+    for (size_t i = 0; i < 3; i++) {
+        const struct mio_value *route = mio_get_z(*serve, names[i]);
+        int64_t port = mio_get_i64(route ? *route : *scoring, "port", 0);
+        struct mio_str path = route ? mio_get_str(*route, "path") : MIO_STR("/");
+        mio_buf_printf(b, "  %s_route:\n    port: %lld\n", names[i], (long long)port);
+        put(b, "    path", path);
+    }
+}
+
+static enum mio_code write_document(const struct export *x, const char *form)
+{
+    MIO_AUTO_BUF b;
+    struct mio_str digest = mio_get_str(x->lock->sealed, "config");
+    mio_buf_init(&b, 0);
+    put(&b, "$schema", MIO_STR(SCHEMA));
+    put(&b, "name", x->lock->name);
+    put(&b, "version", mio_str_sub(digest, 7, VERSION_DIGITS));
+    mio_buf_z(&b, "os_type: linux\ntags:\n");
+    put(&b, "  mlops_iac_environment", digest);
+    put(&b, "  mlops_iac_inputs", x->lock->inputs);
+    if (!strcmp(form, "build"))
+        mio_buf_z(&b, "build:\n  path: context\n  dockerfile_path: Dockerfile\n");
+    else
+        put(&b, "image", mio_str_z(x->reference));
+    if (!strcmp(form, "conda"))
+        mio_buf_z(&b, "conda_file: conda.yaml\n");
+    put_routes(x, &b);
+    return mio_fs_replace(in(x, "environment.yaml"), mio_buf_view(&b), 0644, &x->c->err);
+}
+
+/* ---- conda ---- */
+
+static enum mio_code write_conda(const struct export *x)
+{
+    const struct mio_value *python = mio_get_z(x->lock->config, "python");
+    struct mio_str version = python ? mio_get_str(*python, "version") : (struct mio_str){0};
+    if (!x->lock->n_wheels || !version.n) {
+        mio_fail(&x->c->err, MIO_USAGE, "environment %.*s has no wheels for a conda file",
+                 MIO_FMT(x->lock->name));
+        return mio_err_hint(&x->c->err, "write the form image: it brings everything");
+    }
+    MIO_AUTO_BUF b;
+    mio_buf_init(&b, 0);
+    put(&b, "name", x->lock->name);
+    mio_buf_z(&b, "channels:\n  - conda-forge\ndependencies:\n");
+    mio_buf_printf(&b, "  - python=%.*s\n  - pip\n  - pip:\n", MIO_FMT(version));
+    for (size_t i = 0; i < x->lock->n_wheels; i++)
+        mio_buf_printf(&b, "      - %.*s==%.*s\n", MIO_FMT(x->lock->wheels[i].name),
+                       MIO_FMT(x->lock->wheels[i].version));
+    return mio_fs_replace(in(x, "conda.yaml"), mio_buf_view(&b), 0644, &x->c->err);
+}
+
+/* ---- build ---- */
+
+static void put_variables(const struct export *x, struct mio_buf *b)
+{
+    const struct mio_value *env = mio_get_z(x->lock->config, "env");
+    mio_buf_z(b, "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n");
+    for (uint32_t i = 0; env && env->type == MIO_MAP && i < env->n; i++) {
+        MIO_AUTO_BUF quoted;
+        mio_buf_init(&quoted, 0);
+        mio_json_string(&quoted, mio_value_str(env->pairs[i].value));
+        mio_buf_printf(b, "ENV %.*s=", MIO_FMT(env->pairs[i].key));
+        for (size_t k = 0; k < quoted.n; k++) /* a dollar would be expanded */
+            mio_buf_z(b, quoted.p[k] == '$' ? "\\$" : (char[]){quoted.p[k], 0});
+        mio_buf_char(b, '\n');
+    }
+}
+
+/* Layers that are gzip already are taken as they are; Docker's ADD knows no zstd. */
+static enum mio_code write_layer(const struct export *x, size_t i, const char *name)
+{
+    struct mio_env_layer layer = x->image->layers[i];
+    if (mio_env_layer_make(&x->c->arena, x->store, MIO_CODEC_GZIP, &layer, &x->c->err))
+        return x->c->err.code;
+    return mio_fs_copy_tree(mio_env_store_blob(&x->c->arena, x->store, layer.sums.packed), name,
+                            &x->c->err);
+}
+
+static enum mio_code write_context(const struct export *x)
+{
+    MIO_AUTO_BUF b;
+    const struct mio_value *command = mio_get_z(x->lock->config, "command");
+    struct mio_str workdir = mio_get_str(x->lock->config, "workdir");
+    mio_buf_init(&b, 0);
+    mio_buf_printf(&b,
+                   "# The layers of environment %.*s, %.*s, as they were locked.\nFROM scratch\n",
+                   MIO_FMT(x->lock->name), MIO_FMT(mio_get_str(x->lock->sealed, "config")));
+    if (mio_fs_mkdirs(in(x, "context"), 0755, &x->c->err))
+        return x->c->err.code;
+    for (size_t i = 0; i < x->image->n_layers; i++) {
+        const char *name = mio_arena_printf(&x->c->arena, "layer-%02zu.tar.gz", i).p;
+        mio_buf_printf(&b, "ADD %s /\n", name);
+        if (write_layer(x, i, in(x, mio_arena_printf(&x->c->arena, "context/%s", name).p)))
+            return x->c->err.code;
+    }
+    put_variables(x, &b);
+    if (workdir.n)
+        mio_buf_printf(&b, "WORKDIR %.*s\n", MIO_FMT(workdir));
+    if (command && command->type == MIO_LIST) {
+        mio_buf_z(&b, "CMD ");
+        mio_json_write(&b, *command, MIO_JSON_PLAIN);
+        mio_buf_char(&b, '\n');
+    }
+    return mio_fs_replace(in(x, "context/Dockerfile"), mio_buf_view(&b), 0644, &x->c->err);
+}
+
+/* ---- the folder ---- */
+
+static enum mio_code fill(const struct export *x, const char *form)
+{
+    if (mio_fs_mkdirs(x->to, 0755, &x->c->err) || write_document(x, form))
+        return x->c->err.code;
+    if (!strcmp(form, "conda"))
+        return write_conda(x);
+    return !strcmp(form, "build") ? write_context(x) : MIO_OK;
+}
+
+/* Whole, or not there. */
+static enum mio_code write_folder(struct export *x, const char *form)
+{
+    struct mio_env_cli *c = x->c;
+    if (mio_fs_exists(c->out_path)) {
+        mio_fail(&c->err, MIO_USAGE, "%s exists", c->out_path);
+        return mio_err_hint(&c->err, "remove it, or name another folder");
+    }
+    x->to = mio_env_partial(&c->arena, c->out_path);
+    enum mio_code code = fill(x, form);
+    if (!code && rename(x->to, c->out_path))
+        code = mio_fail_sys(&c->err, errno, "cannot rename %s to %s", x->to, c->out_path);
+    if (code) {
+        struct mio_err ignored = {0};
+        mio_fs_remove_tree(x->to, &ignored);
+    }
+    return code;
+}
+
+/* FORM [REFERENCE]; of an image by digest. */
+static enum mio_code choose(struct mio_env_cli *c, const struct mio_env_lock *lock,
+                            const char **form, const char **reference)
+{
+    struct mio_env_registry r;
+    *form = c->n_args ? c->args[0] : "";
+    *reference = c->n_args > 1 ? c->args[1] : NULL;
+    bool image = !strcmp(*form, "image"), build = !strcmp(*form, "build");
+    if (!image && !build && strcmp(*form, "conda") != 0)
+        return mio_fail(&c->err, MIO_USAGE, "the form is image, conda or build, not \"%s\"", *form);
+    if (build && *reference)
+        return mio_fail(&c->err, MIO_USAGE, "the form build takes no image: it brings the layers");
+    if (!build && !*reference) {
+        mio_fail(&c->err, MIO_USAGE, "the form %s needs the image: HOST/REPOSITORY", *form);
+        return mio_err_hint(&c->err, "'mlops-iac env push' puts it there");
+    }
+    if (!image || mio_env_registry_parse(&c->arena, *reference, &r, &c->err))
+        return c->err.code;
+    *reference = mio_arena_printf(&c->arena, "%.*s/%.*s@%.*s", MIO_FMT(r.host), MIO_FMT(r.name),
+                                  MIO_FMT(mio_get_str(lock->sealed, "manifest")))
+                     .p;
+    return MIO_OK;
+}
+
+enum mio_code mio_env_verb_export(struct mio_env_cli *c)
+{
+    struct mio_env_store store;
+    struct mio_env_lock lock;
+    MIO_AUTO_IMAGE im = {0};
+    const char *form;
+    struct export x = {.c = c, .store = &store, .lock = &lock, .image = &im};
+    if (!c->out_path)
+        return mio_fail(&c->err, MIO_USAGE, "-out=DIR is missing");
+    if (mio_env_cli_sealed(c, &lock) || choose(c, &lock, &form, &x.reference) ||
+        mio_env_store_open(&c->arena, c->store_path, &store, &c->err) ||
+        (!strcmp(form, "build") && mio_env_cli_build(c, &store, &lock, &im)) ||
+        write_folder(&x, form))
+        return c->err.code;
+    mio_buf_printf(&c->out, "%s/environment.yaml\n", c->out_path);
+    return MIO_OK;
+}
