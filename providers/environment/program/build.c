@@ -17,7 +17,10 @@ static enum mio_code stale(struct mio_env_cli *c, const struct mio_env_spec *spe
         mio_buf_z(&one, lines.p[i] == '\n' ? "; " : (char[]){lines.p[i], 0});
     mio_fail(&c->err, MIO_STATE,
              "environment %.*s is declared differently from what is locked: %.*s%s",
-             MIO_FMT(spec->name), MIO_FMT(mio_buf_view(&one)), lines.n > SHOWN ? " ..." : "");
+             MIO_FMT(spec->name),
+             MIO_FMT(lines.n ? mio_buf_view(&one)
+                             : MIO_STR("another version of mlops-iac has read the declaration")),
+             lines.n > SHOWN ? " ..." : "");
     return mio_err_hint(&c->err,
                         "run 'mlops-iac env lock %.*s' and review the difference: nothing else "
                         "renews the lock",
