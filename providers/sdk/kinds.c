@@ -158,7 +158,7 @@ const struct mlops_field mio_environment_fields[] = {
     F("workdir", STRING, NONE, "Working folder of its processes."),
     F("command", ANY, NONE, "Command that the image runs, as a list."),
     F("conda_file", ANY, FILES, "Conda file: a path, or its content."),
-    F("conda", ANY, NONE, "How the conda file is resolved."),
+    F("conda", ANY, NONE, "Conda packages that were resolved elsewhere: {from: conda-lock.yml}."),
     F("build", OBJECT, NONE, "Image built from a folder.", .fields = build_fields),
     F("os_type", STRING, FOLD, "Operating system.", .allowed = "linux|windows"),
     F("inference_config", ANY, NONE, "Routes and ports of an image that serves by itself."),
