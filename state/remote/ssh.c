@@ -82,11 +82,17 @@ static void hang_up(struct ssh *s)
 
 static enum mio_code broken(struct ssh *s, const char *what, struct mio_err *err)
 {
-    char said[240] = "";
+    char said[2048] = "";
     ssize_t n = pread(s->words, said, sizeof said - 1, 0);
     struct mio_str text = mio_str_trim((struct mio_str){said, n > 0 ? (size_t)n : 0});
-    bool denied =
-        memmem(text.p, text.n, "ermission denied", 16) || memmem(text.p, text.n, "Host key", 8);
+    bool denied = memmem(text.p, text.n, "ermission denied", 16);
+    if (memmem(text.p, text.n, "Host key verification failed", 28)) {
+        mio_fail(err, MIO_AUTH, "ssh to %s: its host key is not one that is known for it", s->host);
+        return mio_err_hint(err,
+                            "Find out why. A key that is right belongs into the file of "
+                            "`known_hosts`: ssh-keyscan shows it, somebody must vouch for it.");
+    }
+    text = mio_str_sub(text, text.n > 240 ? text.n - 240 : 0, text.n); /* the last words count */
     mio_fail(err, denied ? MIO_AUTH : MIO_TRANSIENT, "ssh to %s: %s", s->host, what);
     return mio_err_cause(err, "%.*s", MIO_FMT(text));
 }

@@ -1,12 +1,17 @@
 #!/usr/bin/env python3
 """Where the state lives: sealed files, remote backends against real servers, and the commands that look after it."""
+import contextlib
 import glob
 import pwd
 import re
 import secrets
 import socket
+import sys
 
 from support import *
+
+sys.path.insert(0, os.path.join(SOURCE, "tests/state/backends"))
+import servers  # noqa: E402
 
 SERVER = os.path.join(SOURCE, "tests/state/backends/http_server.py")
 CANARY = "canary-77f3a1"
@@ -360,6 +365,32 @@ class Http(Case):
         self.assertTrue(raw.startswith(b'{"sealed"'))
         self.assertNotIn(CANARY.encode(), raw + everything(self.path(".state")))
         self.fails("plan", says="not configured")
+
+
+class Ssh(Case):
+    def test_life_and_the_host_key(self):
+        with contextlib.ExitStack() as running:
+            try:
+                config = running.enter_context(servers.run("ssh"))
+            except servers.Skip as why:
+                self.skipTest(str(why))
+            template(self, top=f"mlops_iac: {{ backend: {config.replace('@', 'life')} }}\n")
+            self.ok("init", says="kept by the backend ssh")
+            self.apply()
+            self.assertEqual(self.recorded(), ["thing.a"])
+            known = json.loads(config)["known_hosts"]
+            with open(known, encoding="utf-8") as f:
+                line = f.read()
+            with open(known, "w", encoding="utf-8") as f:  # another host answers
+                with open(known.replace("known", "user.pub"), encoding="utf-8") as key:
+                    f.write(" ".join([line.split()[0], *key.read().split()[:2]]) + "\n")
+            self.fails("state", "list", says="host key")
+            with open(known, "w", encoding="utf-8") as f:  # one that nobody knows
+                f.write("")
+            self.fails("state", "list", says="host key")
+            with open(known, "w", encoding="utf-8") as f:
+                f.write(line)
+            self.no_changes()
 
 
 class HttpWithoutPreconditions(Http):

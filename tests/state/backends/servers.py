@@ -60,7 +60,7 @@ class Group:
 
     def __init__(self):
         self.scratch = tempfile.mkdtemp(prefix="mio-backend-")
-        self.started = []
+        self.started, self.undo = [], []
 
     def path(self, name):
         return os.path.join(self.scratch, name)
@@ -100,7 +100,30 @@ class Group:
                 p.wait()
             if p.stdout:
                 p.stdout.close()
+        for argv in self.undo:
+            subprocess.run(argv, check=False, stderr=subprocess.DEVNULL)
         shutil.rmtree(self.scratch, ignore_errors=True)
+
+
+def other_host(g):
+    """A host of its own: a network namespace at the other end of a wire, with a name and mounts of its own. Its address
+    and what starts a program there; on this machine, where that is not allowed."""
+    here, there = f"10.213.{os.getpid() % 250}.1", f"10.213.{os.getpid() % 250}.2"
+    name, wire = f"mio-{os.getpid()}", f"miov{os.getpid()}"
+    steps = (["ip", "netns", "add", name],
+             ["ip", "link", "add", wire, "type", "veth", "peer", "name", "eth0", "netns", name],
+             ["ip", "addr", "add", here + "/30", "dev", wire], ["ip", "link", "set", wire, "up"],
+             ["ip", "-n", name, "addr", "add", there + "/30", "dev", "eth0"], ["ip", "-n", name, "link", "set", "lo", "up"],
+             ["ip", "-n", name, "link", "set", "eth0", "up"])
+    if os.geteuid() or not all(map(shutil.which, ("ip", "nsenter", "unshare"))):
+        return "127.0.0.1", []
+    for step in steps:
+        if subprocess.run(step, stderr=subprocess.DEVNULL, check=False).returncode:
+            for argv in (["ip", "link", "del", wire], ["ip", "netns", "del", name]):
+                subprocess.run(argv, stderr=subprocess.DEVNULL, check=False)
+            return "127.0.0.1", []
+    g.undo += [["ip", "link", "del", wire], ["ip", "netns", "del", name]]
+    return there, ["nsenter", f"--net=/run/netns/{name}", "unshare", "-m", "-u", "sh", "-c", f"hostname {name}; exec \"$@\"", "sh"]
 
 
 def http(g, *flags):
@@ -189,22 +212,23 @@ def azure(g):
 def ssh(g):
     sshd, keygen, port = need("sshd"), need("ssh-keygen"), free_port()
     need("ssh")
+    host, there = other_host(g)
     for name in ("host", "user"):
         subprocess.run([keygen, "-q", "-t", "ed25519", "-N", "", "-f", g.path(name)], check=True)
     shutil.copy(g.path("user.pub"), g.path("authorized"))
     with open(g.path("sshd_config"), "w", encoding="utf-8") as f:
-        f.write(f"Port {port}\nListenAddress 127.0.0.1\nHostKey {g.path('host')}\nAuthorizedKeysFile {g.path('authorized')}\n"
+        f.write(f"Port {port}\nListenAddress {host}\nHostKey {g.path('host')}\nAuthorizedKeysFile {g.path('authorized')}\n"
                 "PidFile none\nStrictModes no\nUsePAM no\nPasswordAuthentication no\nMaxStartups 100\nMaxSessions 100\n"
                 "PermitRootLogin prohibit-password\n")
     if os.geteuid() == 0:
         os.makedirs("/run/sshd", exist_ok=True)
-    p = g.start([sshd, "-D", "-e", "-f", g.path("sshd_config")])
-    g.wait_for(port, p)
+    p = g.start([*there, sshd, "-D", "-e", "-f", g.path("sshd_config")])
+    g.wait_for(port, p, host)
     with open(g.path("host.pub"), encoding="utf-8") as f:
         key = " ".join(f.read().split()[:2])
     with open(g.path("known"), "w", encoding="utf-8") as f:
-        f.write(f"[127.0.0.1]:{port} {key}\n")
-    return {"type": "ssh", "host": "127.0.0.1", "port": str(port), "user": pwd.getpwuid(os.geteuid()).pw_name,
+        f.write(f"[{host}]:{port} {key}\n")
+    return {"type": "ssh", "host": host, "port": str(port), "user": pwd.getpwuid(os.geteuid()).pw_name,
             "path": g.path("states") + "/@", "identity_file": g.path("user"), "known_hosts": g.path("known")}
 
 
