@@ -149,6 +149,12 @@ static void digests_have_their_published_values(void **state)
     mio_arena_free(&a);
 }
 
+static int always_28(const char *point)
+{
+    (void)point;
+    return 28;
+}
+
 static void faults_strike_when_told(void **state)
 {
     (void)state;
@@ -160,6 +166,9 @@ static void faults_strike_when_told(void **state)
     mio_fault_setup("fsync:1+:EIO");
     assert_int_equal(mio_fault("fsync"), 5);
     assert_int_equal(mio_fault("fsync"), 5);
+    mio_fault_ask(always_28); /* a shared object asks the program */
+    assert_int_equal(mio_fault("write"), 28);
+    mio_fault_ask(NULL);
     mio_fault_setup(NULL);
     assert_int_equal(mio_fault("fsync"), 0);
 }
