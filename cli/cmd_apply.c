@@ -104,7 +104,7 @@ enum mio_code mio_cli_apply(struct mio_cli *c, enum mio_plan_mode mode, const ch
         return code;
     code = planfile ? mio_engine_plan_from_file(c->engine, planfile, &plan)
                     : mio_cli_plan(c, mode, &plan);
-    if (!code && plan && !planfile)
+    if (plan && plan->whole && !planfile)
         mio_ui_plan(&c->ui, plan, mio_cli_on(c, MIO_OPT_SUMMARY));
     code = mio_cli_report(c, code);
     if (code || !plan)

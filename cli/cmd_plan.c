@@ -87,7 +87,7 @@ enum mio_code mio_cmd_plan(struct mio_cli *c)
     if (code)
         return code;
     code = mio_cli_plan(c, mode, &plan);
-    if (!code && plan)
+    if (plan && plan->whole) /* one that is refused is shown, too: it says what was refused */
         mio_ui_plan(&c->ui, plan, mio_cli_on(c, MIO_OPT_SUMMARY));
     code = mio_cli_report(c, code);
     if (code || !plan)

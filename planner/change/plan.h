@@ -115,6 +115,7 @@ struct mio_plan {
     struct mio_plan_counts counts;
     size_t rewrites; /* rows that an apply writes anew although nothing changes on the platform */
     bool errored;
+    bool whole; /* every step is in it: what was wrong, if anything, is that it was refused */
 };
 /* Anything to apply (changes, outputs, moves, forgets)? */
 bool mio_plan_has_changes(const struct mio_plan *p);

@@ -532,8 +532,8 @@ enum mio_code mio_planner_run(struct mio_planner *p)
             p->steps[i] = mio_step_of(p->st->insts[i]);
         p->nsteps = p->steps_cap = p->st->ninsts;
     }
-    if (p->diags->errors > before)
-        return p->diags->items[p->diags->n - 1].err.code;
+    if (p->diags->errors) /* also of variables: what follows from wrong ones would mislead */
+        return mio_diags_code(p->diags);
     if (p->mode != MIO_PLAN_REFRESH_ONLY)
         orphans(p);
     drift(p);
@@ -549,6 +549,7 @@ enum mio_code mio_planner_run(struct mio_planner *p)
     assemble(p);
     if (p->mode != MIO_PLAN_REFRESH_ONLY)
         outputs(p);
+    p->plan->whole = p->diags->errors == before;
     if (p->mode != MIO_PLAN_REFRESH_ONLY)
         mio_checks_run(p->st, p->plan);
     if (p->mode != MIO_PLAN_REFRESH_ONLY && !p->unguarded)

@@ -379,7 +379,7 @@ enum mio_code mio_provs_bind(struct mio_provs *p, struct mio_stack *st)
             mio_diags_add(st->diags, MIO_ERROR, &err);
     }
     if (st->diags->errors > before)
-        return st->diags->items[st->diags->n - 1].err.code;
+        return mio_diags_code(st->diags);
     for (size_t i = 0; i < st->nres; i++) {
         struct mio_res *r = st->res[i];
         struct mio_err err = {0};

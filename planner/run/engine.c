@@ -62,7 +62,7 @@ enum mio_code mio_engine_open(const struct mio_engine_opts *o, struct mio_engine
     enum mio_code rc = o->state_only ? mio_template_settings(&e->arena, &t, &e->tpl, &e->diags)
                                      : mio_template_load(&e->arena, &t, &e->tpl, &e->diags);
     if (rc)
-        return e->diags.errors ? e->diags.items[e->diags.n - 1].err.code : rc;
+        return e->diags.errors ? mio_diags_code(&e->diags) : rc;
     if (mio_engine_modules_done(e))
         return MIO_IO;
     if (!o->state_only)
@@ -239,7 +239,7 @@ enum mio_code mio_engine_configure(struct mio_engine *e)
             mio_prov_configure(&e->provs, it, &e->stack, e->state.lineage, &err))
             mio_engine_fail(e, &err);
     }
-    return e->diags.errors ? e->diags.items[e->diags.n - 1].err.code : MIO_OK;
+    return mio_diags_code(&e->diags);
 }
 
 /* A row that an earlier run could not confirm blocks everything until a person has said what is
@@ -427,8 +427,7 @@ enum mio_code mio_engine_plan(struct mio_engine *e, const struct mio_plan_opts *
     mark_imported(e);
     *out = &e->plan;
     e->planned = rc == MIO_OK && e->diags.errors == 0;
-    if (e->diags.errors && !rc)
-        rc = e->diags.items[e->diags.n - 1].err.code;
+    rc = rc ? rc : mio_diags_code(&e->diags);
     e->plan.errored = rc != MIO_OK;
     return rc;
 }

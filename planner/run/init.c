@@ -53,7 +53,7 @@ static enum mio_code find_plugins(struct mio_engine *e, const struct mio_lockfil
         else
             MIO_PUSH(&e->arena, out->items, out->n, out->cap) = entry;
     }
-    return e->diags.errors ? e->diags.items[e->diags.n - 1].err.code : MIO_OK;
+    return mio_diags_code(&e->diags);
 }
 
 enum mio_code mio_engine_find_plugins(struct mio_engine *e, struct mio_lockfile *out)

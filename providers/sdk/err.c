@@ -167,6 +167,14 @@ enum mio_code mio_diags_error(struct mio_diags *d, enum mio_code code, struct mi
     return mio_diags_add(d, MIO_ERROR, &err);
 }
 
+enum mio_code mio_diags_code(const struct mio_diags *d)
+{
+    for (size_t i = d->n; i-- > 0;)
+        if (d->items[i].severity == MIO_ERROR)
+            return d->items[i].err.code;
+    return MIO_OK;
+}
+
 void mio_diags_warn(struct mio_diags *d, struct mio_pos pos, const char *hint, const char *fmt, ...)
 {
     struct mio_err err = {.code = MIO_TEMPLATE, .pos = pos};

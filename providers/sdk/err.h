@@ -87,6 +87,8 @@ enum mio_code mio_diags_add(struct mio_diags *d, enum mio_severity severity,
 enum mio_code mio_diags_error(struct mio_diags *d, enum mio_code code, struct mio_pos pos,
                               const char *hint, const char *fmt, ...)
     __attribute__((format(printf, 5, 6)));
+/* The code of the newest error, MIO_OK when there is none. */
+enum mio_code mio_diags_code(const struct mio_diags *d);
 void mio_diags_warn(struct mio_diags *d, struct mio_pos pos, const char *hint, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
 

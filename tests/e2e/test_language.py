@@ -299,6 +299,23 @@ class Policies(Case):
         self.fails("destroy", "-auto-approve", says='policy "no_loss" refuses the plan')
         self.assertEqual(list(self.things()), ["a"])
 
+    def test_what_is_refused_is_shown(self):
+        self.write("main.yaml", """
+            providers: { sim: { path: cloud.db } }
+            variables: { n: { default: 2, validation: [{ condition: "${var.n < 5}", error: fewer }] } }
+            resources: { thing: { a: { name: "a-${count.index}", count: "${var.n}" } } }
+            policies: { keep: { condition: "${plan.counts.destroy == 0}", error: none goes } }
+        """)
+        self.init()
+        self.apply()
+        for command in ("plan",), ("apply", "-auto-approve"):
+            done = self.fails(*command, "-var", "n=1", says='policy "keep" refuses the plan: none goes')
+            self.assertIn("thing.a[1] will be destroyed", done.out)
+        self.assertEqual(list(self.things()), ["a-0", "a-1"])
+        done = self.fails("plan", "-var", "n=9", says="invalid value for variable")
+        self.assertNotIn("keep", done.text)  # what follows from a wrong value would mislead
+        self.assertEqual(done.out, "")
+
 
 class Import(Case):
     def test_blocks_are_written_for_imports_that_have_none(self):
