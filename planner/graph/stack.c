@@ -75,7 +75,8 @@ static enum mio_code unfold_count(struct mio_stack *st, const struct mio_node *n
                                   struct mio_value v, struct unfolded *out, struct mio_err *err)
 {
     int64_t n;
-    if (!mio_value_i64(v, &n) || n < 0) {
+    bool number = v.type == MIO_STRING ? mio_str_i64(mio_value_str(v), &n) : mio_value_i64(v, &n);
+    if (!number || n < 0) {
         mio_fail(err, MIO_TEMPLATE, "count must be a whole number that is not negative");
         return mio_err_at(err, node->pos);
     }
