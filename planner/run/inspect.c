@@ -1,6 +1,7 @@
 /* planner/run/inspect.c: the state, locks, the graph, schemas and single expressions. See engine.h.
  */
 #include "planner/run/internal.h"
+#include "planner/template/azureml.h"
 
 enum mio_code mio_engine_state(struct mio_engine *e, struct mio_state **out)
 {
@@ -31,8 +32,32 @@ static enum mio_code plan_offline(struct mio_engine *e, const struct mio_plan **
     return mio_engine_plan(e, &o, plan);
 }
 
+/* The steps of a pipeline that one reads another's output of: "job.fit/train" to "job.fit/prep". */
+static size_t step_edges(const struct mio_inst *inst, const struct mio_azureml_edge **edges)
+{
+    const struct mio_azureml_doc *doc = inst->res->block->doc;
+    *edges = doc ? doc->edges : NULL;
+    return doc ? doc->nedges : 0;
+}
+
+static struct mio_str step_address(struct mio_arena *a, const struct mio_inst *inst,
+                                   struct mio_str step)
+{
+    return mio_arena_printf(a, "%.*s/%.*s", MIO_FMT(inst->address), MIO_FMT(step));
+}
+
+static void put_edge(struct mio_buf *dot, struct mio_str from, struct mio_str to, const char *label)
+{
+    mio_buf_z(dot, "  ");
+    mio_json_string(dot, from);
+    mio_buf_z(dot, " -> ");
+    mio_json_string(dot, to);
+    mio_buf_z(dot, label);
+}
+
 enum mio_code mio_engine_graph(struct mio_engine *e, struct mio_buf *dot)
 {
+    const struct mio_azureml_edge *steps;
     const struct mio_plan *plan;
     enum mio_code rc = plan_offline(e, &plan);
     if (rc)
@@ -44,14 +69,15 @@ enum mio_code mio_engine_graph(struct mio_engine *e, struct mio_buf *dot)
         mio_json_string(dot, e->stack.insts[i]->address);
         mio_buf_z(dot, ";\n");
     }
-    for (size_t i = 0; i < e->stack.ninsts; i++)
-        for (size_t k = 0; k < e->stack.insts[i]->deps.n; k++) {
-            mio_buf_z(dot, "  ");
-            mio_json_string(dot, e->stack.insts[i]->address);
-            mio_buf_z(dot, " -> ");
-            mio_json_string(dot, e->stack.insts[i]->deps.items[k]->address);
-            mio_buf_z(dot, ";\n");
-        }
+    for (size_t i = 0; i < e->stack.ninsts; i++) {
+        const struct mio_inst *inst = e->stack.insts[i];
+        for (size_t k = 0; k < inst->deps.n; k++)
+            put_edge(dot, inst->address, inst->deps.items[k]->address, ";\n");
+        size_t n = step_edges(inst, &steps);
+        for (size_t k = 0; k < n; k++)
+            put_edge(dot, step_address(&e->arena, inst, steps[k].to),
+                     step_address(&e->arena, inst, steps[k].from), " [style = dashed];\n");
+    }
     mio_buf_z(dot, "}\n");
     return MIO_OK;
 }
@@ -70,13 +96,14 @@ enum mio_code mio_engine_graph_json(struct mio_engine *e, struct mio_buf *json)
     static const char *const node_keys[] = {"address", "kind", "action"}, *const edge_keys[] = {
                                                                               "from", "to"};
     const struct mio_plan *plan;
+    const struct mio_azureml_edge *steps;
     struct mio_arena *a = &e->arena;
     enum mio_code rc = plan_offline(e, &plan);
     size_t nedges = 0, n = 0;
     if (rc)
         return rc;
     for (size_t i = 0; i < e->stack.ninsts; i++)
-        nedges += e->stack.insts[i]->deps.n;
+        nedges += e->stack.insts[i]->deps.n + step_edges(e->stack.insts[i], &steps);
     struct mio_value *nodes = MIO_NEW_N(a, struct mio_value, e->stack.ninsts + 1);
     struct mio_value *edges = MIO_NEW_N(a, struct mio_value, nedges + 1);
     for (size_t i = 0; i < e->stack.ninsts; i++) {
@@ -88,6 +115,12 @@ enum mio_code mio_engine_graph_json(struct mio_engine *e, struct mio_buf *json)
         nodes[i] = text_map(a, node_keys, node, 3);
         for (size_t k = 0; k < inst->deps.n; k++) {
             struct mio_str edge[] = {inst->address, inst->deps.items[k]->address};
+            edges[n++] = text_map(a, edge_keys, edge, 2);
+        }
+        size_t inner = step_edges(inst, &steps);
+        for (size_t k = 0; k < inner; k++) {
+            struct mio_str edge[] = {step_address(a, inst, steps[k].to),
+                                     step_address(a, inst, steps[k].from)};
             edges[n++] = text_map(a, edge_keys, edge, 2);
         }
     }

@@ -211,6 +211,8 @@ static struct mio_str suggestion(struct mio_str word, const struct mio_tpl_key *
 void mio_tpl_unknown(struct mio_load *l, const struct mio_entry *e, const char *what,
                      const struct mio_tpl_key *keys, size_t n)
 {
+    if (l->full) /* a nearest name for each of a million keys takes its time */
+        return;
     char hint[320];
     struct mio_str near = suggestion(e->key, keys, n);
     if (near.n) {

@@ -51,6 +51,56 @@ class Documents(Case):
         self.assertEqual(again.out, done.out)
         self.assertEqual(self.run_tool("show", "-azureml", "endpoint.nope").code, 1)
 
+    def test_a_field_that_the_command_line_would_give(self):
+        self.write("deployment.yml", """\
+            $schema: https://azuremlschemas.azureedge.net/latest/managedOnlineDeployment.schema.json
+            name: blue
+            model: azureml:ripeness:7
+            instance_type: Standard_DS3_v2
+            instance_count: 1
+            """)
+        checked = self.run_tool("validate", self.path("deployment.yml"))
+        self.assertEqual(checked.code, 0, checked)  # alone it is sound: `az ml` would be told the rest
+        done = self.run_tool("show", "-azureml", "deployment.blue")
+        self.assertEqual(done.code, 1, done)
+        self.assertIn("deployment.blue needs `endpoint_name`", done.text)
+        self.assertIn("set: { deployment.blue: { endpoint_name:", done.text)
+        self.write("main.yaml", "set: { deployment.blue: { endpoint_name: ripe } }\n")
+        done = self.run_tool("show", "-azureml", "deployment.blue")
+        self.assertEqual(done.code, 0, done)
+        self.assertIn("azureml:ripeness:7", done.out)
+
+    def test_kinds_without_schema(self):
+        for name, text, says in (
+                ("job", "type: command\nname: j\ncommand: echo\nenvironment: azureml:e:1\n", "commandJob j ok"),
+                ("compute", "type: amlcompute\nname: c\nsize: s\n", "amlCompute c ok"),
+                ("endpoint", "name: e\nauth_mode: key\n", "managedOnlineEndpoint e ok"),
+                ("environment", "name: v\nimage: i\n", "environment v ok")):
+            self.write(name + ".yml", text)
+            done = self.run_tool("validate", self.path(name + ".yml"))
+            self.assertIn(says, done.out, done)
+
+    def test_every_document_of_ours_comes_back(self):
+        folder = os.path.join(SOURCE, "tests/planner/template/documents")
+        shutil.copytree(folder, self.path("docs"))
+        os.makedirs(self.path("docs/src"))
+        os.makedirs(self.path("docs/model"))
+        open(self.path("docs/conda.yml"), "w", encoding="utf-8").close()
+        self.write("main.yaml", "include: ['docs/[!c]*.yml', docs/component.yml, docs/compute.yml, docs/connection.yml]\n")
+        wanted = {}
+        for name in sorted(os.listdir(folder)):
+            done = self.run_tool("validate", "-no-paths", os.path.join(folder, name))
+            self.assertEqual(done.code, 0, done)
+            kind, word = done.out.split()[1:3]
+            wanted[word] = (name, kind)
+        for address in ("job.harvest", "deployment.blue", "workspace.orchard", "environment.orchard-env", "component.wash"):
+            first = self.run_tool("show", "-azureml", address)
+            self.assertEqual(first.code, 0, first)
+            name, kind = wanted[address.partition(".")[2]]
+            self.write("again/" + name, first.out)
+            again = self.run_tool("validate", "-no-paths", self.path("again/" + name))
+            self.assertIn(f" {kind} {address.partition('.')[2]} ok", again.out)
+
 
 if __name__ == "__main__":
     main()
