@@ -98,14 +98,8 @@ static enum mio_code rebuild(struct mio_env_cli *c, const char *lock, const char
                                 mio_arena_printf(a, "-vendor=%s", inputs).p,
                                 sysconf(_SC_NPROCESSORS_ONLN) > 1 ? "-threads=1" : "-threads=3",
                                 NULL};
-    const char *env[] = {"TZ=Asia/Tokyo",
-                         "LANG=de_DE.UTF-8",
-                         "HOME=/nonexistent",
-                         "PATH=/usr/bin:/bin",
-                         NULL,
-                         NULL,
-                         NULL,
-                         NULL};
+    const char *env[9] = {"TZ=Asia/Tokyo", "LANG=de_DE.UTF-8", "HOME=/nonexistent",
+                          "PATH=/usr/bin:/bin"};
     if (other->clock) {
         env[4] = mio_arena_printf(a, "LD_PRELOAD=%s", other->clock).p;
         env[5] = "FAKETIME=@2031-05-06 07:08:09";
