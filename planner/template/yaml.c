@@ -38,6 +38,17 @@ struct parse {
     const struct mio_node *root;
 };
 
+/* n more were said, the last of them at pos. */
+static void count_errors(struct parse *p, struct mio_pos pos, size_t n)
+{
+    p->said += n;
+    if (p->stop || p->said < MIO_YAML_MAX_ERRORS)
+        return;
+    mio_diags_error(p->diags, MIO_TEMPLATE, pos, "mend these first",
+                    "too many errors in this file: the rest is not shown");
+    p->stop = true;
+}
+
 __attribute__((format(printf, 4, 5))) static void complain(struct parse *p, struct mio_pos pos,
                                                            const char *hint, const char *fmt, ...)
 {
@@ -49,11 +60,7 @@ __attribute__((format(printf, 4, 5))) static void complain(struct parse *p, stru
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
     mio_diags_error(p->diags, MIO_TEMPLATE, pos, hint, "%s", text);
-    if (++p->said < MIO_YAML_MAX_ERRORS)
-        return;
-    mio_diags_error(p->diags, MIO_TEMPLATE, pos, "mend these first",
-                    "too many errors in this file: the rest is not shown");
-    p->stop = true;
+    count_errors(p, pos, 1);
 }
 
 /* Scalars */
@@ -129,7 +136,7 @@ static void expand(struct parse *p, const yaml_event_t *e, struct mio_node *n, s
         return;
     size_t before = p->diags->errors;
     n->expr = mio_expr_template(p->arena, n->text, content_pos(p, e, n->pos, from, to), p->diags);
-    p->said += p->diags->errors - before;
+    count_errors(p, n->pos, p->diags->errors - before);
     n->literal = mio_null();
 }
 
