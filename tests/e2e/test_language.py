@@ -91,7 +91,7 @@ class Tests(Case):
 
     def test_expected_failures(self):
         self.file("""
-            - { name: variable, command: plan, variables: { n: 9 }, expect_failures: [var.n, check.small] }
+            - { name: variable, command: plan, variables: { n: 9 }, expect_failures: [var.n] }
             - { name: check, command: plan, variables: { n: 6 }, expect_failures: [check.small] }
             - { name: policy, command: plan, variables: { n: 7 }, expect_failures: [policy.even, check.small] }
             - { name: none, command: plan, expect_failures: [policy.even] }
