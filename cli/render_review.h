@@ -1,5 +1,5 @@
-/* cli/render_review.h: what a plan file is, as text for people: its digest, what it is bound to, who
- * signed and approved it. */
+/* cli/render_review.h: what a plan file is, as text for people: its digest, what it is bound to,
+ * who signed and approved it. */
 #pragma once
 #include "cli/out.h"
 #include "planner/run/review.h"

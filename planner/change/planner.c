@@ -111,7 +111,8 @@ static void go(struct mio_planner *p, struct mio_row *row, enum mio_reason why)
         mio_diags_add(p->diags, MIO_ERROR, &err);
         return;
     }
-    bool forget = mio_planner_forgets(p, row->address) || (s->record->forget && p->mode == MIO_PLAN_NORMAL);
+    bool forget =
+        mio_planner_forgets(p, row->address) || (s->record->forget && p->mode == MIO_PLAN_NORMAL);
     s->action = forget ? MIO_FORGET : MIO_DELETE;
     struct mio_prov *prov = mio_provs_find(p->provs, row->provider);
     const struct mio_kind *kind =

@@ -41,19 +41,19 @@ static enum mio_code import_row(struct mio_engine *e, const struct mio_prov *pro
         return err->code;
     struct mio_value attributes = mio_mark(&e->arena, &kind->root, o.attributes);
     static const char zeros[] = "0000000000000000000000000000000000000000000000000000000000000000";
-    struct mio_record rec = {.digest = MIO_STR(zeros),
-                             .address = address,
-                             .kind = kind->name,
-                             .provider = prov->name,
-                             .id = o.id.n ? o.id : id,
-                             .fingerprint = o.fingerprint,
-                             .schema_version = kind->schema_version,
-                             .inputs = mio_keep(&e->arena, &e->state,
-                                                mio_import_inputs(&e->arena, kind, attributes)),
-                             .attributes = mio_keep(&e->arena, &e->state, attributes),
-                             .content = mio_map(NULL, 0),
-                             .dependencies = mio_list(NULL, 0),
-                             .generation = 1};
+    struct mio_record rec = {
+        .digest = MIO_STR(zeros),
+        .address = address,
+        .kind = kind->name,
+        .provider = prov->name,
+        .id = o.id.n ? o.id : id,
+        .fingerprint = o.fingerprint,
+        .schema_version = kind->schema_version,
+        .inputs = mio_keep(&e->arena, &e->state, mio_import_inputs(&e->arena, kind, attributes)),
+        .attributes = mio_keep(&e->arena, &e->state, attributes),
+        .content = mio_map(NULL, 0),
+        .dependencies = mio_list(NULL, 0),
+        .generation = 1};
     return mio_state_put(&e->state, &rec, err);
 }
 

@@ -124,11 +124,11 @@ struct mio_template_opts {
     const char *dir;             /* absolute */
     const char *stage;           /* "" : none; else stages/NAME.yaml must exist */
     struct mio_sources *sources; /* filled; paths as shown to people */
-    const char *shown_from;      /* absolute: what they are relative to when they lie below it; NULL:
-                                  * the parent of dir */
-    const char *overlay; /* absolute path of a YAML file, or NULL: its `providers:` stand in for
-                          * those of the same name, its `set:` is laid over the blocks; other keys
-                          * are left to the caller */
+    const char *shown_from; /* absolute: what they are relative to when they lie below it; NULL:
+                             * the parent of dir */
+    const char *overlay;    /* absolute path of a YAML file, or NULL: its `providers:` stand in for
+                             * those of the same name, its `set:` is laid over the blocks; other keys
+                             * are left to the caller */
     /* Where a module lies whose source is no local path: `root` is the fetched tree, which nothing
      * in it may leave, `dir` the folder in it. `digest`: what the call says of an archive, or "".
      * NULL: such sources are errors. */

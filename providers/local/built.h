@@ -10,8 +10,8 @@
 /* Whether the body asks for a root of its own. */
 bool built_wanted(struct mio_value inputs);
 /* What the lock says without building: {config_digest, interpreter, interpreter_version,
- * package_count, packages_digest, proven}. Errors: MIO_TEMPLATE when the lock is missing, was never built,
- * or does not fit what is declared, with the difference. */
+ * package_count, packages_digest, proven}. Errors: MIO_TEMPLATE when the lock is missing, was never
+ * built, or does not fit what is declared, with the difference. */
 enum mio_code built_facts(struct local *l, const struct local_change *ch, struct mio_value *facts,
                           struct mio_err *err);
 /* Whoever holds it may make roots, and record that they are held. Taken before the lock of a

@@ -42,8 +42,8 @@ static void what_is_signed_can_be_verified(void **state)
     assert_int_equal(mio_ed25519_open(NULL, MIO_STR(pem), &k, &err), MIO_OK);
     mio_ed25519_public(k, key);
     assert_int_equal(mio_ed25519_sign(k, MIO_STR("text"), sig, &err), MIO_OK);
-    assert_true(mio_ed25519_verify(key, MIO_STR("text"),
-                                   (struct mio_str){(const char *)sig, sizeof sig}));
+    assert_true(
+        mio_ed25519_verify(key, MIO_STR("text"), (struct mio_str){(const char *)sig, sizeof sig}));
     mio_ed25519_close(k);
 }
 
