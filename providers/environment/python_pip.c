@@ -101,7 +101,7 @@ static enum mio_code begin(const struct mio_env_ask *q, const char *verb, struct
                            struct mio_err *err)
 {
     struct pip p = {.a = q->a};
-    const char *python;
+    const char *python = NULL;
     if (find_python(q, !strcmp(verb, "download"), &python, err))
         return err->code;
     const char *const head[] = {python,
