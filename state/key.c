@@ -5,12 +5,11 @@
 #include "providers/sdk/digest.h"
 #include "providers/sdk/json.h"
 #include "providers/sdk/proc.h"
+#include "providers/sdk/secret_file.h"
 #include <errno.h>
-#include <fcntl.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -30,14 +29,9 @@ static bool id_ok(struct mio_str id)
 static enum mio_code read_secret(const char *path, char text[LONGEST_SECRET], size_t *n,
                                  struct mio_err *err)
 {
-    struct stat st;
-    MIO_AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0 || fstat(fd, &st) != 0)
-        return mio_fail_sys(err, errno, "cannot open the key file %s", path);
-    if (!S_ISREG(st.st_mode) || (st.st_mode & 077) || (st.st_uid != geteuid() && st.st_uid != 0)) {
-        mio_fail(err, MIO_AUTH, "the key file %s can be read by others", path);
-        return mio_err_hint(err, "Make it yours alone: chmod 600 '%s'", path);
-    }
+    MIO_AUTO_CLOSE int fd = -1;
+    if (mio_secret_file_open(path, &fd, err))
+        return err->code;
     ssize_t got = read(fd, text, LONGEST_SECRET);
     if (got < 0 || got == LONGEST_SECRET)
         return got < 0 ? mio_fail_sys(err, errno, "cannot read the key file %s", path)

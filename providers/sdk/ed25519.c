@@ -2,11 +2,9 @@
 #include "providers/sdk/ed25519.h"
 #include "providers/sdk/alloc.h"
 #include "providers/sdk/digest.h"
-#include <errno.h>
-#include <fcntl.h>
+#include "providers/sdk/secret_file.h"
 #include <openssl/evp.h>
 #include <openssl/pem.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 struct mio_ed25519 {
@@ -66,14 +64,9 @@ static enum mio_code take(BIO *bio, const char *what, struct mio_ed25519 **out, 
 
 static enum mio_code take_file(const char *path, struct mio_ed25519 **out, struct mio_err *err)
 {
-    struct stat st;
-    MIO_AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0 || fstat(fd, &st) != 0)
-        return mio_fail_sys(err, errno, "cannot open the key file %s", path);
-    if (!S_ISREG(st.st_mode) || (st.st_mode & 077) || (st.st_uid != geteuid() && st.st_uid != 0)) {
-        mio_fail(err, MIO_AUTH, "the key file %s can be read by others", path);
-        return mio_err_hint(err, "Make it yours alone: chmod 600 '%s'", path);
-    }
+    MIO_AUTO_CLOSE int fd = -1;
+    if (mio_secret_file_open(path, &fd, err))
+        return err->code;
     __attribute__((cleanup(free_bio))) BIO *bio = BIO_new_fd(fd, BIO_NOCLOSE);
     return take(bio, path, out, err);
 }
