@@ -487,8 +487,14 @@ struct mio_str mio_command_nearest(struct mio_str word)
     struct mio_str names[sizeof mio_command_table / sizeof *mio_command_table];
     size_t n = 0;
     for (size_t i = 0; i < mio_command_count; i++) {
-        if (!(mio_command_table[i].flags & MIO_CMD_HIDDEN))
-            names[n++] = mio_str_z(mio_command_table[i].name);
+        if (mio_command_table[i].flags & MIO_CMD_HIDDEN)
+            continue;
+        struct mio_str name = mio_str_z(mio_command_table[i].name);
+        const char *space = memchr(name.p, ' ', name.n);
+        bool begun = word.n < name.n && !memcmp(name.p, word.p, word.n);
+        if (begun || (space && !strcmp(space + 1, word.p))) /* "state hist"; "history" */
+            return name;
+        names[n++] = name;
     }
     return mio_str_nearest(word, names, n);
 }

@@ -27,7 +27,7 @@ extern const size_t mio_command_count;
 const struct mio_command *mio_command_find(const char *const *words, size_t n, size_t *used);
 /* Is it the first half of two-word commands ("state")? */
 bool mio_command_is_group(struct mio_str word);
-/* The name nearest to a misspelt one, or "". */
+/* The name nearest to a misspelt one, or to one without its first word, or "". */
 struct mio_str mio_command_nearest(struct mio_str word);
 
 /* help.c: texts made from the tables. */

@@ -33,6 +33,14 @@ TEMPLATES = [
 ]
 
 
+class Command(Case):
+    def test_a_misspelt_one_is_told_the_nearest(self):
+        for words, near in (("aply", "apply"), ("history", "state history"), ("state hist", "state history"),
+                            ("env lokc", "env lock")):
+            self.fails(*words.split(), says=[f'there is no command "{words}"', f"Did you mean '{near}'?"])
+        self.fails("env", "xyzzyxyzzy", says="'mlops-iac env -help' lists its commands.")
+
+
 class Template(Case):
     def test_every_error_is_reported_not_the_first(self):
         self.template("thing: {}")
