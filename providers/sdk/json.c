@@ -1,10 +1,19 @@
 /* providers/sdk/json.c: the strict reader. See json.h; the writer is json_write.c. */
+#include <stdlib.h>
+#include "providers/sdk/alloc.h"
 #include "providers/sdk/json.h"
+
+enum { FIRST_OPEN = 32 };
 
 struct reader {
     struct mio_arena *a;
     const char *start, *p, *end;
     size_t depth, nodes, max_depth, max_nodes;
+    /* children of the lists and maps that are still open, the innermost last: of a list's the keys
+     * are unused. In the arena an array is made once its length is known, so that nothing is left
+     * behind there by growing. */
+    struct mio_pair first[FIRST_OPEN], *open, *grown;
+    size_t n, cap;
     struct mio_err *err;
 };
 
@@ -134,68 +143,91 @@ static enum mio_code string(struct reader *r, struct mio_str *out)
 
 static enum mio_code value(struct reader *r, struct mio_value *out);
 
-/* Children are collected on a growing array in the arena. */
+static void push(struct reader *r, const struct mio_pair *child)
+{
+    if (r->n == r->cap) {
+        struct mio_pair *grown = mio_realloc(r->grown, r->cap * 2, sizeof *grown);
+        if (!r->grown)
+            memcpy(grown, r->first, sizeof r->first);
+        r->open = r->grown = grown;
+        r->cap *= 2;
+    }
+    r->open[r->n++] = *child;
+}
+
+/* Behind a child: *next: another one follows; else this list or map ends. */
+static enum mio_code behind(struct reader *r, char close, bool *next)
+{
+    space(r);
+    char c = r->p < r->end ? *r->p : '\0';
+    if (c != ',' && c != close)
+        return fail(r, close == ']' ? "expected , or ]" : "expected , or }");
+    r->p++;
+    *next = c == ',';
+    return MIO_OK;
+}
+
+/* Just behind the opening bracket: is this the closing one? */
+static bool empty(struct reader *r, char close)
+{
+    space(r);
+    bool ends = r->p < r->end && *r->p == close;
+    r->p += ends;
+    return ends;
+}
+
 static enum mio_code list(struct reader *r, struct mio_value *out)
 {
-    struct mio_value *items = NULL;
-    size_t n = 0, cap = 0;
+    size_t from = r->n;
+    struct mio_pair item = {0};
     r->p++;
-    space(r);
-    if (r->p < r->end && *r->p == ']') {
-        r->p++;
-        *out = mio_list(NULL, 0);
-        return MIO_OK;
-    }
-    for (;;) {
-        struct mio_value item;
-        if (value(r, &item))
+    for (bool next = !empty(r, ']'); next;) {
+        if (value(r, &item.value))
             return r->err->code;
-        MIO_PUSH(r->a, items, n, cap) = item;
-        space(r);
-        char c = r->p < r->end ? *r->p : '\0';
-        if (c != ',' && c != ']')
-            return fail(r, "expected , or ]");
-        r->p++;
-        if (c == ']')
-            break;
+        push(r, &item);
+        if (behind(r, ']', &next))
+            return r->err->code;
     }
+    size_t n = r->n - from;
+    struct mio_value *items = n ? mio_arena_alloc(r->a, n * sizeof *items) : NULL;
+    for (size_t i = 0; i < n; i++)
+        items[i] = r->open[from + i].value;
+    r->n = from;
     *out = mio_list(items, n);
+    return MIO_OK;
+}
+
+static enum mio_code pair(struct reader *r)
+{
+    struct mio_pair pair = {0};
+    space(r);
+    if (r->p >= r->end || *r->p != '"')
+        return fail(r, "expected a key in quotes");
+    if (string(r, &pair.key))
+        return r->err->code;
+    space(r);
+    if (r->p >= r->end || *r->p != ':')
+        return fail(r, "expected :");
+    r->p++;
+    if (value(r, &pair.value))
+        return r->err->code;
+    push(r, &pair);
     return MIO_OK;
 }
 
 static enum mio_code map(struct reader *r, struct mio_value *out)
 {
-    struct mio_pair *pairs = NULL;
-    size_t n = 0, cap = 0;
+    size_t from = r->n;
     r->p++;
-    space(r);
-    if (r->p < r->end && *r->p == '}') {
-        r->p++;
-        *out = mio_map(NULL, 0);
-        return MIO_OK;
-    }
-    for (;;) {
-        struct mio_pair pair;
-        space(r);
-        if (r->p >= r->end || *r->p != '"')
-            return fail(r, "expected a key in quotes");
-        if (string(r, &pair.key))
+    for (bool next = !empty(r, '}'); next;) {
+        if (pair(r) || behind(r, '}', &next))
             return r->err->code;
-        space(r);
-        if (r->p >= r->end || *r->p != ':')
-            return fail(r, "expected :");
-        r->p++;
-        if (value(r, &pair.value))
-            return r->err->code;
-        MIO_PUSH(r->a, pairs, n, cap) = pair;
-        space(r);
-        char c = r->p < r->end ? *r->p : '\0';
-        if (c != ',' && c != '}')
-            return fail(r, "expected , or }");
-        r->p++;
-        if (c == '}')
-            break;
     }
+    size_t n = r->n - from;
+    struct mio_pair *pairs = n ? mio_arena_alloc(r->a, n * sizeof *pairs) : NULL;
+    if (n)
+        memcpy(pairs, r->open + from, n * sizeof *pairs);
+    r->n = from;
     *out = mio_map(pairs, n);
     return out->n == n ? MIO_OK : fail(r, "duplicate key");
 }
@@ -268,9 +300,13 @@ enum mio_code mio_json_read(struct mio_arena *a, struct mio_str text,
         .max_depth = limits && limits->depth ? limits->depth : 64,
         .max_nodes = limits && limits->nodes ? limits->nodes : 1000000,
     };
+    r.open = r.first;
+    r.cap = FIRST_OPEN;
     struct mio_value v;
-    if (value(&r, &v))
-        return err->code;
+    enum mio_code code = value(&r, &v);
+    free(r.grown);
+    if (code)
+        return code;
     space(&r);
     if (r.p != r.end)
         return fail(&r, "something follows the value");
