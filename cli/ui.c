@@ -138,13 +138,17 @@ static void put_applied(struct mio_ui *ui, const struct mio_plan *p,
     if (failed) {
         const struct mio_plan_counts *n = &r->done;
         mio_style(&pen, MIO_RED);
+        bool made = r->unmet && !r->failed && !r->skipped && !r->interrupted;
         mio_buf_printf(pen.b,
                        "Apply incomplete%s. Resources: %zu added, %zu changed, %zu destroyed; %zu "
                        "failed, %zu skipped.",
                        r->interrupted ? " (interrupted)" : "", n->add, n->change, n->destroy,
                        r->failed, r->skipped);
         mio_style(&pen, MIO_RESET);
-        mio_buf_z(pen.b, "\nWhat was applied is recorded. The next apply carries on from there.\n");
+        mio_buf_z(pen.b, made ? "\nEvery change was made and is recorded, but what the template "
+                                "asks of the result does not hold.\n"
+                              : "\nWhat was applied is recorded. The next apply carries on from "
+                                "there.\n");
         return;
     }
     mio_style(&pen, MIO_GREEN);

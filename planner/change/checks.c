@@ -101,11 +101,11 @@ static void find_plan(void *arg, const struct mio_expr *e)
     mio_expr_refs(e, is_plan, arg);
 }
 
-static void refuse(struct mio_stack *st, const struct mio_check *c, struct mio_str text)
+static void refuse(struct mio_stack *st, const struct mio_check *c, const char *what,
+                   struct mio_str text)
 {
     struct mio_err err = {0};
-    mio_fail(&err, MIO_TEMPLATE, "policy \"%.*s\" refuses the plan: %.*s", MIO_FMT(c->name),
-             MIO_FMT(text));
+    mio_fail(&err, MIO_TEMPLATE, "policy \"%.*s\" %s: %.*s", MIO_FMT(c->name), what, MIO_FMT(text));
     mio_err_at(&err, c->pos);
     mio_err_address(&err, mio_arena_printf(st->arena, "policy.%.*s", MIO_FMT(c->name)));
     mio_diags_add(st->diags, MIO_ERROR, &err);
@@ -122,17 +122,36 @@ static void run_check(struct mio_stack *st, const struct mio_scope *scope,
     }
     r->unknown = ok < 0;
     r->passed = ok != 0;
+    if (r->unknown && c->blocks && st->planning)
+        mio_diags_warn(st->diags, c->pos, NULL,
+                       "policy \"%.*s\" can be decided only after the apply: what it asks for is "
+                       "not known before",
+                       MIO_FMT(c->name));
     if (r->passed)
         return;
     r->message = mio_arena_str(st->arena, message(scope, c->error));
     if (c->blocks)
-        refuse(st, c, r->message);
+        refuse(st, c, st->planning ? "refuses the plan" : "does not hold after the apply",
+               r->message);
     else
         mio_diags_warn(st->diags, c->pos, NULL, "check \"%.*s\" failed: %.*s", MIO_FMT(c->name),
                        MIO_FMT(r->message));
 }
 
-/* The checks and policies of one module instance; they see its names and the whole plan. */
+/* One check or policy of a module instance, under its whole name; false: not one of this plan. */
+static bool is_asked(struct mio_stack *st, const struct mio_modinst *m, const struct mio_plan *plan,
+                     struct mio_check *c)
+{
+    bool about_plan = false;
+    mio_node_exprs(c->condition, find_plan, &about_plan);
+    if (m->prefix.n)
+        c->name = mio_arena_printf(st->arena, "%.*s%.*s", MIO_FMT(m->prefix), MIO_FMT(c->name));
+    /* When everything goes, only what is said about the going counts. */
+    return plan->mode == MIO_PLAN_NORMAL || (c->blocks && about_plan);
+}
+
+/* The checks and policies of one module instance; they see its names and the whole plan. Planning:
+ * their results are noted; after an apply, those that were unknown are asked again. */
 static void run_module(struct mio_stack *st, struct mio_modinst *m, struct mio_plan *plan,
                        const struct mio_value *extra, size_t *cap)
 {
@@ -140,16 +159,19 @@ static void run_module(struct mio_stack *st, struct mio_modinst *m, struct mio_p
     struct mio_scope scope = mio_stack_scope(&arg);
     for (size_t i = 0; i < m->tpl->checks.n; i++) {
         struct mio_check c = m->tpl->checks.items[i];
-        bool about_plan = false;
-        mio_node_exprs(c.condition, find_plan, &about_plan);
-        /* When everything goes, only what is said about the going counts. */
-        if (plan->mode != MIO_PLAN_NORMAL && !(c.blocks && about_plan))
+        if (!is_asked(st, m, plan, &c))
             continue;
-        if (m->prefix.n)
-            c.name = mio_arena_printf(st->arena, "%.*s%.*s", MIO_FMT(m->prefix), MIO_FMT(c.name));
-        struct mio_check_result *r = &MIO_PUSH(st->arena, plan->checks, plan->nchecks, *cap);
-        *r = (struct mio_check_result){.name = c.name, .blocks = c.blocks, .pos = c.pos};
-        run_check(st, &scope, &c, r);
+        struct mio_check_result *r = NULL;
+        if (st->planning) {
+            r = &MIO_PUSH(st->arena, plan->checks, plan->nchecks, *cap);
+            *r = (struct mio_check_result){.name = c.name, .blocks = c.blocks, .pos = c.pos};
+        }
+        for (size_t k = 0; !st->planning && !r && k < plan->nchecks; k++)
+            if (plan->checks[k].unknown && mio_str_eq(plan->checks[k].name, c.name) &&
+                plan->checks[k].blocks == c.blocks)
+                r = &plan->checks[k];
+        if (r)
+            run_check(st, &scope, &c, r);
     }
 }
 
@@ -161,14 +183,24 @@ static bool has_checks(const struct mio_stack *st)
     return any;
 }
 
+static bool is_any_open(const struct mio_plan *plan)
+{
+    bool any = false;
+    for (size_t i = 0; i < plan->nchecks; i++)
+        any = any || plan->checks[i].unknown;
+    return any;
+}
+
 void mio_checks_run(struct mio_stack *st, struct mio_plan *plan)
 {
-    if (!has_checks(st)) /* what they see of the plan costs something */
-        return;
+    if (!has_checks(st) || (!st->planning && !is_any_open(plan)))
+        return; /* what they see of the plan costs something */
     struct mio_value extra = plan_value(st->arena, plan);
     size_t cap = 0;
-    plan->checks = NULL;
-    plan->nchecks = 0;
+    if (st->planning) {
+        plan->checks = NULL;
+        plan->nchecks = 0;
+    }
     run_module(st, st->root, plan, &extra, &cap);
     for (size_t i = 0; i < st->ncalls; i++)
         for (size_t k = 0; k < st->calls[i]->n; k++)

@@ -131,6 +131,8 @@ void mio_cause_fill(struct mio_planner *p, struct mio_step *s);
 enum mio_code mio_conditions(struct mio_stack *st, struct mio_inst *inst,
                              const struct mio_node *rules, const struct mio_value *self,
                              const char *what, struct mio_err *err);
+/* All of them while planning; after an apply (the stack plans no longer) those that the plan could
+ * not decide. */
 void mio_checks_run(struct mio_stack *st, struct mio_plan *plan);
 /* planner/change/guard.c: `guards` of the stage; errors in diags */
 void mio_guards_run(struct mio_stack *st, const struct mio_plan *plan);

@@ -141,6 +141,7 @@ enum mio_code mio_engine_unchanged(struct mio_engine *e);
 struct mio_apply_result {
     struct mio_plan_counts done; /* what was applied */
     size_t failed, skipped;
+    size_t unmet; /* outputs and policies that do not hold of what was made */
     bool interrupted;
     struct mio_state_output *outputs;
     size_t noutputs;

@@ -346,8 +346,11 @@ static void record_outputs(struct mio_exec *x)
         for (size_t i = 0; i < t->outputs.n; i++) {
             struct mio_err err = {0};
             struct mio_value v;
-            if (mio_stack_output(&e->stack, root, i, &v, &err) || mio_has_unknown(v) ||
-                mio_is_null(v))
+            if (mio_stack_output(&e->stack, root, i, &v, &err)) {
+                mio_diags_add(&e->diags, MIO_ERROR, &err);
+                continue;
+            }
+            if (mio_has_unknown(v) || mio_is_null(v))
                 continue; /* what it needs was not applied */
             shown[n] = (struct mio_state_output){t->outputs.items[i].name, v,
                                                  t->outputs.items[i].sensitive};
@@ -475,7 +478,12 @@ enum mio_code mio_engine_execute(struct mio_engine *e, struct mio_apply_result *
         walk(&x);
         mio_pool_close(x.pool);
     }
+    size_t errors = e->diags.errors;
     record_outputs(&x);
+    mio_checks_run(&e->stack, &e->plan);
+    out->unmet = e->diags.errors - errors;
+    if (!x.first && out->unmet)
+        x.first = MIO_TEMPLATE;
     out->interrupted = x.draining && !x.first;
     out->done.import = e->plan.counts.import;
     bool poisoned = x.journal && mio_jrn_poisoned(x.journal);

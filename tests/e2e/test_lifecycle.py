@@ -46,6 +46,29 @@ class Lifecycle(Case):
         self.fails("plan", "-var=v=3", says=["postcondition failed: bad t", "thing.t"])
         self.fails("apply", "-auto-approve", "-var=on=false", says="must be on")
 
+    def test_what_only_the_apply_can_tell_is_asked_after_it(self):
+        def wanted(of_id):
+            self.template("thing: { t: { name: t } }", f"""\
+                outputs:
+                  id: {{ value: "${{thing.t.id}}", precondition: [{{ condition: '${{thing.t.id {of_id}}}', error: wrong id }}] }}
+                  name: {{ value: "${{thing.t.name}}" }}
+                checks: {{ c: {{ condition: '${{thing.t.id {of_id}}}', error: looked at }} }}
+                policies: {{ p: {{ condition: '${{thing.t.id {of_id}}}', error: ruled }} }}
+                """)
+        wanted('== "nope"')
+        self.ok("plan", says='policy "p" can be decided only after the apply')
+        done = self.fails("apply", "-auto-approve", says=['precondition failed for output "id": wrong id', 'check "c" failed: looked at',
+                          'policy "p" does not hold after the apply: ruled', "1 added", "Every change was made and is recorded"])
+        self.assertNotIn("carries on from there", done.text)
+        self.assertEqual(self.ok("state", "list").out, "thing.t\n") # made, and recorded
+        self.assertEqual(self.ok("output", "-raw", "name").out, "t") # what holds is recorded too
+        self.fails("plan", says=['policy "p" refuses the plan: ruled', "wrong id"])
+        self.ok("destroy", "-auto-approve")
+        wanted('!= "nope"')
+        done = self.ok("apply", "-auto-approve", says="Apply complete!")
+        self.assertNotIn("check", done.text)
+        self.assertNotIn("after the apply:", self.ok("plan").text)
+
     def test_replaced_with_what_it_refers_to(self):
         self.one("lifecycle: { replace_triggered_by: [thing.other] }")
         self.apply()
