@@ -205,6 +205,37 @@ static void test_lock_of_a_dead_holder(void **ctx)
     mio_store_close(s);
 }
 
+/* The note of a lock that is being given back is there or not, never half: nobody waits for the
+ * rest of it. */
+static void test_lock_in_turns(void **ctx)
+{
+    enum { TURNS = 60, PROMPT_MS = 30000 };
+    struct world *w = *ctx;
+    pid_t pid = fork();
+    struct mio_err err = {0};
+    if (pid == 0) {
+        struct mio_store *s = open_it(w);
+        for (int i = 0; i < TURNS; i++) {
+            if (mio_store_lock(s, "apply", 60000, NULL, &err))
+                _exit(1);
+            mio_store_unlock(s);
+        }
+        _exit(0);
+    }
+    struct mio_store *s = open_it(w);
+    int status = -1;
+    while (waitpid(pid, &status, WNOHANG) == 0) {
+        int64_t from = mio_now_ms();
+        err = (struct mio_err){0};
+        enum mio_code rc = mio_store_lock(s, "plan", 0, NULL, &err);
+        mio_store_unlock(s);
+        assert_true(rc == MIO_OK || rc == MIO_LOCKED);
+        assert_in_range(mio_now_ms() - from, 0, PROMPT_MS);
+    }
+    assert_int_equal(status, 0);
+    mio_store_close(s);
+}
+
 /* Azure: the lock is a lease. It is renewed as long as its holder lives, and ends with it. */
 static void test_lease(void **ctx)
 {
@@ -524,6 +555,7 @@ int main(void)
         T(test_write_and_read),
         T(test_second_writer_loses),
         T(test_lock),
+        T(test_lock_in_turns),
         T(test_lock_of_a_dead_holder),
         T(test_journal_survives_and_is_dropped),
         T(test_lazy_journal),
