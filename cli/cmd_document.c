@@ -2,7 +2,7 @@
 #include "cli/document.h"
 #include "planner/template/azureml.h"
 #include "planner/template/emit.h"
-#include "providers/sdk/log.h"
+#include "providers/sdk/redact.h"
 
 static struct mio_str or_dash(struct mio_str s)
 {

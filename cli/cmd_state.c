@@ -99,6 +99,7 @@ enum mio_code mio_cmd_state_pull(struct mio_cli *c)
     enum mio_code code = open_state(c, &s);
     if (!code && s->serial) {
         mio_state_mask(s);
+        c->out.exact = true;
         mio_state_write(&c->out.buf, s);
     }
     return code;

@@ -214,6 +214,7 @@ enum mio_code mio_cmd_state_at(struct mio_cli *c)
     if (mio_store_at(s, &c->arena, serial, &state, &err))
         return mio_cli_fail(c, &err);
     mio_state_mask(&state);
+    c->out.exact = true;
     mio_state_write(&c->out.buf, &state);
     return MIO_OK;
 }

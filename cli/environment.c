@@ -1,5 +1,6 @@
 /* cli/environment.c: secrets of the environment in memory of our own. See environment.h. */
 #include "cli/environment.h"
+#include "providers/sdk/redact.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,8 +9,7 @@ struct mio_env_item {
     char *value;
 };
 
-/* Those that only a state needs. Variables of platforms (AWS_SECRET_ACCESS_KEY) stay: providers
- * read them, too. */
+/* Those that only a state needs. */
 static const char *const names[] = {
     "MLOPS_IAC_STATE_KEY",
     "MLOPS_IAC_STATE_PASSPHRASE",
@@ -26,6 +26,11 @@ static const char *const names[] = {
     "PG_CONN_STR",
     "ETCDV3_PASSWORD",
 };
+/* Those of platforms stay, since providers read them, too; they are not shown either. */
+static const char *const stay[] = {
+    "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",   "ARM_ACCESS_KEY", "ARM_SAS_TOKEN",
+    "ARM_CLIENT_SECRET",     "AZURE_CLIENT_SECRET", "PGPASSWORD",
+};
 
 void mio_env_take(struct mio_env *e, struct mio_arena *a)
 {
@@ -36,11 +41,14 @@ void mio_env_take(struct mio_env *e, struct mio_arena *a)
         size_t n = strlen(value);
         char *copy = mio_arena_alloc(a, n + 1);
         memcpy(copy, value, n + 1);
+        mio_secret_add(mio_str_z(copy));
         MIO_PUSH(a, e->items, e->n, e->cap) = (struct mio_env_item){names[i], copy};
         explicit_bzero(value,
                        n); /* the first text of the process stays readable in /proc otherwise */
         unsetenv(names[i]);
     }
+    for (size_t i = 0; i < sizeof stay / sizeof *stay; i++)
+        mio_secret_add(mio_str_z(getenv(stay[i])));
 }
 
 const char *mio_env_get(void *env, const char *name)

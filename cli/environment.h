@@ -8,7 +8,7 @@ struct mio_env {
     size_t n, cap;
 };
 /* Copies the secrets of backends and sealing and removes them from the environment of this process
- * and its children. Before any thread is started. */
+ * and its children; none of them is shown from here on. Before any thread is started. */
 void mio_env_take(struct mio_env *e, struct mio_arena *a);
 /* A variable, taken or still there; `env` is the struct mio_env. NULL when it is not set. */
 const char *mio_env_get(void *env, const char *name);

@@ -1,6 +1,6 @@
 /* cli/out.c: buffered output to a descriptor, styles, safe text. */
 #include "cli/out.h"
-#include "providers/sdk/log.h"
+#include "providers/sdk/redact.h"
 #include <errno.h>
 #include <unistd.h>
 
@@ -72,10 +72,18 @@ void mio_out_free(struct mio_out *o)
     o->fd = -1;
 }
 
+/* Every text of the program passes here, whole lines at a time: what is still in it of a secret,
+ * however it came there, is replaced. */
 bool mio_out_flush(struct mio_out *o)
 {
-    const char *p = o->buf.p;
-    size_t left = o->buf.n;
+    MIO_AUTO_BUF hidden = {0};
+    struct mio_str text = mio_buf_view(&o->buf);
+    if (text.n && !o->exact && mio_secrets_known()) {
+        mio_hide(&hidden, text);
+        text = mio_buf_view(&hidden);
+    }
+    const char *p = text.p;
+    size_t left = text.n;
     while (left && !o->error) {
         ssize_t n = write(o->fd, p, left);
         if (n > 0) {

@@ -1,5 +1,5 @@
-/* cli/out.h: where text goes: a buffered descriptor that remembers its first failure, and the pen
- * that renderers write with. */
+/* cli/out.h: where text goes: a buffered descriptor that remembers its first failure and lets no
+ * secret pass, and the pen that renderers write with. */
 #pragma once
 #include "providers/sdk/buf.h"
 
@@ -33,6 +33,7 @@ struct mio_out {
     int fd;    /* not owned unless `owned` */
     int error; /* errno of the first failed write; later text is dropped */
     bool tty, color, owned;
+    bool exact; /* a document that would be damaged: what is secret in it is masked already */
 };
 void mio_out_init(struct mio_out *o, int fd);
 void mio_out_free(struct mio_out *o);  /* no flush */

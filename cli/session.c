@@ -5,6 +5,7 @@
 #include "planner/run/review.h"
 #include "providers/sdk/fs.h"
 #include "providers/sdk/log.h"
+#include "providers/sdk/redact.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -133,6 +134,7 @@ int mio_cli_end(struct mio_cli *c, enum mio_code code)
     bool two = code == MIO_OK && c->differs && mio_cli_on(c, MIO_OPT_DETAILED_EXITCODE);
     mio_running_clear(&c->ui.running);
     mio_env_wipe(&c->env);
+    mio_secrets_wipe();
     mio_out_free(&c->out);
     mio_out_free(&c->err);
     mio_out_free(&c->json_file);

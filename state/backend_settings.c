@@ -1,5 +1,6 @@
 /* state/backend_settings.c: which settings each backend has, which of them are secrets, and the
  * variables of the environment that can give them, so that no secret need be in a template. */
+#include "providers/sdk/redact.h"
 #include "state/store.h"
 
 enum { SECRET = 1, FLAG = 2, VARIABLES = 3 };
@@ -71,10 +72,46 @@ static const struct setting *find(struct mio_str type, struct mio_str name)
     return NULL;
 }
 
+/* What stands between the colon and the at sign of a URL, and behind `password=`. */
+static void note_password(struct mio_str conn)
+{
+    static const char name[] = "password=";
+    ptrdiff_t at = -1, colon = -1;
+    for (size_t i = 0; i < conn.n; i++) {
+        at = conn.p[i] == '@' ? (ptrdiff_t)i : at;
+        colon = colon < 0 && i && conn.p[i] == ':' && conn.p[i + 1 < conn.n ? i + 1 : i] != '/'
+                    ? (ptrdiff_t)i
+                    : colon;
+    }
+    if (colon >= 0 && colon < at)
+        mio_secret_add(mio_str_sub(conn, (size_t)colon + 1, (size_t)(at - colon - 1)));
+    const char *p = memmem(conn.p, conn.n, name, sizeof name - 1);
+    if (!p)
+        return;
+    p += sizeof name - 1;
+    bool quoted = p < conn.p + conn.n && *p == '\'';
+    const char *end = p += quoted;
+    while (end < conn.p + conn.n && (quoted ? *end != '\'' : *end != ' ' && *end != '&'))
+        end++;
+    mio_secret_add((struct mio_str){p, (size_t)(end - p)});
+}
+
+static struct mio_value marked(const struct setting *row, struct mio_value v)
+{
+    if (strcmp(row->name, "conn_str") == 0)
+        note_password(mio_value_str(v));
+    return row->marks & SECRET ? mio_sensitive(v) : v;
+}
+
 struct mio_value mio_backend_settings(struct mio_arena *a, struct mio_value backend,
                                       mio_lookup *lookup, void *arg)
 {
     struct mio_str type = mio_get_str(backend, "type");
+    for (uint32_t i = 0; backend.type == MIO_MAP && i < backend.n; i++) {
+        const struct setting *row = find(type, backend.pairs[i].key);
+        if (row)
+            marked(row, backend.pairs[i].value);
+    }
     for (size_t i = 0; i < ROWS; i++) {
         for (size_t k = 0; k < VARIABLES && rows[i].variables[k] && has(&rows[i], type) &&
                            !mio_get_z(backend, rows[i].name);
@@ -83,7 +120,7 @@ struct mio_value mio_backend_settings(struct mio_arena *a, struct mio_value back
             if (text && *text)
                 backend =
                     mio_map_with(a, backend, mio_str_z(rows[i].name),
-                                 mio_sensitive(mio_string(mio_arena_str(a, mio_str_z(text)))));
+                                 marked(&rows[i], mio_string(mio_arena_str(a, mio_str_z(text)))));
         }
     }
     return backend;

@@ -5,6 +5,7 @@
 #include "providers/sdk/digest.h"
 #include "providers/sdk/json.h"
 #include "providers/sdk/proc.h"
+#include "providers/sdk/redact.h"
 #include "providers/sdk/secret_file.h"
 #include <errno.h>
 #include <openssl/crypto.h>
@@ -99,6 +100,7 @@ enum mio_code mio_key_load(struct mio_arena *a, const struct mio_key_source *src
         rc = read_secret(src->path, file, &n, err);
         text = mio_str_trim((struct mio_str){file, n});
     }
+    mio_secret_add(text);
     if (rc == MIO_OK)
         rc = src->type == MIO_KEY_RAW ? take_raw(&k, text, err) : take_passphrase(&k, text, err);
     OPENSSL_cleanse(file, sizeof file);

@@ -67,6 +67,7 @@ enum mio_code mio_fn_nonsensitive(struct mio_call *c, struct mio_value *out)
     } else {
         v = mio_unmark(c->a, v);
     }
+    mio_reveal(v);
     *out = v;
     return MIO_OK;
 }

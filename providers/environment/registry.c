@@ -3,7 +3,7 @@
 #include "providers/sdk/clock.h"
 #include "providers/sdk/fs.h"
 #include "providers/sdk/json.h"
-#include "providers/sdk/log.h"
+#include "providers/sdk/redact.h"
 #include <errno.h>
 #include <unistd.h>
 
@@ -35,7 +35,7 @@ enum mio_code mio_env_registry_parse(struct mio_arena *a, const char *reference,
                                      .user = getenv("MLOPS_IAC_REGISTRY_USER"),
                                      .password = getenv("MLOPS_IAC_REGISTRY_PASSWORD"),
                                      .ca = getenv("MLOPS_IAC_REGISTRY_CA")};
-    mio_log_secret(mio_str_z(out->password));
+    mio_secret_add(mio_str_z(out->password));
     return MIO_OK;
 }
 
@@ -281,7 +281,7 @@ static enum mio_code fetch_token(struct mio_env_session *s, struct mio_str chall
         if (x.status == 200 && !mio_json_read(s->a, text, NULL, &answer, &bad)) {
             struct mio_str token = mio_get_str(answer, "token");
             s->token = token.n ? token : mio_get_str(answer, "access_token");
-            mio_log_secret(s->token);
+            mio_secret_add(s->token);
         }
         if (!s->token.n)
             mio_fail(s->err, MIO_AUTH,

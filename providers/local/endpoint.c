@@ -11,7 +11,7 @@
 #include "providers/local/serving.h"
 #include "providers/sdk/alloc.h"
 #include "providers/sdk/digest.h"
-#include "providers/sdk/log.h"
+#include "providers/sdk/redact.h"
 
 enum { KEY_BYTES = 32, WHOLE = 100 };
 
@@ -126,7 +126,7 @@ static enum mio_code ensure_key(struct local *l, const struct serving *ep, const
             return err->code;
     }
     key = mio_str_trim(mio_str_sub(text, sizeof prefix - 1, text.n));
-    mio_log_secret(key);
+    mio_secret_add(key);
     uint8_t sum[MIO_SHA256_LEN];
     char hex[MIO_SHA256_HEX + 1];
     mio_sha256_of(key.p, key.n, sum);

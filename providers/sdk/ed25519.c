@@ -2,6 +2,7 @@
 #include "providers/sdk/ed25519.h"
 #include "providers/sdk/alloc.h"
 #include "providers/sdk/digest.h"
+#include "providers/sdk/redact.h"
 #include "providers/sdk/secret_file.h"
 #include <openssl/evp.h>
 #include <openssl/pem.h>
@@ -55,6 +56,11 @@ static enum mio_code take(BIO *bio, const char *what, struct mio_ed25519 **out, 
         return mio_err_hint(err, locked ? "openssl pkey -in LOCKED.pem -out KEY.pem"
                                         : "openssl genpkey -algorithm ed25519 -out KEY.pem");
     }
+    uint8_t secret[MIO_ED25519_KEY];
+    size_t nsecret = sizeof secret;
+    if (EVP_PKEY_get_raw_private_key(key, secret, &nsecret) == 1)
+        mio_secret_add((struct mio_str){(const char *)secret, nsecret});
+    OPENSSL_cleanse(secret, sizeof secret);
     k.key = key;
     key = NULL;
     *out = mio_alloc(sizeof **out);

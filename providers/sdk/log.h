@@ -1,6 +1,6 @@
-/* providers/sdk/log.h: the one sink. Levels by MLOPS_IAC_LOG (trace debug info warn error), to
- * standard error or MLOPS_IAC_LOG_PATH; control bytes escaped, registered secrets replaced.
- * Thread-safe. */
+/* providers/sdk/log.h: what goes wrong inside, for those who look. Levels by MLOPS_IAC_LOG (trace
+ * debug info warn error), to standard error or MLOPS_IAC_LOG_PATH; control bytes and secrets
+ * (redact.h) are not in it. Thread-safe. */
 #pragma once
 #include "providers/sdk/str.h"
 
@@ -11,10 +11,3 @@ bool mio_log_on(enum mio_level level);
 void mio_log(enum mio_level level, const char *room, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 bool mio_level_parse(struct mio_str s, enum mio_level *out);
-/* Values of at least 6 bytes are replaced by "(sensitive value)" in everything that passes the
- * sink. */
-void mio_log_secret(struct mio_str value);
-/* Copies text to out with control bytes (C0, DEL, C1, bidi overrides) as \xNN and secrets replaced.
- */
-struct mio_buf;
-void mio_redact(struct mio_buf *out, struct mio_str text);

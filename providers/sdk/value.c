@@ -1,6 +1,7 @@
 /* providers/sdk/value.c: see value.h. */
 #include "providers/sdk/value.h"
 #include "providers/sdk/alloc.h"
+#include "providers/sdk/redact.h"
 
 enum { DEEP_UNKNOWN = 1, DEEP_SENSITIVE = 2 };
 
@@ -113,8 +114,33 @@ struct mio_value mio_map(struct mio_pair *pairs, size_t n)
     return v;
 }
 
+/* The texts in it are known to the sink from here on; masks are none. */
+static void note_secrets(struct mio_value v)
+{
+    if (v.type == MIO_STRING)
+        mio_secret_add(mio_value_str(v));
+    for (uint32_t i = 0; v.type == MIO_LIST && i < v.n; i++)
+        note_secrets(v.items[i]);
+    for (uint32_t i = 0; v.type == MIO_MAP && i < v.n && !mio_get_z(v, "$mio"); i++)
+        note_secrets(v.pairs[i].value);
+}
+
+void mio_reveal(struct mio_value v)
+{
+    if (mio_is_sensitive(v))
+        return;
+    if (v.type == MIO_STRING)
+        mio_secret_allow(mio_value_str(v));
+    for (uint32_t i = 0; v.type == MIO_LIST && i < v.n; i++)
+        mio_reveal(v.items[i]);
+    for (uint32_t i = 0; v.type == MIO_MAP && i < v.n; i++)
+        mio_reveal(v.pairs[i].value);
+}
+
 struct mio_value mio_sensitive(struct mio_value v)
 {
+    if (!mio_is_sensitive(v))
+        note_secrets(v);
     v.marks |= MIO_MARK_SENSITIVE;
     v.deep |= DEEP_SENSITIVE;
     return v;

@@ -57,7 +57,11 @@ struct mio_value mio_list(const struct mio_value *items, size_t n);
 struct mio_value mio_map(struct mio_pair *pairs, size_t n);
 /* Index of the first pair of a sorted array whose key equals its neighbour's, or -1. */
 ptrdiff_t mio_map_dup(const struct mio_pair *pairs, size_t n);
-struct mio_value mio_sensitive(struct mio_value v); /* marked as a whole */
+/* Marked as a whole. Its texts are known to the sink (redact.h) from here on. */
+struct mio_value mio_sensitive(struct mio_value v);
+/* Its texts, but for those of sensitive parts, are not hidden by the sink, whatever else they are.
+ */
+void mio_reveal(struct mio_value v);
 struct mio_value mio_unmark(struct mio_arena *a,
                             struct mio_value v); /* deep copy without sensitive marks */
 

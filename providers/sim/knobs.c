@@ -61,6 +61,7 @@ static enum mio_code read_rule(struct mio_arena *a, struct sim_knobs *k, const c
     } else if (v.type == MIO_MAP) {
         r.op = mio_get_str(v, "op");
         r.name = mio_get_str(v, "name");
+        r.quote = mio_get_bool(v, "quote", false);
         r.times = mio_get_i64(v, "times", 0);
         r.retry_after_ms = (uint32_t)mio_get_i64(v, "retry_after_ms", 0);
         r.garbage = garbage_of(mio_get_str(v, "mode"));

@@ -31,6 +31,7 @@ struct sim_rule {
     struct mio_str name; /* name or address of the thing; "": every thing */
     int64_t times;       /* 0: always */
     uint32_t retry_after_ms;
+    bool quote;  /* SIM_FAIL: the error and a log line quote the request */
     char id[24]; /* in the cloud's table of what has fired */
 };
 struct sim_knobs {

@@ -24,7 +24,7 @@ static const struct mlops_field config_fields[] = {
     {FIELD, .flags = MLOPS_OPTIONAL, .type = MLOPS_INTEGER, .name = "quota", .minimum = "0",
      .doc = "How many things there may be; checked before the first write of a plan."},
     {FIELD, .flags = MLOPS_OPTIONAL, .type = MLOPS_ANY, .name = "fail",
-     .doc = "Share of changes that fail (0 to 1), or a list of {op, name, code, times, "
+     .doc = "Share of changes that fail (0 to 1), or a list of {op, name, code, quote, times, "
             "retry_after_ms}; "
             "code: template, reality, auth, transient, provider, io, lost."},
     {FIELD, .flags = MLOPS_OPTIONAL, .type = MLOPS_ANY, .name = "crash",

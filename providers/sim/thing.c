@@ -84,10 +84,15 @@ int sim_emit(struct mio_arena *a, const struct mlops_call *c, size_t index,
 
 /* ---- faults around a change ---- */
 
-static int fail_with(const struct mlops_call *c, const struct sim_rule *r, const char *op)
+static int fail_with(const struct mlops_call *c, const struct sim_rule *r, const char *op,
+                     const char *request)
 {
     struct mio_err err = {0};
-    mio_fail(&err, r->code, "the simulated cloud refuses this %s", op);
+    const char *quoted = r->quote && request ? request : "";
+    if (*quoted)
+        c->log(c, MLOPS_LOG_WARN, quoted);
+    mio_fail(&err, r->code, "the simulated cloud refuses this %s%s%s", op, *quoted ? ": " : "",
+             quoted);
     mio_err_hint(&err, "it was told to: see `fail` of the thing or of the provider");
     err.retry_after_ms = r->retry_after_ms;
     return mio_plugin_fail(c, &err);
@@ -95,7 +100,7 @@ static int fail_with(const struct mlops_call *c, const struct sim_rule *r, const
 
 /* Before anything is done. False: the call is over, *status says how. */
 static bool before(struct mlops_instance *p, const struct mlops_call *c, const struct sim_rule *r,
-                   const char *op, int *status)
+                   const char *op, const char *request, int *status)
 {
     if (!sim_sleep(p, c, p->knobs.latency_ms)) {
         struct mio_err err = {0};
@@ -108,7 +113,7 @@ static bool before(struct mlops_instance *p, const struct mlops_call *c, const s
     if (r->fault == SIM_HANG)
         sim_hang();
     if (r->fault == SIM_FAIL) {
-        *status = fail_with(c, r, op);
+        *status = fail_with(c, r, op, request);
         return false;
     }
     return true;
@@ -165,7 +170,7 @@ static int create(struct mlops_instance *p, const struct mlops_call *c,
     if (mio_plugin_json(arena, a->inputs, &inputs, &err))
         return mio_plugin_fail(c, &err);
     struct sim_rule rule = decide(p, "create", a, inputs);
-    if (!before(p, c, &rule, "create", &status))
+    if (!before(p, c, &rule, "create", a->inputs, &status))
         return status;
     char class = class_of(p, a->kind);
     int64_t commit_at = sim_now_ms() + p->knobs.late_commit_ms;
@@ -202,7 +207,7 @@ static int update(struct mlops_instance *p, const struct mlops_call *c,
     if (mio_plugin_json(arena, a->inputs, &inputs, &err))
         return mio_plugin_fail(c, &err);
     struct sim_rule rule = decide(p, "update", a, inputs);
-    if (!before(p, c, &rule, "update", &status))
+    if (!before(p, c, &rule, "update", a->inputs, &status))
         return status;
     if (sim_cloud_update(p->cloud, arena, sim_id_number(a->id), mio_str_z(c->idempotency_key),
                          mio_str_z(a->inputs), &row, &found, &err))
@@ -225,7 +230,7 @@ static int remove_thing(struct mlops_instance *p, const struct mlops_call *c,
     if (mio_plugin_json(arena, a->prior, &prior, &err))
         return mio_plugin_fail(c, &err);
     struct sim_rule rule = decide(p, "delete", a, prior);
-    if (!before(p, c, &rule, "delete", &status))
+    if (!before(p, c, &rule, "delete", a->prior, &status))
         return status;
     if (sim_cloud_delete(p->cloud, sim_id_number(a->id), mio_str_z(c->idempotency_key), &err))
         return mio_plugin_fail(c, &err);

@@ -170,6 +170,41 @@ class Secrets(Case):
         self.nowhere(self.run_tool("test", "-junit-xml=it.xml", env=ENV), self.run_tool("test", "-json", env=ENV))
         self.assertTrue(os.path.exists(self.path("it.xml")))
 
+    def test_quoted_by_a_plugin(self):
+        """The plugin's error and log line quote the request; every way out is without what is secret in it."""
+        secret = 'canary"one/7+x\\q-4411'
+        given = {"MLOPS_IAC_VAR_pw": secret, "MLOPS_IAC_LOG": "trace"}
+        self.template('thing: { one: { name: shown, secret: "${var.pw}" } }\n',
+                      top="variables: { pw: { type: string, sensitive: true } }\n",
+                      sim="fail: [{ op: create, code: reality, quote: true }]")
+        self.init()
+        for args in (("-no-color",), ("-json",), ("-json-into=it.json",)):
+            done = self.fails("apply", "-auto-approve", *args, env=given, says=["refuses this create: ", "shown", "(sensitive value)"])
+            text = done.text
+            if "into" in args[0]:
+                with open(self.path("it.json"), encoding="utf-8") as f:
+                    text += f.read()
+            if args[0] == "-json":
+                self.assertTrue(done.messages("diagnostic") and done.messages("log"))
+            self.assertNotIn("canary", text)
+
+    def test_credentials_in_messages(self):
+        """Of the backend and of keys: whatever quotes them does it without them."""
+        self.template("thing: { one: { name: one } }\n", top="mlops_iac: { backend: { type: http, address: 'http://127.0.0.1:9/x' } }\n")
+        given = {"TF_HTTP_PASSWORD": "canary-backend-1", "MLOPS_IAC_STATE_KEY": "22" * 32, "AWS_SECRET_ACCESS_KEY": "canary-platform-2"}
+        done = self.fails("init", "-backend-config=lock_method=canary-backend-1", "-backend-config=update_method=canary-platform-2", env=given)
+        again = self.fails("validate", "-dir=" + "22" * 32, env=given, says="(sensitive value) is no directory")
+        self.assertNotIn("canary", done.text + again.text)
+
+    def test_what_is_declared_to_be_none(self):
+        """nonsensitive() is the template's word for it: shown again, in the same run and inside other texts."""
+        self.template("thing: { one: { name: one } }\n", top="""
+            variables: { pw: { type: string, sensitive: true, default: "swordfish-1" } }
+            outputs: { open: { value: "${nonsensitive(var.pw)}" }, shut: { value: "${var.pw}", sensitive: true } }
+            """)
+        self.init()
+        self.apply(says=['open = "swordfish-1"', "shut = <sensitive>"])
+
     def test_logs_and_children(self):
         self.uses(1)
         self.init()

@@ -1,5 +1,6 @@
 /* tests/state/test_move.c: push, migrate, rekey; settings from the environment; backends that are
  * not there. */
+#include "providers/sdk/redact.h"
 #include "state/fsck.h"
 #include "tests/state/support.h"
 
@@ -165,9 +166,12 @@ static void test_rekey(void **ctx)
 static const char *environment(void *arg, const char *name)
 {
     (void)arg;
-    return strcmp(name, "AWS_ACCESS_KEY_ID") == 0 ? "AKIA"
-           : strcmp(name, "AWS_REGION") == 0      ? "env"
-                                                  : NULL;
+    return strcmp(name, "AWS_SECRET_ACCESS_KEY") == 0 ? "AKIAsecret"
+           : strcmp(name, "AWS_ACCESS_KEY_ID") == 0   ? "AKIApublic"
+           : strcmp(name, "AWS_REGION") == 0          ? "env"
+           : strcmp(name, "PG_CONN_STR") == 0
+               ? "postgres://me:hunter22@db:5432/states?sslmode=require"
+               : NULL;
 }
 
 static void test_settings_from_the_environment(void **ctx)
@@ -175,12 +179,23 @@ static void test_settings_from_the_environment(void **ctx)
     struct world *w = *ctx;
     struct mio_value s3 = mio_backend_settings(
         &w->arena, json(&w->arena, "{\"type\":\"s3\",\"region\":\"here\"}"), environment, NULL);
-    assert_true(mio_str_is(mio_get_str(s3, "access_key"), "AKIA"));
-    assert_true(mio_is_sensitive(*mio_get_z(s3, "access_key")));
+    assert_true(mio_str_is(mio_get_str(s3, "secret_key"), "AKIAsecret"));
+    assert_true(mio_is_sensitive(*mio_get_z(s3, "secret_key")));
+    assert_false(mio_is_sensitive(*mio_get_z(s3, "access_key")));
     assert_true(mio_str_is(mio_get_str(s3, "region"), "here"));
     struct mio_value pg =
         mio_backend_settings(&w->arena, json(&w->arena, "{\"type\":\"pg\"}"), environment, NULL);
-    assert_int_equal(pg.n, 1);
+    assert_int_equal(pg.n, 2);
+    MIO_AUTO_BUF b = {0};
+    mio_hide(&b, MIO_STR("AKIAsecret AKIApublic me hunter22 db"));
+    assert_string_equal(b.p, "(sensitive value) AKIApublic me (sensitive value) db");
+    mio_buf_reset(&b);
+    mio_backend_settings(
+        &w->arena,
+        json(&w->arena, "{\"type\":\"pg\",\"conn_str\":\"user=me password='pa ss word' host=db\"}"),
+        environment, NULL);
+    mio_hide(&b, MIO_STR("pa ss word"));
+    assert_string_equal(b.p, "(sensitive value)");
 }
 
 static void test_backends_that_are_not_there(void **ctx)

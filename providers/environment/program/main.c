@@ -6,7 +6,7 @@
 #include "providers/sdk/digest.h"
 #include "providers/sdk/fault.h"
 #include "providers/sdk/json.h"
-#include "providers/sdk/log.h"
+#include "providers/sdk/redact.h"
 
 static const struct {
     const char *name;
@@ -93,15 +93,25 @@ static enum mio_code run(struct mio_env_cli *c, int argc, char **argv)
     return mio_fail(&c->err, MIO_USAGE, "unknown verb: env %s", argc > 1 ? argv[1] : "");
 }
 
+/* Without the tokens and passwords of registries. */
+static void put(FILE *f, const struct mio_buf *text)
+{
+    MIO_AUTO_BUF hidden = {0};
+    mio_hide(&hidden, mio_buf_view(text));
+    fwrite(hidden.p, 1, hidden.n, f);
+}
+
 static void tell(struct mio_env_cli *c, enum mio_code code)
 {
     const struct mio_err *e = &c->err;
     if (!c->json) {
-        fprintf(stderr, "Error: %s\n", e->message);
+        MIO_AUTO_BUF text = {0};
+        mio_buf_printf(&text, "Error: %s\n", e->message);
         if (e->cause[0])
-            fprintf(stderr, "  %s\n", e->cause);
+            mio_buf_printf(&text, "  %s\n", e->cause);
         if (e->hint[0])
-            fprintf(stderr, "\n  %s\n", e->hint);
+            mio_buf_printf(&text, "\n  %s\n", e->hint);
+        put(stderr, &text);
         return;
     }
     struct mio_pair *p = MIO_NEW_N(&c->arena, struct mio_pair, 4);
@@ -124,7 +134,8 @@ int main(int argc, char **argv)
     if (code)
         tell(&c, code);
     if (c.out.n)
-        fwrite(c.out.p, 1, c.out.n, stdout);
+        put(stdout, &c.out);
+    mio_secrets_wipe();
     mio_buf_free(&c.out);
     mio_arena_free(&c.arena);
     return code ? 1 : c.differs ? 2 : c.status;

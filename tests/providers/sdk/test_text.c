@@ -1,4 +1,4 @@
-/* tests/providers/sdk/test_text.c: strings, buffers, errors, times, redaction, digests. */
+/* tests/providers/sdk/test_text.c: strings, buffers, errors, times, digests. */
 #include <stdarg.h>
 #include <setjmp.h>
 #include <stddef.h>
@@ -8,7 +8,6 @@
 #include "providers/sdk/clock.h"
 #include "providers/sdk/digest.h"
 #include "providers/sdk/fault.h"
-#include "providers/sdk/log.h"
 #include "providers/sdk/map.h"
 
 static void natural_order_counts_digits_as_numbers(void **state)
@@ -117,15 +116,6 @@ static void durations_in_both_notations(void **state)
     assert_int_equal(s, 1795415762);
 }
 
-static void what_is_shown_is_harmless(void **state)
-{
-    (void)state;
-    MIO_AUTO_BUF b = {0};
-    mio_log_secret(MIO_STR("hunter22"));
-    mio_redact(&b, MIO_STR("a\x1b[2Jb hunter22 \xe2\x80\xae c"));
-    assert_string_equal(b.p, "a\\x1b[2Jb (sensitive value) \\xe2\\x80\\xae c");
-}
-
 static void digests_have_their_published_values(void **state)
 {
     (void)state;
@@ -217,7 +207,6 @@ int main(void)
         cmocka_unit_test(the_first_error_wins),
         cmocka_unit_test(the_same_diagnostic_is_told_once),
         cmocka_unit_test(durations_in_both_notations),
-        cmocka_unit_test(what_is_shown_is_harmless),
         cmocka_unit_test(digests_have_their_published_values),
         cmocka_unit_test(faults_strike_when_told),
         cmocka_unit_test(an_index_finds_what_was_put_in),
