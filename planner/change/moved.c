@@ -1,17 +1,25 @@
 /* planner/change/moved.c: `moved` and `removed` of the template and of its modules, whose addresses
- * are those of the module. See planner.h. */
+ * are those of the module; and the moves that follow from a block that gets `count` or loses it.
+ * See planner.h. */
 #include "planner/change/planner.h"
 
 /* One moved block of one module instance, addresses in full. */
 struct move {
     struct mio_str from, to;
     struct mio_pos pos;
+    bool
+        one; /* an instance, not all that a block or call has: one of the two addresses has a key */
 };
 struct moves {
     struct mio_planner *p;
     struct move *items;
     size_t n, cap;
 };
+
+static bool has_key(struct mio_str address)
+{
+    return address.n && address.p[address.n - 1] == ']';
+}
 
 static void add_moves(struct moves *m, const struct mio_modinst *mod)
 {
@@ -20,9 +28,15 @@ static void add_moves(struct moves *m, const struct mio_modinst *mod)
         const struct mio_moved *b = &t->moved.items[i];
         MIO_PUSH(m->p->arena, m->items, m->n, m->cap) = (struct move){
             mio_arena_printf(m->p->arena, "%.*s%.*s", MIO_FMT(mod->prefix), MIO_FMT(b->from)),
-            mio_arena_printf(m->p->arena, "%.*s%.*s", MIO_FMT(mod->prefix), MIO_FMT(b->to)),
-            b->pos};
+            mio_arena_printf(m->p->arena, "%.*s%.*s", MIO_FMT(mod->prefix), MIO_FMT(b->to)), b->pos,
+            has_key(b->from) || has_key(b->to)};
     }
+}
+
+static bool concerns(const struct move *m, struct mio_str address)
+{
+    return mio_address_covers(m->from, address) &&
+           !(m->one && address.n > m->from.n && address.p[m->from.n] == '[');
 }
 
 /* Where the chain of moves that begins at an address ends; a circle was refused when the template
@@ -34,7 +48,7 @@ static struct mio_str destination(const struct moves *m, struct mio_str address,
     for (size_t round = 0; round < m->n; round++) {
         const struct move *found = NULL;
         for (size_t i = 0; i < m->n && !found; i++)
-            if (mio_address_covers(m->items[i].from, address))
+            if (concerns(&m->items[i], address))
                 found = &m->items[i];
         if (!found)
             break;
@@ -89,6 +103,29 @@ static void move_all(struct mio_planner *p, struct moving *items, size_t n)
                            MIO_FMT(items[i].from), MIO_FMT(items[i].to));
 }
 
+/* A block that gets `count` keeps its object as number 0, and one that loses it the other way
+ * round, without a moved block. */
+static void move_implied(struct mio_planner *p)
+{
+    for (size_t i = 0; i < p->st->nres; i++) {
+        const struct mio_res *r = p->st->res[i];
+        const struct mio_block *b = r->block;
+        if (b->is_data || b->for_each)
+            continue;
+        struct mio_arena_mark mark = mio_arena_mark(p->arena);
+        struct mio_str first =
+            mio_arena_printf(p->arena, "%.*s%.*s.%.*s[0]", MIO_FMT(r->mod->prefix),
+                             MIO_FMT(b->kind), MIO_FMT(b->name));
+        struct mio_str only = mio_arena_str(p->arena, mio_str_sub(first, 0, first.n - 3));
+        struct moving m = {.from = b->count ? only : first, .to = b->count ? first : only};
+        if (mio_state_find(p->state, m.from, m.deposed) &&
+            !mio_state_find(p->state, m.to, m.deposed))
+            move_row(p, &m);
+        else
+            mio_arena_rewind(p->arena, mark);
+    }
+}
+
 void mio_planner_moved(struct mio_planner *p)
 {
     struct moves m = {.p = p};
@@ -108,6 +145,7 @@ void mio_planner_moved(struct mio_planner *p)
                                 mio_arena_str(p->arena, row->deposed), to, why};
     }
     move_all(p, items, n);
+    move_implied(p);
 }
 
 static bool forgets(const struct mio_planner *p, const struct mio_modinst *mod,

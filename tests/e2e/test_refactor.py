@@ -33,6 +33,34 @@ class Refactor(Case):
         self.apply(says="0 added, 0 changed, 0 destroyed")
         self.assertEqual(self.rows(), {'thing.k["x"]': self.a, 'thing.k["y"]': self.b})
 
+    def test_count_comes_and_goes(self):
+        """The object of a block becomes number 0 when it gets a count, and the only one when it loses it."""
+        self.template("thing: { a: { name: a }, b: { count: 2, name: 'b${count.index > 0 ? \"2\" : \"\"}' } }")
+        self.ok("plan", says=["# thing.b has moved to thing.b[0]", "1 to add, 0 to change, 0 to destroy"])
+        self.apply(says="1 added, 0 changed, 0 destroyed")
+        self.template("thing: { a: { name: a }, b: { name: b } }")
+        self.apply(says="0 added, 0 changed, 1 destroyed")
+        self.assertEqual(self.rows(), {"thing.a": self.a, "thing.b": self.b})
+        self.template("thing: { a: { name: a }, b: { for_each: [x], name: c } }") # which key would it be?
+        self.ok("plan", says="1 to add, 0 to change, 1 to destroy")
+        self.write("m/main.yaml", "resources: { thing: { t: { count: 1, name: t } } }\n")
+        self.template("thing: { a: { name: a }, b: { name: b } }", "modules: { m: { source: ./m } }\n")
+        self.apply()
+        self.write("m/main.yaml", "resources: { thing: { t: { name: t } } }\n")
+        self.apply(says=["# module.m.thing.t[0] has moved to module.m.thing.t", "0 added, 0 changed, 0 destroyed"])
+
+    def test_one_instance_moves_alone(self):
+        """A block with a count is not moved as a whole by what is said of one instance."""
+        self.template("thing: { a: { name: a }, b: { name: b }, k: { count: 2, name: 'k${count.index}' } }")
+        self.apply()
+        before = self.rows()
+        self.template("thing: { a: { name: a }, b: { name: b }, k: { count: 2, name: 'k${count.index}' } }",
+                      "moved: [{ from: thing.k, to: 'thing.k[0]' }]\n")
+        self.no_changes()
+        self.template("thing: { a: { name: a }, b: { name: b }, k: { name: k1 } }", "moved: [{ from: 'thing.k[1]', to: thing.k }]\n")
+        self.apply(says="0 added, 0 changed, 1 destroyed")
+        self.assertEqual(self.rows(), {"thing.a": self.a, "thing.b": self.b, "thing.k": before["thing.k[1]"]})
+
     def test_a_place_that_is_taken(self):
         self.template("thing: { b: { name: b } }", "moved: [{ from: thing.a, to: thing.b }]\n")
         self.ok("plan", says=["Warning: thing.a cannot move to thing.b: something is recorded there already", "1 to destroy"])
