@@ -23,6 +23,17 @@ struct etcd {
 
 /* ---- the gateway ---- */
 
+/* A database that is full answers like a server that is busy, and stays full. */
+static enum mio_code refused(enum mio_code rc, struct mio_err *err)
+{
+    if (!strstr(err->cause, "database space exceeded"))
+        return rc;
+    err->code = MIO_IO;
+    return mio_err_hint(err, "etcd keeps every revision until it is compacted. `etcdctl compact`, "
+                             "`defrag` and `alarm disarm` make room; run the server with "
+                             "--auto-compaction-retention, and --quota-backend-bytes.");
+}
+
 static enum mio_code post(struct etcd *e, struct mio_arena *a, const char *path,
                           struct mio_str body, struct mio_value *out, struct mio_err *err)
 {
@@ -36,10 +47,10 @@ static enum mio_code post(struct etcd *e, struct mio_arena *a, const char *path,
     };
     struct mio_web_reply r;
     enum mio_code rc = mio_web_call(e->web, a, &c, &r, err);
+    if (rc == MIO_OK && r.status != 200)
+        rc = mio_web_unexpected(&c, &r, err);
     if (rc)
-        return rc;
-    if (r.status != 200)
-        return mio_web_unexpected(&c, &r, err);
+        return refused(rc, err);
     return mio_json_read(a, r.body, NULL, out, err);
 }
 

@@ -103,6 +103,28 @@ static void test_blind(void **ctx)
     mio_store_close(s);
 }
 
+/* A store without room says so, and what makes room; what was said to be written stays. */
+static void test_full(void **ctx)
+{
+    struct world *w = *ctx;
+    struct mio_store *s = open_it(w);
+    struct mio_state state;
+    struct mio_err err = {0};
+    load(s, &w->arena, &state);
+    for (int i = 0; i < 600 && err.code == MIO_OK; i++) {
+        put(&state, mio_arena_printf(&w->arena, "thing.t[%d]", i).p, "x");
+        (void)mio_store_commit(s, &state, &err);
+    }
+    assert_int_equal(err.code, MIO_IO);
+    assert_contains(err.hint, "compact");
+    uint64_t serial = state.serial;
+    mio_store_close(s);
+    s = open_it(w);
+    load(s, &w->arena, &state);
+    assert_int_equal(state.serial, serial);
+    mio_store_close(s);
+}
+
 static void test_write_and_read(void **ctx)
 {
     struct world *w = *ctx;
@@ -566,7 +588,10 @@ int main(void)
     const struct CMUnitTest whole[] = {T(test_take_over_stops_the_former_holder),
                                        T(test_generations)};
     const struct CMUnitTest alone[] = {T(test_http_keeps_the_state_alone)};
-    const struct CMUnitTest lease[] = {T(test_lease)}, blind[] = {T(test_blind)};
+    const struct CMUnitTest lease[] = {T(test_lease)}, blind[] = {T(test_blind)},
+                            full[] = {T(test_full)};
+    if (getenv("MIO_FULL"))
+        return cmocka_run_group_tests(full, NULL, NULL);
     if (getenv("MIO_BLIND"))
         return cmocka_run_group_tests(blind, NULL, NULL);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,7 +9,8 @@ import sys
 import servers
 
 # What the suite must know of a kind: MIO_UNSAFE, it does not compare; MIO_SLOW, it logs in for each store.
-KNOWN = {"http_bare": {"MIO_UNSAFE": "1"}, "ssh": {"MIO_SLOW": "1"}, "s3_blind": {"MIO_BLIND": "1"}}
+KNOWN = {"http_bare": {"MIO_UNSAFE": "1"}, "ssh": {"MIO_SLOW": "1"}, "s3_blind": {"MIO_BLIND": "1"},
+         "etcd_full": {"MIO_FULL": "1"}}
 
 program, kind = sys.argv[1:3]
 try:

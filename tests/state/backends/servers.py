@@ -156,12 +156,14 @@ def pg(g):
     return {"type": "pg", "name": "@", "conn_str": f"host=127.0.0.1 port={port} user=mlops dbname=postgres"}
 
 
-def etcd(g):
+def etcd(g, quota=8 << 30):
+    """It keeps every revision until it compacts: many thousand writes of a state are more than the 2 GiB it takes by itself."""
     port, peer = free_port(), free_port()
     url, other = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{peer}"
     p = g.start([need("etcd"), "--data-dir", g.path("etcd"), "--listen-client-urls", url, "--advertise-client-urls", url,
                  "--listen-peer-urls", other, "--initial-advertise-peer-urls", other, "--initial-cluster", "default=" + other,
-                 "--unsafe-no-fsync"])
+                 "--unsafe-no-fsync", "--quota-backend-bytes", str(quota), "--auto-compaction-mode", "revision",
+                 "--auto-compaction-retention", "1000"])
     g.wait_for(port, p)
     for _ in range(100):  # it listens before it has a leader
         try:
@@ -232,8 +234,8 @@ def ssh(g):
             "path": g.path("states") + "/@", "identity_file": g.path("user"), "known_hosts": g.path("known")}
 
 
-KINDS = {"http": lambda g: http(g, "--etag"), "http_bare": http, "pg": pg, "etcd": etcd, "s3": s3, "s3_blind": s3_blind,
-         "azure": azure, "ssh": ssh}
+KINDS = {"http": lambda g: http(g, "--etag"), "http_bare": http, "pg": pg, "etcd": etcd,
+         "etcd_full": lambda g: etcd(g, 4 << 20), "s3": s3, "s3_blind": s3_blind, "azure": azure, "ssh": ssh}
 
 
 @contextlib.contextmanager
