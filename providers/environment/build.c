@@ -364,7 +364,8 @@ enum mio_code mio_env_build(struct mio_arena *a, const struct mio_env_build_opts
     struct mio_env_image *im = MIO_NEW(a, struct mio_env_image);
     struct shop s = {.o = o, .lock = lock, .im = im};
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
-    unsigned threads = o->threads ? o->threads : (unsigned)(processors > 0 ? processors : 1);
+    /* One more than processors: now and then each waits for the disk. */
+    unsigned threads = o->threads ? o->threads : (unsigned)(processors > 0 ? processors : 1) + 1;
     if (threads > 64)
         threads = 64;
     if (mio_env_spec_read(a, lock->name, lock->config, &s.spec, err) ||

@@ -9,6 +9,7 @@
 #include "providers/sdk/proc.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -178,16 +179,52 @@ static enum mio_code get_packages(struct mio_arena *a, const struct mio_env_stor
     return map_text(plain, &x->packages, err);
 }
 
-static enum mio_code read_source(struct mio_arena *a, const struct mio_env_store *s,
-                                 struct mio_str arch, const struct mio_env_source *src,
-                                 const char *inrelease, struct mio_env_index **items, size_t *n,
-                                 size_t *cap, struct mio_err *err)
+/* One signed file, checked beside the others: most of the time goes into starting gpgv. */
+struct check {
+    const struct mio_env_store *store;
+    const struct mio_env_source *source;
+    const char *path;
+    struct mio_arena arena;
+    struct mio_str release, signer;
+    struct mio_err err;
+    pthread_t thread;
+    bool started;
+};
+
+static void *run_check(void *arg)
 {
-    struct mio_str release = {0}, signer = {0}, words = src->components, word;
-    if (mio_env_verify_signed(a, s, inrelease, src->keyring, &release, &signer, err))
+    struct check *c = arg;
+    mio_env_verify_signed(&c->arena, c->store, c->path, c->source->keyring, &c->release, &c->signer,
+                          &c->err);
+    return NULL;
+}
+
+static void check_all(struct check *checks, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        mio_arena_init(&checks[i].arena);
+        checks[i].started =
+            i + 1 < n && !pthread_create(&checks[i].thread, NULL, run_check, &checks[i]);
+        if (!checks[i].started)
+            run_check(&checks[i]);
+    }
+    for (size_t i = 0; i < n; i++)
+        if (checks[i].started)
+            pthread_join(checks[i].thread, NULL);
+}
+
+static enum mio_code read_source(struct mio_arena *a, const struct mio_env_store *s,
+                                 struct mio_str arch, const struct check *c,
+                                 struct mio_env_index **items, size_t *n, size_t *cap,
+                                 struct mio_err *err)
+{
+    *err = c->err;
+    if (err->code)
         return err->code;
+    struct mio_str release = mio_arena_str(a, c->release), signer = mio_arena_str(a, c->signer),
+                   words = c->source->components, word;
     while (mio_env_word(&words, &word)) {
-        struct mio_env_index x = {.source = *src, .component = word, .signer = signer};
+        struct mio_env_index x = {.source = *c->source, .component = word, .signer = signer};
         if (check_expiry(release, &x, err) || get_packages(a, s, arch, release, &x, err))
             return err->code;
         MIO_PUSH(a, *items, *n, *cap) = x;
@@ -200,17 +237,24 @@ enum mio_code mio_env_indices(struct mio_arena *a, const struct mio_env_store *s
                               struct mio_env_index **out, size_t *count, struct mio_err *err)
 {
     struct mio_env_fetch *f = MIO_NEW_N(a, struct mio_env_fetch, n + 1);
+    struct check *checks = MIO_NEW_N(a, struct check, n + 1);
     struct mio_env_index *items = NULL;
     size_t k = 0, cap = 0;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         f[i] = (struct mio_env_fetch){.url = mio_arena_printf(a, "%.*s/dists/%.*s/InRelease",
                                                               MIO_FMT(sources[i].uri),
                                                               MIO_FMT(sources[i].suite)),
                                       .path = mio_env_store_tmp(a, s)};
+        checks[i] = (struct check){.store = s, .source = &sources[i], .path = f[i].path};
+    }
     enum mio_code code = mio_env_fetch_all(a, s, f, n, err);
-    for (size_t i = 0; i < n && !code; i++)
-        if (read_source(a, s, arch, &sources[i], f[i].path, &items, &k, &cap, err))
+    size_t checked = code ? 0 : n;
+    check_all(checks, checked);
+    for (size_t i = 0; i < checked && !code; i++)
+        if (read_source(a, s, arch, &checks[i], &items, &k, &cap, err))
             code = mio_err_wrap(err, "Debian %.*s", MIO_FMT(sources[i].suite));
+    for (size_t i = 0; i < checked; i++)
+        mio_arena_free(&checks[i].arena);
     for (size_t i = 0; i < n; i++)
         unlink(f[i].path);
     *out = items;

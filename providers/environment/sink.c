@@ -129,33 +129,6 @@ enum mio_code mio_env_sink_frame(struct mio_env_sink *s, struct mio_err *err)
     return pump(s, "", 0, true, err);
 }
 
-static enum mio_code take_plain(void *arg, const void *p, size_t n, bool *enough,
-                                struct mio_err *err)
-{
-    struct mio_env_sink *s = arg;
-    (void)enough;
-    if (s->codec != MIO_CODEC_ZSTD)
-        return mio_env_sink_write(s, p, n, err);
-    s->plain_size += n;
-    if (s->plain)
-        mio_sha256_add(s->plain, p, n);
-    return MIO_OK;
-}
-
-enum mio_code mio_env_sink_append(struct mio_env_sink *s, const char *path, struct mio_err *err)
-{
-    if (mio_env_unzstd(path, 0, take_plain, s, err) || mio_env_sink_frame(s, err))
-        return err->code;
-    if (s->codec != MIO_CODEC_ZSTD)
-        return MIO_OK;
-    MIO_AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = -1;
-    while (fd >= 0 && (n = read(fd, s->chunk, CHUNK)) > 0)
-        if (put_packed(s, s->chunk, (size_t)n, err))
-            return err->code;
-    return n < 0 ? mio_fail_sys(err, errno, "cannot read %s", path) : MIO_OK;
-}
-
 static struct mio_str take_hex(struct mio_arena *a, struct mio_sha256 *s)
 {
     uint8_t sum[MIO_SHA256_LEN];
@@ -187,10 +160,12 @@ static void auto_dctx(ZSTD_DCtx **d)
     ZSTD_freeDCtx(*d);
 }
 
-enum mio_code mio_env_unzstd(const char *path, uint64_t skip,
-                             enum mio_code (*take)(void *arg, const void *p, size_t n, bool *enough,
-                                                   struct mio_err *err),
-                             void *arg, struct mio_err *err)
+typedef enum mio_code take_fn(void *arg, const void *p, size_t n, bool *enough,
+                              struct mio_err *err);
+
+/* As mio_env_unzstd; the file goes into `copy` as it is, too, unless that is NULL. */
+static enum mio_code unzstd(const char *path, uint64_t skip, struct mio_env_sink *copy,
+                            take_fn *take, void *arg, struct mio_err *err)
 {
     MIO_AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
@@ -203,6 +178,8 @@ enum mio_code mio_env_unzstd(const char *path, uint64_t skip,
     while (!enough && (n = read(fd, packed, CHUNK)) != 0) {
         if (n < 0)
             return mio_fail_sys(err, errno, "cannot read %s", path);
+        if (copy && put_packed(copy, packed, (size_t)n, err))
+            return err->code;
         ZSTD_inBuffer in = {packed, (size_t)n, 0};
         for (bool full = true; !enough && (in.pos < in.size || full);) {
             ZSTD_outBuffer to = {plain, CHUNK, 0};
@@ -219,6 +196,33 @@ enum mio_code mio_env_unzstd(const char *path, uint64_t skip,
     if (!enough && rc)
         return mio_fail(err, MIO_IO, "%s is cut off", path);
     return MIO_OK;
+}
+
+enum mio_code mio_env_unzstd(const char *path, uint64_t skip,
+                             enum mio_code (*take)(void *arg, const void *p, size_t n, bool *enough,
+                                                   struct mio_err *err),
+                             void *arg, struct mio_err *err)
+{
+    return unzstd(path, skip, NULL, take, arg, err);
+}
+
+static enum mio_code take_plain(void *arg, const void *p, size_t n, bool *enough,
+                                struct mio_err *err)
+{
+    struct mio_env_sink *s = arg;
+    (void)enough;
+    if (s->codec != MIO_CODEC_ZSTD)
+        return mio_env_sink_write(s, p, n, err);
+    s->plain_size += n;
+    if (s->plain)
+        mio_sha256_add(s->plain, p, n);
+    return MIO_OK;
+}
+
+enum mio_code mio_env_sink_append(struct mio_env_sink *s, const char *path, struct mio_err *err)
+{
+    struct mio_env_sink *copy = s->codec == MIO_CODEC_ZSTD ? s : NULL;
+    return unzstd(path, 0, copy, take_plain, s, err) ? err->code : mio_env_sink_frame(s, err);
 }
 
 enum mio_code mio_env_codec_check(struct mio_arena *a, const struct mio_env_store *s,

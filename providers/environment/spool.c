@@ -42,6 +42,15 @@ enum mio_code mio_env_spool_add(struct mio_env_spool *s, struct mio_arena *a, co
     return mio_fs_write_all(s->fd, from, n, "the builder's spool", err);
 }
 
+const char *mio_env_spool_peek(const struct mio_env_spool *s, uint64_t at, size_t *n)
+{
+    if (at >= in_memory)
+        return NULL;
+    size_t from = (size_t)(at % BLOCK);
+    *n = *n < BLOCK - from ? *n : BLOCK - from;
+    return s->blocks[at / BLOCK] + from;
+}
+
 enum mio_code mio_env_spool_read(const struct mio_env_spool *s, uint64_t at, void *p, size_t n,
                                  struct mio_err *err)
 {

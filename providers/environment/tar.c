@@ -83,11 +83,16 @@ static enum mio_code put_pax(const struct mio_env_entry *e, struct mio_str name,
 static enum mio_code put_content(const struct mio_env_tree *t, const struct mio_env_entry *e,
                                  struct mio_env_sink *out, struct mio_err *err)
 {
-    MIO_AUTO_FREE char *chunk = mio_alloc(CHUNK);
+    MIO_AUTO_FREE char *chunk = NULL;
     for (uint64_t done = 0; done < e->size;) {
         size_t want = e->size - done < CHUNK ? (size_t)(e->size - done) : CHUNK;
-        if (mio_env_spool_read(&t->spool, e->offset + done, chunk, want, err) ||
-            mio_env_sink_write(out, chunk, want, err))
+        const char *p = mio_env_spool_peek(&t->spool, e->offset + done, &want);
+        if (!p) {
+            p = chunk = chunk ? chunk : mio_alloc(CHUNK);
+            if (mio_env_spool_read(&t->spool, e->offset + done, chunk, want, err))
+                return err->code;
+        }
+        if (mio_env_sink_write(out, p, want, err))
             return err->code;
         done += want;
     }
