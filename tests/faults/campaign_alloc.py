@@ -8,8 +8,9 @@ import os
 import re
 import shutil
 import struct
+import threading
 
-from world import BUILD, PROGRAM, Prepared, Violation, World
+from world import BUILD, PROGRAM, Copies, Prepared, Violation, World
 
 STARVE, HUNGRY = (os.path.join(BUILD, "tests", name) for name in ("starve.so", "hungry"))
 HOST = "libexec/mlops-iac/mlops-iac-provider-host"
@@ -29,16 +30,19 @@ def campaign(c):
     for path in (STARVE, HUNGRY):
         if not os.path.exists(path):
             raise Violation(f"{path} is not built")
+    names = c.chosen([name for name, _ in READS + CHANGES])
     prepared = Prepared(big=False)
+    starved = None
     try:
         starved = Starved(prepared)
-        for name, args in READS:
-            reads(c, starved, name, args)
-        for name, args in CHANGES:
-            changes(c, starved, name, args)
-        c.note(f"{starved.total} allocations in {len(READS) + len(CHANGES)} commands, {starved.struck} trials met one that "
-               f"failed: {starved.said} said so, {starved.struck - starved.said} did all the same what they do")
+        for run, commands in ((reads, READS), (changes, CHANGES)):
+            for name, args in commands:
+                if name in names:
+                    run(c, starved, name, args)
     finally:
+        if starved:
+            c.note(f"{starved.total} allocations in {len(names)} commands, {starved.struck} trials met one that failed: "
+                   f"{starved.said} said so, {starved.struck - starved.said} did all the same what they do")
         prepared.close()
 
 
@@ -54,7 +58,7 @@ class Starved:
         shutil.copy(PROGRAM, self.program)
         shutil.copy(HUNGRY, os.path.join(root, HOST))
         shutil.copytree(os.path.join(BUILD, "lib/mlops-iac"), os.path.join(root, "lib/mlops-iac"))
-        self.order = os.path.join(prepared.root, "order")
+        self.guard = threading.Lock()
         self.total = self.struck = self.said = 0
         # The worlds that the commands meet.
         self.before = prepared.before
@@ -70,21 +74,24 @@ class Starved:
 
     def run(self, w, who, nth, forever, args):
         """(what it did, how many allocations there were, how many failed)."""
-        write_order(self.order, nth, FOREVER if forever else nth)
+        order = w.dir + ".order"
+        write_order(order, nth, FOREVER if forever else nth)
         env = {"FAULTS_HOST": os.path.join(BUILD, HOST), "FAULTS_SO": STARVE}
-        env.update({"FAULTS_STARVE": self.order, "LD_PRELOAD": STARVE} if who == "program" else
-                   {"FAULTS_STARVE_HOST": self.order})
+        env.update({"FAULTS_STARVE": order, "LD_PRELOAD": STARVE} if who == "program" else
+                   {"FAULTS_STARVE_HOST": order})
         done = w.run(*args, env=env, program=self.program)
-        with open(self.order, "rb") as f:
+        with open(order, "rb") as f:
             _, _, seen, failed = struct.unpack("<4Q", f.read())
+        os.unlink(order)
         if done.code < 0 or done.code > 128:
             raise Violation(f"it dies of signal {abs(done.code) % 128}: {done.out[-400:]}")
         if done.code not in (0, 1, RUN_OUT):
             raise Violation(f"exit {done.code}: {done.out[-400:]}")
         if done.code and not done.out.strip():
             raise Violation(f"exit {done.code} without a word")
-        self.struck += failed > 0
-        self.said += failed > 0 and done.code != 0
+        with self.guard:
+            self.struck += failed > 0
+            self.said += failed > 0 and done.code != 0
         return done, seen, failed
 
 
@@ -95,17 +102,21 @@ def write_order(path, nth, last):
 
 def each(c, starved, name, how, count):
     """Runs `how(who, nth, forever)` for each allocation, or for some; it gives (what was done, allocations, failed ones)."""
+    cases = []
     for who in ("program", "hosts"):
         _, total, _ = how(who, 0, False)
         starved.total += total
-        for nth in points(c, total, count if who == "program" else max(2, count // 3)):
-            label = f"{name}: allocation {nth} of the {who}"
-            result = c.trial(label, how, who, nth, False)
-            # When it was the last one, its failure ended the process: there are none after it that could fail.
-            if not result or result[1] > nth:
-                c.trial(f"{label} and those after it", how, who, nth, True)
-            if c.enough():
-                return
+        cases += [(who, nth) for nth in points(c, total, count if who == "program" else max(2, count // 3))]
+
+    def once_and_from_then_on(case):
+        who, nth = case
+        label = f"{name}: allocation {nth} of the {who}"
+        result = c.trial(label, how, who, nth, False)
+        # When it was the last one, its failure ended the process: there are none after it that could fail.
+        if not result or result[1] > nth:
+            c.trial(f"{label} and those after it", how, who, nth, True)
+
+    c.each(f"allocations of {name}", cases, once_and_from_then_on)
 
 
 def points(c, total, count):
@@ -138,25 +149,24 @@ def told(done):
 
 
 def reads(c, starved, name, args):
-    w = World(os.path.join(starved.prepared.root, "reads"))
-    shutil.copytree(starved.before.dir, w.dir)
-    w.must("plan")  # the cloud's file as a command that reads leaves it
-    want = told(w.run(*args)), plan_file(w)
-    files = state_files(w)
+    start = World(os.path.join(starved.prepared.root, f"reads {name}"))
+    shutil.copytree(starved.before.dir, start.dir)
+    start.must("plan")  # the cloud's file as a command that reads leaves it
+    want = told(start.run(*args)), plan_file(start)
+    files = state_files(start)
+    copies = Copies(starved.prepared, start)
 
     def one(who, nth, forever):
-        done, seen, failed = starved.run(w, who, nth, forever, args)
-        plan = plan_file(w)
-        if done.code == 0 and (told(done), plan) != want:
-            raise Violation(f"exit 0, but another answer: {difference(done.out, want[0])}")
-        if state_files(w) != files:
-            raise Violation("a command that reads has changed the state")
-        return done, seen, failed
+        with copies.one() as w:
+            done, seen, failed = starved.run(w, who, nth, forever, args)
+            plan = plan_file(w)
+            if done.code == 0 and (told(done), plan) != want:
+                raise Violation(f"exit 0, but another answer: {difference(done.out, want[0])}")
+            if state_files(w) != files:
+                raise Violation("a command that reads has changed the state")
+            return done, seen, failed
 
-    try:
-        each(c, starved, name, one, count_of(c))
-    finally:
-        shutil.rmtree(w.dir)
+    each(c, starved, name, one, count_of(c))
 
 
 def difference(a, b):
@@ -181,10 +191,7 @@ def changes(c, starved, name, args):
     begun = outside(start)
 
     def one(who, nth, forever):
-        folder = os.path.join(starved.prepared.root, "changes")
-        shutil.copytree(start.dir, folder)
-        try:
-            w = World(folder)
+        with starved.prepared.trial("changes", start) as w:
             done, seen, failed = starved.run(w, who, nth, forever, args)
             if done.code and outside(w) == begun:
                 return done, seen, failed  # as if it had not been started: the clean run is known
@@ -193,8 +200,6 @@ def changes(c, starved, name, args):
                 DONE[args[0] if args[0] != "state" else name](starved.prepared, w)
             CLEAN[args[0] if args[0] != "state" else name](starved.prepared, w, args)
             return done, seen, failed
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
 
     each(c, starved, name, one, count_of(c))
 

@@ -8,20 +8,24 @@ import os
 import shutil
 import struct
 
-from world import Prepared, Violation
+from world import Copies, Prepared, Violation
 
 # What a refusal must tell the reader to do, by file.
 REPAIR = {"state": ["state fsck", "force", "-stage"], "journal": ["state fsck"], "plan": ["plan -out", "plan again"]}
 
 
 def campaign(c):
+    parts = c.chosen(["state", "plan", "journal"])
     prepared = Prepared(big=False)
     try:
-        with prepared.trial("state") as w:
-            state_file(c, w)
-        with prepared.trial("plan") as w:
-            plan_file(c, w)
-        journal_file(c, prepared)
+        if "state" in parts:
+            with prepared.trial("state") as w:
+                state_file(c, prepared, w)
+        if "plan" in parts:
+            with prepared.trial("plan") as w:
+                plan_file(c, prepared, w)
+        if "journal" in parts:
+            journal_file(c, prepared)
     finally:
         prepared.close()
 
@@ -98,36 +102,45 @@ def oddities(data):
     yield "something after it", data + b"x"
 
 
-def state_file(c, w):
-    path, good = w.state(), read(w.state())
-    cases = [*damages(c, good, 30 if c.mode == "ci" else 300, 15 if c.mode == "ci" else 150), *oddities(good)]
-    for label, data in cases:
-        if c.enough():
-            return
-        write(path, data)
-        command = ("plan",) if c.trials % 2 else ("apply", "-auto-approve")
-        c.trial(f"state: {label}", refused, w, "state", *command)
-    os.unlink(path)
-    c.trial("state: removed", refused, w, "state", "plan")
-    write(path, good)
-    c.trial("state: whole again", w.must, "plan")
-    c.note(f"{len(cases) + 1} damaged states of {len(good)} bytes")
+def state_file(c, prepared, start):
+    good = read(start.state())
+    copies = Copies(prepared, start)
+    cases = [*damages(c, good, 30 if c.mode == "ci" else 300, 15 if c.mode == "ci" else 150), *oddities(good),
+             ("removed", None)]
+    commands = [("plan",), ("apply", "-auto-approve")]
+
+    def one(number, label, data):
+        with copies.one() as w:
+            if data is None:
+                os.unlink(w.state())
+            else:
+                write(w.state(), data)
+            refused(w, "state", *commands[number % 2])
+
+    c.each("states", enumerate(cases), lambda case: c.trial(f"state: {case[1][0]}", one, case[0], *case[1]))
+    with copies.one() as w:
+        write(w.state(), good)
+        c.trial("state: whole again", w.must, "plan")
+    c.note(f"{len(cases)} damaged states of {len(good)} bytes")
 
 
-def plan_file(c, w):
-    w.must("plan", "-out=it.plan")
-    path = w.path("it.plan")
-    good = read(path)
+def plan_file(c, prepared, start):
+    start.must("plan", "-out=it.plan")
+    good = read(start.path("it.plan"))
+    copies = Copies(prepared, start)
     cases = [*damages(c, good, 20 if c.mode == "ci" else 200, 8 if c.mode == "ci" else 80), ("empty", b""),
              ("something after it", good + b"x"), ("NULs", bytes(len(good)))]
-    for label, data in cases:
-        if c.enough():
-            return
-        write(path, data)
-        c.trial(f"plan: {label}", refused, w, "plan", "apply", "it.plan")
-    write(path, good)
-    c.trial("plan: whole again", w.must, "apply", "it.plan")
-    c.trial("plan: used twice", refused, w, "plan", "apply", "it.plan")
+
+    def one(data):
+        with copies.one() as w:
+            write(w.path("it.plan"), data)
+            refused(w, "plan", "apply", "it.plan")
+
+    c.each("plans", cases, lambda case: c.trial(f"plan: {case[0]}", one, case[1]))
+    with copies.one() as w:
+        write(w.path("it.plan"), good)
+        c.trial("plan: whole again", w.must, "apply", "it.plan")
+        c.trial("plan: used twice", refused, w, "plan", "apply", "it.plan")
     c.note(f"{len(cases)} damaged plans of {len(good)} bytes")
 
 
@@ -144,18 +157,12 @@ def journal_file(c, prepared):
                     break
         good = read(w.state("journal")).rstrip(b"\0")
         sure = known_durable(good)
-        outcome = {"refused": 0, "recovered": 0}
         cases = [(f"bit of byte {at} flipped", flipped(good, at, c.random.randrange(8)))
                  for at in c.sample(range(sure), 30 if c.mode == "ci" else 300)]
         cases += [("whole", good), ("reserved", good + bytes(4096)), ("noise after it", good + bytes(range(1, 200)))]
-        for label, data in cases:
-            if c.enough():
-                return
-            result = c.trial(f"journal: {label}", one_journal, prepared, w, data)
-            if result:
-                outcome[result] += 1
-        c.note(f"{len(cases)} journals, damaged in their {sure} bytes known durable: {outcome['refused']} refused, "
-               f"{outcome['recovered']} recovered")
+        results = c.each("journals", cases, lambda case: c.trial(f"journal: {case[0]}", one_journal, prepared, w, case[1]))
+        c.note(f"{len(cases)} journals, damaged in their {sure} bytes known durable: {results.count('refused')} refused, "
+               f"{results.count('recovered')} recovered")
 
 
 def known_durable(journal):
@@ -170,10 +177,7 @@ def known_durable(journal):
 
 
 def one_journal(prepared, killed, data):
-    folder = killed.dir + "-one"
-    shutil.copytree(killed.dir, folder)
-    try:
-        w = type(killed)(folder)
+    with prepared.trial("journal", killed) as w:
         write(w.state("journal"), data)
         before = snapshot(w)
         done = w.apply()
@@ -185,5 +189,3 @@ def one_journal(prepared, killed, data):
         if snapshot(w) != before:
             raise Violation(f"refused, but something changed: {done.out[-300:]}")
         return "refused"
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

@@ -2,7 +2,7 @@
 
 Every writer applies a template of its own folder to the same state and the same cloud, each adding one resource to
 what it finds: an update is lost when a resource is missing in the end. The state is a folder, then each backend on its
-real server; MIO_BACKENDS="file pg" names some alone, MIO_ROUNDS sets the rounds.
+real server.
 """
 import json
 import os
@@ -20,17 +20,19 @@ import servers  # noqa: E402
 
 BACKENDS = ("file", "http", "pg", "etcd", "s3", "azure", "ssh")
 
+
 def campaign(c):
     writers, rounds = {"all": (16, 200), "ci": (8, 2), "planted": (12, 4)}.get(c.mode, (16, 12))
     few = {"all": (16, 200), "ci": (4, 2), "planted": (4, 2)}.get(c.mode, (16, 4))
     chosen = {"ci": ("file", "pg"), "planted": ("file",)}.get(c.mode, BACKENDS)
-    rounds_set = int(os.environ.get("MIO_ROUNDS", 0))
+    chosen = [kind for kind in c.chosen([*BACKENDS, "holder"]) if c.only or kind in chosen]
     root = tempfile.mkdtemp(prefix="mio-faults-", dir=SCRATCH)
     try:
-        for kind in os.environ.get("MIO_BACKENDS", "").split() or chosen:
-            w, r = (writers, rounds) if kind == "file" else few
-            on_backend(c, kind, os.path.join(root, kind), w, rounds_set or r)
-        if not c.enough():
+        for kind in chosen:
+            if kind != "holder":
+                w, r = (writers, rounds) if kind == "file" else few
+                on_backend(c, kind, os.path.join(root, kind), w, c.rounds or r)
+        if not c.enough() and ("holder" in c.only or not c.only):
             c.trial("stopped holder", stopped, os.path.join(root, "stopped"))
             c.trial("stolen lock", stolen, os.path.join(root, "stolen"))
     finally:

@@ -15,43 +15,49 @@ ERRNOS = ["ENOSPC", "EIO", "EDQUOT", "EACCES", "EINTR", "SHORT"]
 STRUCK = re.compile(r"\[debug\] fault: ")
 
 
+RUNS = ["apply", "recover", "saved plan"]
+
+
 def campaign(c):
+    runs = c.chosen([*RUNS, "full disk"])
     prepared = Prepared(big=False)
     counts = {"faults": 0, "errors": 0}
     try:
-        for run in ("apply", "recover", "saved plan"):
-            for point in POINTS:
-                for errno in ERRNOS:
-                    one_kind(c, prepared, run, point, errno, counts)
+        # What is interrupted for ever never ends.
+        kinds = [(run, point, errno, more) for run in RUNS if run in runs for point in POINTS for errno in ERRNOS
+                 if errno != "SHORT" or point == "write" for more in (("",) if errno == "EINTR" else ("", "+"))]
+        if c.full:
+            c.each("kinds of faults", kinds, lambda kind: every(c, prepared, counts, *kind))
+        else:
+            c.each("faults", some(c, kinds), lambda fault: one(c, prepared, counts, *fault))
         c.note(f"{counts['faults']} runs met a fault, {counts['errors']} of them said so with their exit code")
-        full_disk(c)
+        if "full disk" in runs:
+            full_disk(c)
     finally:
         prepared.close()
 
 
-def one_kind(c, prepared, run, point, errno, counts):
-    if errno == "SHORT" and point != "write":
-        return
-    # What is interrupted for ever never ends.
-    for more in ("",) if errno == "EINTR" else ("", "+"):
-        if c.enough():
-            return
-        if c.full:
-            nth = 1
-            while one(c, prepared, run, f"{point}:{nth}{more}:{errno}", counts):
-                nth += 1
-        elif c.mode != "ci" or c.random.random() < 0.25:
+def every(c, prepared, counts, run, point, errno, more):
+    """Until it does not strike any more."""
+    nth = 1
+    while one(c, prepared, counts, run, f"{point}:{nth}{more}:{errno}") and not c.stop:
+        nth += 1
+
+
+def some(c, kinds):
+    for run, point, errno, more in kinds:
+        if c.mode != "ci" or c.random.random() < 0.25:
             # Seven renames keep the older generations, the eighth puts the new state in its place.
             points = [1, 8] if point == "rename" else c.random.sample(range(1, 12), 1 if c.mode == "ci" else 4)
-            for nth in sorted(points):
-                one(c, prepared, run, f"{point}:{nth}{more}:{errno}", counts)
+            yield from ((run, f"{point}:{nth}{more}:{errno}") for nth in sorted(points))
 
 
-def one(c, prepared, run, fault, counts):
+def one(c, prepared, counts, run, fault):
     """True when the fault struck."""
     struck, code = c.trial(f"{run} MLOPS_IAC_FAULT={fault}", trial, prepared, run, fault) or (True, 1)
-    counts["faults"] += struck
-    counts["errors"] += struck and code != 0
+    with c.guard:
+        counts["faults"] += struck
+        counts["errors"] += struck and code != 0
     return struck
 
 
@@ -93,23 +99,19 @@ def full_disk(c):
         return
     sizes = c.sample(range(0, 700, 4), 4 if c.mode == "ci" else 20)
     root = tempfile.mkdtemp(prefix="mio-faults-full-")
-    mounted = os.path.join(root, "disk")
-    os.mkdir(mounted)
     try:
-        for spare in sizes:
-            if c.trial(f"{spare} KiB left", one_full, root, mounted, spare) == "skipped":
-                c.note("tmpfs cannot be mounted here: skipped")
-                return
+        done = c.each("full disks", sizes, lambda spare: c.trial(f"{spare} KiB left", one_full, root, spare))
+        c.note("tmpfs cannot be mounted here: skipped" if "skipped" in done else f"{len(done)} full disks")
     finally:
         shutil.rmtree(root, ignore_errors=True)
-    c.note(f"{len(sizes)} full disks")
 
 
-def one_full(root, mounted, spare):
+def one_full(root, spare):
+    mounted, folder = os.path.join(root, f"disk-{spare}"), os.path.join(root, f"world-{spare}")
+    os.mkdir(mounted)
     done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m,mode=700", "none", mounted], capture_output=True)
     if done.returncode:
         return "skipped"
-    folder = os.path.join(root, "world")
     os.mkdir(folder)
     try:
         w = World(folder, os.path.join(mounted, "state"))

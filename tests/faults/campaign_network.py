@@ -13,21 +13,24 @@ import threading
 
 from campaign_contention import seed_thing
 from network import FAULTS, NOT_FOR_C, Bytes, Cloud, Relay
-from remote import KINDS, RemoteWorld, Server
-from world import BUILD, CLASSES, SCRATCH, Prepared, Violation, World, mixed_template
+from remote import KINDS, RemoteWorld, Server, new_world
+from world import BUILD, CLASSES, SCRATCH, Prepared, Violation, World
 
 FAR = os.path.join(BUILD, "tests/far")
 SIM = os.path.join(BUILD, "lib/mlops-iac/providers/sim.so")
 VERBS = ("create", "update", "delete")
+STATES = [kind for kind in KINDS if kind != "ssh"]
 
 
 def campaign(c):
     if not os.path.exists(os.path.join(FAR, "sim.so")):
         c.skipped = "libcurl is missing: skipped"
         return
-    one_change(c)
-    storms(c)
-    states(c)
+    chosen = c.chosen(["cloud", *STATES])
+    if "cloud" in chosen:
+        one_change(c)
+        storms(c)
+    states(c, [kind for kind in STATES if kind in chosen])
 
 
 # ---- the cloud afar ----
@@ -49,9 +52,9 @@ def asked(request):
     return json.loads(request.split(b"\r\n\r\n", 1)[1])
 
 
-def victim_template(kind, verb, version, deadline):
+def victim_template(verb, kind, seconds, version):
     """`victim` meets the fault in the second version; what is to be deleted is replaced, as its timeouts must be known."""
-    timeouts = f"timeouts: {{ create: {deadline}s, update: {deadline}s, delete: {deadline}s }}"
+    timeouts = f"timeouts: {{ create: {seconds}s, update: {seconds}s, delete: {seconds}s }}"
     inputs = f"inputs: {{ who: victim, v: {version * (verb == 'update')} }}"
     victim = f"    victim: {{ {timeouts}, triggers: {version * (verb == 'delete')}, {inputs} }}\n"
     return (f"resources:\n  {kind}:\n    other: {{ count: 2, inputs: {{ who: \"o-${{count.index}}\", v: {version} }} }}\n" +
@@ -61,22 +64,26 @@ def victim_template(kind, verb, version, deadline):
 def one_change(c):
     cases = [(fault, verb, kind) for fault in FAULTS for verb in VERBS for kind in CLASSES
              if not (CLASSES[kind] == "c" and verb == "create" and fault in NOT_FOR_C)]
-    worlds, done = {}, 0
+    chosen = c.sample(cases, {"ci": 8, "planted": 40}.get(c.mode, 40))
+    keys = {(verb, kind, deadline(fault)) for fault, verb, kind in chosen}
+    worlds = {key: Prepared(first=victim_template(*key, 1), second=victim_template(*key, 2), make=FarWorld)
+              for key in sorted(keys)}
+
+    def change(case):
+        fault, verb, kind = case
+        return c.trial(f"{fault} at the {verb} of a {kind}", one, worlds[verb, kind, deadline(fault)], fault, verb)
+
     try:
-        for fault, verb, kind in c.sample(cases, {"ci": 8, "planted": 40}.get(c.mode, 40)):
-            if c.enough():
-                return
-            deadline = 1 if fault == "done, silent" else 60
-            key = verb, kind, deadline
-            if key not in worlds:
-                worlds[key] = Prepared(first=victim_template(kind, verb, 1, deadline), make=FarWorld,
-                                       second=victim_template(kind, verb, 2, deadline))
-            c.trial(f"{fault} at the {verb} of a {kind}", one, worlds[key], fault, verb)
-            done += 1
+        done = c.each("faults at one change", chosen, change)
     finally:
         for prepared in worlds.values():
             prepared.close()
-    c.note(f"{done} of {len(cases)} faults at one change")
+    c.note(f"{len(done)} of {len(cases)} faults at one change")
+
+
+def deadline(fault):
+    """Seconds."""
+    return 1 if fault == "done, silent" else 60
 
 
 def one(prepared, fault, verb):
@@ -111,15 +118,12 @@ def after(prepared, w, done):
 def storms(c):
     """Whole applies in which every fourth request meets something."""
     prepared = Prepared(big=c.full, make=FarWorld)
-    count, met = {"ci": 1, "planted": 10, "all": 200}.get(c.mode, 8), 0
+    cases = [(n, c.random.random()) for n in range({"ci": 1, "planted": 10, "all": 200}.get(c.mode, 8))]
     try:
-        for number in range(count):
-            if c.enough():
-                return
-            met += c.trial(f"storm {number} of seed {c.seed}", storm, prepared, c.random.random()) or 0
+        met = c.each("storms", cases, lambda case: c.trial(f"storm {case[0]} of seed {c.seed}", storm, prepared, case[1]))
     finally:
         prepared.close()
-    c.note(f"{count} storms with {met} faults")
+    c.note(f"{len(met)} storms with {sum(n or 0 for n in met)} faults")
 
 
 def storm(prepared, seed):
@@ -148,12 +152,12 @@ STATE_FAULTS = [f for f in FAULTS if f != "done, silent"]
 FOR_EVER = ("reset", "503", "done, reset")  # from some request on
 
 
-def states(c):
+def states(c, kinds):
     root = tempfile.mkdtemp(prefix="mio-faults-", dir=SCRATCH)
     skipped = []
     try:
         reference = Prepared(big=False)
-        for kind in [k for k in KINDS if k != "ssh"]:
+        for kind in kinds:
             if c.mode == "ci" and kind != "http" or c.enough():
                 continue
             server = Server(kind, root)
@@ -180,13 +184,15 @@ def one_backend(c, server, reference, root):
     cases = [(fault, n, n) for fault in once for n in range(1, total + 1)]
     cases += [(fault, n, total * 100) for fault in for_ever for n in range(1, total + 1)]
     chosen = c.sample(cases, {"ci": 6, "planted": 70}.get(c.mode, 24))
-    for fault, n, last in chosen:
-        if c.enough():
-            return
-        c.trial(f"{server.kind}: {fault} at {n}{' and from then on' * (last > n)}", one_state, server, reference, root,
-                fault, n, last)
-    c.note(f"{server.kind}: {len(chosen)} of {len(cases)} faults of the state's server")
-    if not bytes_only:
+
+    def strike(case):
+        fault, n, last = case
+        return c.trial(f"{server.kind}: {fault} at {n}{' and from then on' * (last > n)}", one_state, server, reference, root,
+                       fault, n, last)
+
+    done = c.each(f"faults of {server.kind}", chosen, strike)
+    c.note(f"{server.kind}: {len(done)} of {len(cases)} faults of the state's server")
+    if not bytes_only and not c.enough() and c.part[0] == 1:
         writers, rounds = {"ci": (3, 2), "all": (6, 10)}.get(c.mode, (4, 3))
         c.note(f"{writers} writers, {rounds} rounds through it: "
                f"{c.trial(f'{server.kind}: crowd', crowd, server, root, writers, rounds, c.random.random())} updates, none lost")
@@ -195,40 +201,39 @@ def one_backend(c, server, reference, root):
 def one_state(server, reference, root, fault, nth, last):
     """How many requests (or pieces) an apply makes."""
     relay = Bytes(server.port) if server.kind == "pg" else Relay(server.port)
-    w = RemoteWorld(os.path.join(root, "world"), server.new(relay.port))
     try:
-        w.template(mixed_template(1, False))
-        w.must("init")
-        w.must("apply", "-auto-approve")
-        w.template(mixed_template(2, False))
-        count = 0
-
-        def decide(_):
-            nonlocal count
-            count += 1
-            return fault if nth <= count <= last else None
-
-        if server.kind == "pg":
-            relay.count = {"up": 0, "down": 0}
-            relay.cut = lambda direction, n: direction == fault and nth <= n <= last
-        else:
-            relay.decide = decide
-        done = World.apply(w)
-        if fault is None and done.code:
-            raise Violation(f"it fails undisturbed: {done.out[-400:]}")
-        if done.code not in (0, 1):
-            raise Violation(f"exit {done.code}: {done.out[-400:]}")
-        relay.cut, relay.decide = lambda *_: False, lambda *_: None
-        if done.code == 0:
-            w.consistent()
-        elif "Error" not in done.out:
-            raise Violation(f"an exit of 1 without a word: {done.out[-400:]}")
-        total = max(relay.count.values()) if server.kind == "pg" else count
-        w.converge(reference.want, reference.created)
-        return total
+        with new_world(server, root, relay.port) as w:
+            return through(relay, server.kind == "pg", w, reference, fault, nth, last)
     finally:
         relay.close()
-        shutil.rmtree(w.dir, ignore_errors=True)
+
+
+def through(relay, bytes_only, w, reference, fault, nth, last):
+    count = 0
+
+    def decide(_):
+        nonlocal count
+        count += 1
+        return fault if nth <= count <= last else None
+
+    if bytes_only:
+        relay.count = {"up": 0, "down": 0}
+        relay.cut = lambda direction, n: direction == fault and nth <= n <= last
+    else:
+        relay.decide = decide
+    done = World.apply(w)
+    if fault is None and done.code:
+        raise Violation(f"it fails undisturbed: {done.out[-400:]}")
+    if done.code not in (0, 1):
+        raise Violation(f"exit {done.code}: {done.out[-400:]}")
+    relay.cut, relay.decide = lambda *_: False, lambda *_: None
+    if done.code == 0:
+        w.consistent()
+    elif "Error" not in done.out:
+        raise Violation(f"an exit of 1 without a word: {done.out[-400:]}")
+    total = max(relay.count.values()) if bytes_only else count
+    w.converge(reference.want, reference.created)
+    return total
 
 
 def crowd(server, root, writers, rounds, seed):

@@ -34,26 +34,26 @@ def template(verb, kind, version):
 
 def campaign(c):
     env = {"FAULTS_SIM": SIM, "MLOPS_IAC_PLUGIN_DIR": SHAKY}
-    cases = [(how, when, verb, kind) for how in ways() for when in ("before", "after")
+    cases = [(how, when, verb, kind) for how in c.chosen(ways()) for when in ("before", "after")
              for verb in ("create", "update", "delete") for kind in CLASSES
              # Nobody can tell a wrong id of a new object from a right one.
              if (how, verb) != ("wrong id", "create")]
     chosen = c.sample(cases, {"ci": 11, "planted": 30}.get(c.mode, 60))
     # Always: what was done by a plugin that cannot be asked any more.
     chosen += [case for case in cases if case[:3] == ("gone for good", "after", "create") and case not in chosen]
-    worlds, settled = {}, {0: 0, 1: 0}
+    worlds = {key: Prepared(first=template(*key, 1), second=template(*key, 2), env=env)
+              for key in sorted({(verb, kind) for _, _, verb, kind in chosen})}
+
+    def misdeed(case):
+        how, when, verb, kind = case
+        return c.trial(f"{how} {when} {verb} of {kind}", one, worlds[verb, kind], how, when)
+
     try:
-        for how, when, verb, kind in chosen:
-            if c.enough():
-                return
-            if (verb, kind) not in worlds:
-                worlds[verb, kind] = Prepared(first=template(verb, kind, 1), second=template(verb, kind, 2), env=env)
-            code = c.trial(f"{how} {when} {verb} of {kind}", one, worlds[verb, kind], how, when)
-            settled[code or 0] += 1
+        codes = c.each("misdeeds", chosen, misdeed)
     finally:
         for prepared in worlds.values():
             prepared.close()
-    c.note(f"{len(chosen)} of {len(cases)} misdeeds: {settled[0]} settled at once, {settled[1]} by the next run")
+    c.note(f"{len(chosen)} of {len(cases)} misdeeds: {codes.count(0)} settled at once, {codes.count(1)} by the next run")
 
 
 def one(prepared, how, when):

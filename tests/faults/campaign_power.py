@@ -5,30 +5,29 @@ cloud stays as it is at that moment, as it would be). From the folder before and
 are made, see disk.py; the next apply must recover from each.
 """
 import os
+import random
 import shutil
 
 from disk import SECTOR, Disk, digest
-from world import Prepared, Violation
+from world import Prepared, Violation, evidence
 
 
 def campaign(c):
+    runs = c.chosen(["apply", "recover"])
     prepared = Prepared(big=c.full)
     tally = {"cuts": 0, "of": 0, "disks": 0, "legal": 0, "again": 0}
-    known = {}
+    known = set()
     try:
-        for run in ("apply", "recover"):
+        for run in runs:
             start = prepared.before if run == "apply" else killed_world(prepared)
             with prepared.trial("count", start) as w:
                 total, _ = traced(w, 0)
             tally["of"] += total
-            for nth in cuts(c, total):
-                if c.enough():
-                    return
-                one_cut(c, prepared, run, start, nth, tally, known)
+            c.each(f"cuts of {run}", cuts(c, total), lambda nth: one_cut(c, prepared, run, start, nth, tally, known))
     finally:
+        c.note(f"{tally['cuts']} cuts of {tally['of']}; of {tally['legal']} legal disks {tally['disks']} recovered from, "
+               f"{tally['again']} met before with the same cloud")
         prepared.close()
-    c.note(f"{tally['cuts']} cuts of {tally['of']}; of {tally['legal']} legal disks {tally['disks']} recovered from, "
-           f"{tally['again']} met before with the same cloud")
 
 
 def killed_world(prepared):
@@ -46,7 +45,7 @@ def killed_world(prepared):
 def cuts(c, total):
     """Before which calls. A planted bug is found sooner at the end, where the state is written."""
     points = c.sample(range(1, total + 1), {"ci": 5, "planted": 1000}.get(c.mode, 30))
-    return reversed(points) if c.mode == "planted" else points
+    return points[::-1] if c.mode == "planted" else points
 
 
 def one_cut(c, prepared, run, start, nth, tally, known):
@@ -55,20 +54,25 @@ def one_cut(c, prepared, run, start, nth, tally, known):
         disk = Disk(os.path.join(start.dir, ".state/default"), 64 if c.full else SECTOR)
         for line in lines:
             disk.replay(line)
-        states, legal = disk.states(3000 if c.full else 300, c.random)
-        tally["cuts"] += 1
-        tally["legal"] += legal
+        random_ = random.Random(f"{c.seed} {run} {nth}")
+        states, legal = disk.states(3000 if c.full else 300, random_)
+        with c.guard:
+            tally["cuts"] += 1
+            tally["legal"] += legal
         cloud = w.sql("SELECT * FROM things"), w.sql("SELECT op, id, key FROM ops")
-        for label, files in c.sample(states, {"ci": 3, "planted": 8}.get(c.mode, 12)):
-            key = digest(files) + repr(cloud).encode()
-            if key in known:
-                tally["again"] += 1
-                continue
-            known[key] = True
-            tally["disks"] += 1
-            c.trial(f"{run} before call {nth}: {label}", one, prepared, w, files, known)
-            if c.enough():
+        most = {"ci": 3, "planted": 8}.get(c.mode, 12)
+        if not c.full and len(states) > most:
+            states = random_.sample(states, most)
+        for label, files in states:
+            if c.enough() or c.stop:
                 return
+            key = digest(files) + repr(cloud).encode()
+            with c.guard:
+                new = key not in known
+                known.add(key)
+                tally["disks" if new else "again"] += 1
+            if new:
+                c.trial(f"{run} before call {nth}: {label}", one, prepared, w, files, known)
 
 
 def traced(w, nth):
@@ -87,22 +91,26 @@ def one(prepared, killed, files, known):
     folder = killed.dir + "-disk"
     shutil.copytree(killed.dir, folder)
     try:
-        w = type(killed)(folder)
-        shutil.rmtree(w.state_dir)
-        os.mkdir(w.state_dir, 0o700)
-        for name, data in files.items():
-            with open(w.state(name), "wb") as f:
-                f.write(data)
-        done = w.apply()
-        if done.code:
-            raise Violation(f"the next apply fails: {done.out[-500:]}")
-        w.consistent()
-        if w.holds() != prepared.want or w.created() != prepared.created:
-            raise Violation(f"doubled or missing: {w.created()} creates took effect instead of {prepared.created}")
-        # What a plan says follows from state, cloud and template: the same ones are asked about once.
-        end = repr((w.recorded(), w.sql("SELECT * FROM things"), sorted(os.listdir(w.state_dir)))).encode()
-        if end not in known:
-            prepared.converge(w, tries=1)
-            known[end] = True
+        with evidence(folder):
+            recovered(prepared, type(killed)(folder), files, known)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def recovered(prepared, w, files, known):
+    shutil.rmtree(w.state_dir)
+    os.mkdir(w.state_dir, 0o700)
+    for name, data in files.items():
+        with open(w.state(name), "wb") as f:
+            f.write(data)
+    done = w.apply()
+    if done.code:
+        raise Violation(f"the next apply fails: {done.out[-500:]}")
+    w.consistent()
+    if w.holds() != prepared.want or w.created() != prepared.created:
+        raise Violation(f"doubled or missing: {w.created()} creates took effect instead of {prepared.created}")
+    # What a plan says follows from state, cloud and template: the same ones are asked about once.
+    end = repr((w.recorded(), w.sql("SELECT * FROM things"), sorted(os.listdir(w.state_dir)))).encode()
+    if end not in known:
+        prepared.converge(w, tries=1)
+        known.add(end)

@@ -3,6 +3,8 @@
 A server is started and stopped by tests/state/backends/run.py, which knows them all; what it runs here as if it were
 the suite only says what the server's settings are, and waits.
 """
+import contextlib
+import itertools
 import json
 import os
 import re
@@ -10,7 +12,7 @@ import shutil
 import subprocess
 import sys
 
-from world import BUILD, SOURCE, Violation, World
+from world import BUILD, SOURCE, Violation, World, evidence, mixed_template
 
 KINDS = ["http", "pg", "etcd", "s3", "azure", "ssh"]
 RUN = os.path.join(SOURCE, "tests/state/backends/run.py")
@@ -21,7 +23,7 @@ class Server:
     """One server on loopback; `skipped` says why there is none."""
 
     def __init__(self, kind, folder):
-        self.kind, self.skipped, self.numbers = kind, None, 0
+        self.kind, self.skipped, self.numbers = kind, None, itertools.count(1)
         holder = os.path.join(folder, "hold")
         with open(holder, "w", encoding="ascii") as f:
             f.write("#!/bin/sh\nprintf 'settings %s\\n' \"$MIO_BACKEND\"\nexec cat >/dev/null\n")
@@ -42,8 +44,7 @@ class Server:
 
     def new(self, port=None):
         """The settings of a state that nobody has used yet; `port`: reached through a relay there."""
-        self.numbers += 1
-        text = json.dumps(self.settings).replace("@", f"state{os.getpid()}n{self.numbers}")
+        text = json.dumps(self.settings).replace("@", f"state{os.getpid()}n{next(self.numbers)}")
         return json.loads(text.replace(str(self.port), str(port)) if port else text)
 
     @property
@@ -85,3 +86,19 @@ class RemoteWorld(World):
             return [json.loads(line) for line in done.out.splitlines()[1:]]
         except ValueError as e:
             raise Violation(f"unreadable: the state is torn: {e}") from None
+
+
+@contextlib.contextmanager
+def new_world(server, root, port=None):
+    """A world of its own with its state there: the first template applied, the second one written."""
+    settings = server.new(port)
+    w = RemoteWorld(os.path.join(root, f"world{next(server.numbers)}"), settings)
+    try:
+        w.template(mixed_template(1, False))
+        w.must("init")
+        w.must("apply", "-auto-approve")
+        w.template(mixed_template(2, False))
+        with evidence(w.dir):
+            yield w
+    finally:
+        shutil.rmtree(w.dir, ignore_errors=True)

@@ -5,14 +5,18 @@ A world is prepared once (the first template applied, the second one written) an
 """
 import collections
 import contextlib
+import itertools
 import json
 import os
+import queue
 import random
 import shutil
 import signal
 import sqlite3
 import subprocess
+import sys
 import tempfile
+import threading
 import time
 
 SOURCE = os.environ.get("MIO_SOURCE") or os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -195,7 +199,7 @@ class Prepared:
     """A world as it is before the apply that goes wrong, and what it must be in the end."""
 
     def __init__(self, big=True, sim="", second=None, first=None, env=None, make=World):
-        self.env, self.make = env, make
+        self.env, self.make, self.numbers = env, make, itertools.count()
         self.root = tempfile.mkdtemp(prefix="mio-faults-", dir=SCRATCH)
         os.mkdir(os.path.join(self.root, "before"))
         self.before = make(os.path.join(self.root, "before"), env=env)
@@ -211,11 +215,12 @@ class Prepared:
     @contextlib.contextmanager
     def trial(self, name, start=None):
         """A copy of the world before the apply that goes wrong, or of another one."""
-        folder = os.path.join(self.root, str(name))
+        folder = os.path.join(self.root, f"{name}-{next(self.numbers)}")
         shutil.copytree((start or self.before).dir, folder, symlinks=True)
         w = self.make(folder, env=self.env)
         try:
-            yield w
+            with evidence(folder):
+                yield w
         finally:
             w.close()
             shutil.rmtree(folder, ignore_errors=True)
@@ -227,26 +232,121 @@ class Prepared:
         shutil.rmtree(self.root, ignore_errors=True)
 
 
-class Campaign:
-    """What a campaign counts: trials, and the promises that were broken."""
+class Copies:
+    """Copies of a world that trials leave as they found it: each is used by one at a time."""
 
-    def __init__(self, name, mode, seed):
+    def __init__(self, prepared, start):
+        self.prepared, self.start, self.free = prepared, start, queue.LifoQueue()
+
+    @contextlib.contextmanager
+    def one(self):
+        try:
+            w = self.free.get_nowait()
+        except queue.Empty:
+            folder = os.path.join(self.prepared.root, f"copy-{next(self.prepared.numbers)}")
+            shutil.copytree(self.start.dir, folder, symlinks=True)
+            w = self.prepared.make(folder, env=self.prepared.env)
+        with evidence(w.dir):
+            yield w
+        self.free.put(w)  # what has broken a promise is not used again
+
+
+@contextlib.contextmanager
+def evidence(folder):
+    """MIO_KEEP: a folder for copies of the worlds in which a promise was broken."""
+    try:
+        yield
+    except Violation as e:
+        if where := os.environ.get("MIO_KEEP"):
+            kept = tempfile.mkdtemp(prefix=os.path.basename(folder) + "-", dir=where)
+            shutil.copytree(folder, kept, symlinks=True, dirs_exist_ok=True)
+            with open(os.path.join(kept, "broken.txt"), "w", encoding="utf-8") as f:
+                f.write(f"{e}\n")
+        raise
+
+
+class Campaign:
+    """What a campaign counts: trials, and the promises that were broken.
+
+    jobs: how many trials run side by side; part: (i, n), of each list every n-th trial from the i-th on; only: names of
+    the parts of the campaign that are run, none for all; rounds: of writers, 0 for those of the mode.
+    """
+
+    EVERY_S = 20  # a line of progress
+
+    def __init__(self, name, mode, seed, jobs=1, part=(1, 1), only=(), rounds=0):
         self.name, self.mode, self.seed = name, mode, seed
+        self.jobs, self.part, self.only, self.rounds = jobs, part, only, rounds
         self.full = mode == "all"
         self.random = random.Random(f"{name} {seed}")
         self.trials, self.broken, self.notes = 0, [], []
         self.skipped = None
-        self.started = time.monotonic()
+        self.guard, self.stop = threading.RLock(), False
+        self.started = self.told = time.monotonic()
         self.seconds = 0.0
 
     def trial(self, label, fn, *args, **how):
         """Runs one trial; a broken promise is kept, with what it takes to see it again."""
-        self.trials += 1
+        with self.guard:
+            self.trials += 1
         try:
             return fn(*args, **how)
         except Violation as e:
-            self.broken.append(f"{self.name} {label}: {e}")
+            with self.guard:
+                self.broken.append(f"{self.name} {label}: {e}")
+                print(f"{self.name} {label}: BROKEN", file=sys.stderr, flush=True)
             return None
+
+    def each(self, what, cases, fn):
+        """fn(case) for each of the cases, side by side; what they gave, in their order. Planted bugs end it early, and so
+        does who interrupts it, with a note of how far it came."""
+        i, n = self.part
+        cases = list(cases)[i - 1::n]
+        todo, results, errors, begun = iter(enumerate(cases)), {}, [], time.monotonic()
+
+        def work():
+            while not (self.stop or self.enough() or errors):
+                with self.guard:
+                    number, case = next(todo, (None, None))
+                if number is None:
+                    return
+                try:
+                    results[number] = fn(case)
+                except BaseException as e:  # of the test itself
+                    errors.append(e)
+                self.tell(what, len(results), len(cases), begun)
+
+        threads = [threading.Thread(target=work) for _ in range(min(self.jobs, len(cases)))]
+        for t in threads:
+            t.start()
+        try:
+            for t in threads:
+                t.join()
+        except KeyboardInterrupt:
+            self.stop = True
+            for t in threads:
+                t.join()
+            self.note(f"INTERRUPTED after {len(results)} of {len(cases)} of {what}")
+            raise
+        if errors:
+            raise errors[0]
+        return [results[k] for k in sorted(results)]
+
+    def tell(self, what, done, of, begun):
+        with self.guard:
+            now = time.monotonic()
+            if now - self.told < self.EVERY_S:
+                return
+            self.told = now
+        left = (now - begun) / max(done, 1) * (of - done)
+        print(f"{self.name}: {what}, {done} of {of}; {self.trials} trials, {len(self.broken)} broken in "
+              f"{now - self.started:.0f} s; about {left:.0f} s left of these", file=sys.stderr, flush=True)
+
+    def chosen(self, names):
+        """Those of the campaign's parts that are to be run."""
+        if wrong := [name for name in self.only if name not in names]:
+            raise Violation(f"there is no {', '.join(wrong)} in it: {', '.join(names)}")
+        return [name for name in names if not self.only or name in self.only]
 
     def sample(self, full, count):
         """All of them, or `count` that the seed chooses."""
