@@ -26,8 +26,9 @@ void mio_json_known(struct mio_jout *j, struct mio_value v);
 void mio_json_sensitive(struct mio_jout *j, struct mio_value v);
 /* Terraform's name of a value's type: "string", ["tuple",[...]], ["object",{...}]. */
 void mio_json_type(struct mio_jout *j, struct mio_value v);
-/* {"NAME":{"sensitive":...,"type":...,"value":...}} */
-void mio_json_outputs(struct mio_jout *j, const struct mio_state_output *o, size_t n);
+/* {"NAME":{"sensitive":...,"type":...,"value":...}}; the values of sensitive ones only when `open`.
+ */
+void mio_json_outputs(struct mio_jout *j, const struct mio_state_output *o, size_t n, bool open);
 /* ["delete","create"] and the like. */
 void mio_json_actions(struct mio_jout *j, enum mio_action action);
 /* ["a",0,"b"] of "a.0.b". */

@@ -64,7 +64,7 @@ static void put_output_lines(const struct mio_pen *pen, const struct mio_state *
         mio_put_safe(pen->b, o->name);
         mio_buf_pad(pen->b, ' ', width - o->name.n);
         mio_buf_z(pen->b, " = ");
-        mio_put_value(pen, o->sensitive ? mio_sensitive(o->value) : o->value, 0, "");
+        mio_put_value(pen, mio_output_value(o), 0, "");
         mio_buf_char(pen->b, '\n');
     }
 }
@@ -130,11 +130,11 @@ enum mio_code mio_row_json(struct mio_jout *j, struct mio_arena *a, const struct
     return code;
 }
 
-void mio_json_outputs(struct mio_jout *j, const struct mio_state_output *o, size_t n)
+void mio_json_outputs(struct mio_jout *j, const struct mio_state_output *o, size_t n, bool open)
 {
     mio_jout_open(j, '{');
     for (size_t i = 0; i < n; i++) {
-        struct mio_value v = o[i].sensitive ? mio_sensitive(o[i].value) : o[i].value;
+        struct mio_value v = open ? o[i].value : mio_output_value(&o[i]);
         mio_jout_key_str(j, o[i].name);
         mio_jout_open(j, '{');
         mio_jout_kbool(j, "sensitive", o[i].sensitive);
@@ -164,7 +164,7 @@ enum mio_code mio_state_json(struct mio_buf *b, struct mio_arena *a, const struc
     mio_jout_key(j, "values");
     mio_jout_open(j, '{');
     mio_jout_key(j, "outputs");
-    mio_json_outputs(j, s->outputs, s->noutputs);
+    mio_json_outputs(j, s->outputs, s->noutputs, false);
     mio_jout_key(j, "root_module");
     mio_module_tree(j, a, items, s->nrows, put_json);
     mio_jout_close(j, '}');

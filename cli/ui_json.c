@@ -293,7 +293,7 @@ void mio_json_applied(struct mio_json_ui *u, enum mio_plan_mode mode,
     mio_buf_printf(&text, "Outputs: %zu", r->noutputs);
     struct mio_jout j = begin_line(u, "info", mio_buf_view(&text));
     mio_jout_key(&j, "outputs");
-    mio_json_outputs(&j, r->outputs, r->noutputs);
+    mio_json_outputs(&j, r->outputs, r->noutputs, false);
     end_line(&j, "outputs");
 }
 

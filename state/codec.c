@@ -269,9 +269,7 @@ static void put_outputs(struct mio_buf *b, const struct mio_state *s)
         put_str(b, i ? ",{\"name\":" : "{\"name\":", o->name);
         mio_buf_z(b, o->sensitive ? ",\"sensitive\":true" : ",\"sensitive\":false");
         mio_buf_z(b, ",\"value\":");
-        mio_json_write(
-            b, mio_mask(s->arena, s->salt, o->sensitive ? mio_sensitive(o->value) : o->value),
-            MIO_JSON_OPEN);
+        mio_stored_value(b, mio_keep(s->arena, s, mio_output_value(o)));
         mio_buf_char(b, '}');
     }
     mio_buf_char(b, ']');

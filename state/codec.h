@@ -30,5 +30,8 @@ enum mio_code mio_record_from(struct mio_arena *a, struct mio_value v, struct mi
 /* No unknown values, and no sensitive ones in clear unless it keeps them? */
 bool mio_record_storable(const struct mio_record *r, bool keeps);
 
+/* A value as the state's lines have it: sensitive parts that are not masked are marked. */
+void mio_stored_value(struct mio_buf *b, struct mio_value v);
+
 /* The hint of every damaged state: what repairs it. */
 extern const char mio_state_repair[];

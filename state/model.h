@@ -38,9 +38,14 @@ struct mio_record {
 
 struct mio_state_output {
     struct mio_str name;
-    struct mio_value value; /* sensitive ones masked */
+    struct mio_value value; /* sensitive ones as mio_keep has it */
     bool sensitive;
 };
+/* Its value, marked where the output is sensitive. */
+static inline struct mio_value mio_output_value(const struct mio_state_output *o)
+{
+    return o->sensitive ? mio_sensitive(o->value) : o->value;
+}
 
 struct mio_state {
     struct mio_arena *arena;
@@ -96,5 +101,5 @@ void mio_record_write(struct mio_buf *b, const struct mio_record *r, bool keeps)
 struct mio_value mio_mask(struct mio_arena *a, struct mio_str salt, struct mio_value v);
 /* v as this state records it: itself where the state is sealed, else masked. */
 struct mio_value mio_keep(struct mio_arena *a, const struct mio_state *s, struct mio_value v);
-/* Every secret that the rows hold becomes its mask: before the state leaves its seal. */
+/* Every secret that rows and outputs hold becomes its mask: before the state leaves its seal. */
 void mio_state_mask(struct mio_state *s);

@@ -105,10 +105,15 @@ static bool in_clear(struct mio_value v)
 }
 
 /* Masks bear no mark: they can be told by their form. */
+void mio_stored_value(struct mio_buf *b, struct mio_value v)
+{
+    mio_json_write(b, v, in_clear(v) ? MIO_JSON_MARKED : MIO_JSON_OPEN);
+}
+
 static void put_value(struct mio_buf *b, const char *before, struct mio_value v)
 {
     mio_buf_z(b, before);
-    mio_json_write(b, v, in_clear(v) ? MIO_JSON_MARKED : MIO_JSON_OPEN);
+    mio_stored_value(b, v);
 }
 
 bool mio_record_storable(const struct mio_record *r, bool keeps)
@@ -172,6 +177,8 @@ void mio_state_mask(struct mio_state *s)
         if (line.p != s->rows[i].line.p)
             mio_row_scan(s->arena, line, &s->rows[i]);
     }
+    for (size_t i = 0; i < s->noutputs; i++)
+        s->outputs[i].value = mio_mask(s->arena, s->salt, mio_output_value(&s->outputs[i]));
 }
 
 static struct mio_value get(struct mio_arena *a, struct mio_value v, const char *key)

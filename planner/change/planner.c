@@ -375,6 +375,8 @@ static const struct mio_state_output *recorded_output(const struct mio_state *s,
 static bool output_differs(struct mio_planner *p, const struct mio_state_output *was,
                            struct mio_value v)
 {
+    if (p->state->keeps && mio_is_masked(was->value) && !mio_has_unknown(v) && !mio_holds_mask(v))
+        return true; /* of a state that was not sealed: now the value itself is kept */
     if (mio_is_masked(was->value) && !mio_has_unknown(v))
         v = mio_mask(p->arena, p->state->salt, mio_sensitive(v));
     return !mio_equal(was->value, v);
@@ -399,7 +401,7 @@ static void outputs(struct mio_planner *p)
         const struct mio_state_output *was = recorded_output(p->state, o->name);
         *c = (struct mio_output_change){.name = o->name, .after = v, .sensitive = o->sensitive};
         if (was)
-            c->before = was->sensitive ? mio_sensitive(was->value) : was->value;
+            c->before = mio_output_value(was);
         c->action = !was                        ? (mio_is_null(v) ? MIO_NOOP : MIO_CREATE)
                     : output_differs(p, was, v) ? MIO_UPDATE
                                                 : MIO_NOOP;

@@ -355,7 +355,7 @@ static void record_outputs(struct mio_exec *x)
             shown[n] = (struct mio_state_output){t->outputs.items[i].name, v,
                                                  t->outputs.items[i].sensitive};
             list[n] = shown[n];
-            list[n].value = mio_mask(&e->arena, e->state.salt, v);
+            list[n].value = mio_keep(&e->arena, &e->state, mio_output_value(&shown[n]));
             n++;
         }
         mio_state_set_outputs(&e->state, list, n);

@@ -108,10 +108,37 @@ class Secrets(Case):
             f.write('outputs: { t: { value: "${thing_s.maker.token}", sensitive: true } }\n')
         self.init()
         applied = self.apply("-json", env=ENV)
-        outputs = self.ok("output", env=ENV), self.ok("output", "-json", env=ENV), self.run_tool("output", "-raw", "t", env=ENV)
+        outputs = self.ok("output", env=ENV), self.ok("show", "-json", env=ENV), self.ok("state", "pull", env=ENV)
         process = subprocess.run([PROGRAM, "console"], cwd=self.dir, env=self.environment(ENV), input="thing_s.maker.token\nlength(thing_s.maker.token)\n"
                                  'jsonencode(thing_s.maker)\n"${thing_s.maker.token}"\n', capture_output=True, text=True)
         self.nowhere(applied, *outputs, Done(["console"], process.returncode, process.stdout, process.stderr))
+
+    def test_outputs_of_a_sealed_state(self):
+        """Shown when asked for, as Terraform shows them; a state in clear has a digest, and says what to do."""
+        self.template(MAKES, top="outputs: { t: { value: '${thing_s.maker.token}', sensitive: true }, "
+                      "m: { sensitive: true, value: { url: 'pg://${thing_s.maker.token}@h', n: 7 } }, o: { value: open } }\n")
+        self.init()
+        self.nowhere(self.apply(), self.ok("output", says=["t = <sensitive>", "m = <sensitive>"]))
+        clear = [self.fails("output", "-raw", "t", says=["has only a digest", "state rekey"])]
+        clear += [self.ok("output", *args, says=["(sensitive value)", "has only a digest"]) for args in (("t",), ("-json", "t"), ("-json",), ("m",))]
+        self.nowhere(*clear)
+        self.ok("state", "rekey", env=ENV)
+        self.fails("output", "-raw", "t", env=ENV, says="has only a digest")
+        self.nowhere(self.ok("plan", env=ENV, says="Changes to Outputs"), self.apply(env=ENV))
+        token = self.token()
+        self.assertEqual(self.ok("output", "-raw", "t", env=ENV).out, token)
+        self.assertEqual(self.ok("output", "t", env=ENV).out, f'"{token}"\n')
+        self.assertEqual(self.ok("output", "-json", "t", env=ENV).json(), token)
+        self.assertEqual(self.ok("output", "-json", "m", env=ENV).json(), {"url": f"pg://{token}@h", "n": 7})
+        self.assertIn(f'"pg://{token}@h"', self.ok("output", "m", env=ENV).out)
+        whole = self.ok("output", "-json", env=ENV).json()
+        self.assertEqual(whole["t"], {"sensitive": True, "type": "string", "value": token})
+        self.assertEqual(whole["o"]["value"], "open")
+        self.nowhere(self.ok("output", env=ENV, says="t = <sensitive>"), self.ok("show", "-json", env=ENV), self.ok("state", "pull", env=ENV),
+                     self.ok("plan", "-detailed-exitcode", "-out=p.plan", env=ENV), self.ok("show", "-json", "p.plan", env=ENV))
+        with open(self.path("main.yaml"), "a", encoding="utf-8") as f:
+            f.write("mlops_iac: { encryption: { write_clear: true } }\n")
+        self.nowhere(self.ok("state", "rekey", env=ENV), self.fails("output", "-raw", "t", env=ENV, says="has only a digest"))
 
     def test_drift_is_recorded_without_losing_them(self):
         """Somebody changes the maker; what is recorded of it still holds the secret, also through a saved plan."""
