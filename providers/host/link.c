@@ -15,6 +15,10 @@ enum {
     TICK_MS = 100,       /* how often a cancel flag is looked at */
     HELLO_MS = 20000,    /* to load a plugin */
     SEND_TIMEOUT_S = 30, /* a child that takes no bytes for so long is stuck */
+    BEAT_MS = 2000,      /* between heartbeats, while somebody waits */
+    LOOK_MS = 1000,      /* how often who waits looks after them */
+    DEAF_MS = 10000,     /* a child that answers none for so long is stopped or stuck */
+    SLEPT_MS = 4000,     /* nobody looked for so long: it was us who slept */
 };
 
 struct mio_lane {
@@ -36,6 +40,9 @@ struct mio_link {
     bool dead;
     struct mio_err death;
     uint32_t sequence;
+    int64_t beat_ms;   /* when the heartbeat that is not answered yet was sent; 0: none is */
+    int64_t next_ms;   /* when the next one is due */
+    int64_t looked_ms; /* when somebody looked last */
     struct mio_lane *lanes[MIO_WIRE_LANES], *free;
     size_t nlanes;
 };
@@ -249,6 +256,32 @@ static bool take_message(struct mio_link *l, struct mio_lane *lane, const struct
     return false;
 }
 
+/* Is the child there at all? Its control thread answers whatever the plugin is doing, so that a
+ * process that was stopped, or is stuck as a whole, does not keep its calls until their deadlines.
+ */
+static void watch_heart(struct mio_link *l, int64_t now)
+{
+    uint8_t answers[512];
+    bool deaf = false;
+    pthread_mutex_lock(&l->mu);
+    if (l->beat_ms && recv(l->ctl, answers, sizeof answers, MSG_DONTWAIT) > 0) {
+        l->beat_ms = 0;
+        l->next_ms = now + BEAT_MS;
+    }
+    if (l->beat_ms && now - l->looked_ms > SLEPT_MS)
+        l->beat_ms = now;
+    deaf = l->beat_ms && now - l->beat_ms >= DEAF_MS;
+    if (!l->beat_ms && now >= l->next_ms) {
+        l->beat_ms = now;
+        send_control(l, MIO_WIRE_BEAT, 0, 0, -1);
+    }
+    l->looked_ms = now;
+    pthread_mutex_unlock(&l->mu);
+    if (deaf)
+        die(l, MIO_PROVIDER, "", "run the command again: what was in flight is settled first",
+            "the plugin's process gave no sign of life for %d s and was stopped", DEAF_MS / 1000);
+}
+
 /* At the deadline: a cancel; a moment later: the end of the child. Gives the next time to look. */
 static int64_t watch_clock(struct mio_link *l, struct mio_lane *lane, const struct mio_call_opts *o,
                            int64_t now)
@@ -270,7 +303,8 @@ static int64_t watch_clock(struct mio_link *l, struct mio_lane *lane, const stru
     int64_t until = late ? o->deadline_ms + GRACE_MS : o->deadline_ms;
     if (until <= now)
         until = now + TICK_MS; /* killed: the lane ends any moment */
-    return o->cancel && until > now + TICK_MS ? now + TICK_MS : until;
+    int64_t look = now + (o->cancel ? TICK_MS : LOOK_MS);
+    return until > look ? look : until;
 }
 
 /* Reads what is there, waiting until `until`. False: the lane has ended. */
@@ -301,6 +335,7 @@ enum mio_code mio_link_wait(struct mio_link *l, struct mio_lane *lane,
         if (got < 0)
             garbage(l, "bytes that are no message, or an answer beyond 16 MiB");
         int64_t now = mio_now_ms();
+        watch_heart(l, now);
         open = got == 0 && fill(lane, now, watch_clock(l, lane, o, now));
         if (!open && got == 0)
             lost(l);
@@ -442,6 +477,7 @@ static enum mio_code greet(struct mio_link *l, char **schema, struct mio_err *er
     if (read_greeting(l, &in, schema, err))
         return err->code;
     l->free = lane;
+    l->next_ms = mio_now_ms() + BEAT_MS;
     return MIO_OK;
 }
 

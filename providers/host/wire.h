@@ -3,8 +3,8 @@
  * Calls travel on lanes: stream sockets, each with one thread of the child at its end and at most
  * one call in flight, so that nothing stands between caller and plugin and nobody is woken but the
  * two. The first lane is descriptor 3 of the child; more are handed over on the control socket (4),
- * which also carries cancels and acknowledgements: a child whose threads are all busy still hears
- * them. A message is a head and a payload of numbers and counted, NUL-terminated strings in the
+ * which also carries cancels, acknowledgements and heartbeats: a child whose threads are all busy
+ * still hears them. A message is a head and a payload of numbers and counted, NUL-terminated strings in the
  * byte order of the machine: both ends are the same build. What comes from the child is never
  * trusted. */
 #pragma once
@@ -25,6 +25,7 @@ enum mio_wire_type {
     MIO_WIRE_CANCEL,    /* host, control */
     MIO_WIRE_LANE,      /* host, control: a socket comes with it */
     MIO_WIRE_CLOSE,     /* host: end in order */
+    MIO_WIRE_BEAT,      /* host, control: are you there? The child sends the same back at once */
 };
 enum mio_wire_verb {
     MIO_VERB_CONFIGURE = 1,

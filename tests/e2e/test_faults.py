@@ -57,6 +57,29 @@ class Faults(Case):
         self.apply(says="1 added")
         self.assertEqual(self.ops(), ["create 1"])
 
+    def test_a_plugin_that_is_stopped(self):
+        """SIGSTOP: what was in flight is settled on a new process, and what waited goes on there, long before any deadline."""
+        self.template(TEN, sim="latency_ms: 700")
+        self.init()
+        process = self.start("apply", "-auto-approve", "-parallelism=2")
+        self.wait_for("the first one", lambda: len(self.things()) >= 2)
+        host, = self.children(process.pid, "provider-host")
+        os.kill(host, signal.SIGSTOP)
+        began = time.monotonic()
+        done = self.check(self.finish(process), 0, "10 added")
+        self.assertLess(time.monotonic() - began, slow(30), str(done))
+        self.settled(10)
+
+    def children(self, pid, word):
+        found = []
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{task}/children", encoding="ascii") as f:
+                found += map(int, f.read().split())
+        def name(child):
+            with open(f"/proc/{child}/cmdline", encoding="utf-8", errors="replace") as f:
+                return f.read()
+        return [child for child in found if word in name(child).split("\0")[0]]
+
     def kill_in_mid_apply(self, sim, enough):
         self.template(TEN, sim=sim)
         self.init()

@@ -142,6 +142,8 @@ static void *control(void *arg)
             acknowledge(c, head.id, head.verb == 1);
         else if (head.type == MIO_WIRE_LANE && fd >= 0)
             add_lane(c, fd);
+        else if (head.type == MIO_WIRE_BEAT)
+            mio_wire_send_control(MIO_WIRE_CTL_FD, head, -1);
     }
     _exit(0); /* the host is gone: so are we, whatever the plugin is doing */
 }
