@@ -17,31 +17,50 @@ static bool path_of(const struct mio_store *s, struct mio_str lineage, char *out
     return (size_t)snprintf(out, size, "%s/%.*s.json", s->seen_dir, MIO_FMT(lineage)) < size;
 }
 
-enum mio_code mio_store_check_seen(struct mio_store *s, const struct mio_state *state,
-                                   struct mio_err *err)
+/* The note, 0 when there is none: a lost note is no reason to stop, it is the second line of
+ * defence. */
+static uint64_t read_note(const struct mio_store *s, struct mio_arena *a, struct mio_str lineage,
+                          struct mio_str *digest)
 {
     char path[4096];
-    struct mio_arena a;
     struct mio_str text;
     struct mio_value v;
     struct mio_err unreadable = {0};
     uint64_t serial = 0;
     bool found = false;
-    if (!path_of(s, state->lineage, path, sizeof path))
-        return MIO_OK;
-    mio_arena_init(&a);
-    if (mio_fs_read(&a, path, 4096, &text, &found, &unreadable) || !found ||
-        mio_json_read(&a, text, NULL, &v, &unreadable) ||
+    if (!path_of(s, lineage, path, sizeof path) ||
+        mio_fs_read(a, path, 4096, &text, &found, &unreadable) || !found ||
+        mio_json_read(a, text, NULL, &v, &unreadable) ||
         !mio_str_u64(mio_get_str(v, "serial"), &serial))
-        serial = 0; /* a lost note is no reason to stop: it is the second line of defence */
+        return 0;
+    *digest = mio_get_str(v, "digest");
+    return serial;
+}
+
+uint64_t mio_store_seen(const struct mio_store *s, struct mio_str lineage)
+{
+    struct mio_arena a;
+    struct mio_str digest;
+    mio_arena_init(&a);
+    uint64_t serial = read_note(s, &a, lineage, &digest);
+    mio_arena_free(&a);
+    return serial;
+}
+
+enum mio_code mio_store_check_seen(struct mio_store *s, const struct mio_state *state,
+                                   struct mio_err *err)
+{
+    struct mio_arena a;
+    struct mio_str digest = {0};
     enum mio_code rc = MIO_OK;
+    mio_arena_init(&a);
+    uint64_t serial = read_note(s, &a, state->lineage, &digest);
     if (serial > state->serial)
         rc = mio_fail(
             err, MIO_STATE,
             "serial %lu, but this machine has seen serial %lu: an older state was put back",
             (unsigned long)state->serial, (unsigned long)serial);
-    else if (serial && serial == state->serial &&
-             !mio_str_eq(mio_get_str(v, "digest"), state->digest))
+    else if (serial && serial == state->serial && !mio_str_eq(digest, state->digest))
         rc = mio_fail(err, MIO_STATE, "serial %lu differs from the one that this machine has seen",
                       (unsigned long)serial);
     if (rc)

@@ -177,14 +177,27 @@ enum mio_code mio_store_load(struct mio_store *s, struct mio_arena *a, struct mi
 
 /* ---- commit ---- */
 
+static struct mio_str lineage_of(struct mio_arena *a, const char *hex)
+{
+    return mio_arena_printf(a, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12, hex + 16,
+                            hex + 20);
+}
+
 static struct mio_str new_lineage(struct mio_arena *a)
 {
     uint8_t id[16];
     char hex[33];
     mio_random(id, sizeof id);
     mio_hex(id, sizeof id, hex);
-    return mio_arena_printf(a, "%.8s-%.4s-%.4s-%.4s-%.12s", hex, hex + 8, hex + 12, hex + 16,
-                            hex + 20);
+    return lineage_of(a, hex);
+}
+
+void mio_store_name(struct mio_store *s, struct mio_str digest, uint64_t *seen)
+{
+    struct mio_str lineage = lineage_of(&s->arena, mio_arena_z(&s->arena, digest));
+    *seen = s->accept_rollback ? 0 : mio_store_seen(s, lineage);
+    if (s->lineage.n == 0)
+        s->lineage = lineage;
 }
 
 /* A killed apply's journal must not be thrown away by a commit that knows nothing of it. */

@@ -75,6 +75,10 @@ enum mio_code mio_store_force_unlock(struct mio_store *s, struct mio_str id, str
 /* The recorded state, or an initialised empty one when there has never been any. */
 enum mio_code mio_store_load(struct mio_store *s, struct mio_arena *a, struct mio_state *out,
                              struct mio_err *err);
+/* The first write of a state that has never been gives it this lineage, which follows from a digest
+ * (hex), instead of a random one. *seen: the serial that this machine has seen of that lineage; 0:
+ * none, or a rollback is accepted. */
+void mio_store_name(struct mio_store *s, struct mio_str digest, uint64_t *seen);
 /* Writes s->serial + 1 (compare-and-swap on the serial and digest that were loaded), keeps
  * generations, then drops the journal. On failure the old state is intact and the journal kept. */
 enum mio_code mio_store_commit(struct mio_store *s, struct mio_state *state, struct mio_err *err);

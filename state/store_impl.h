@@ -58,4 +58,6 @@ enum mio_code mio_store_swap(struct mio_store *s, struct mio_str tag, struct mio
  * seen_dir. */
 enum mio_code mio_store_check_seen(struct mio_store *s, const struct mio_state *state,
                                    struct mio_err *err);
+/* 0: never, or there are no notes. */
+uint64_t mio_store_seen(const struct mio_store *s, struct mio_str lineage);
 void mio_store_note_seen(struct mio_store *s, const struct mio_state *state);

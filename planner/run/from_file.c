@@ -67,6 +67,24 @@ static enum mio_code compare_template(struct mio_engine *e, const struct mio_rev
     return MIO_OK;
 }
 
+/* A plan for what has never been gives the state that it makes a lineage of its own: so it is known
+ * again when that state is gone, lock, history and all. */
+static enum mio_code was_begun(struct mio_engine *e, const struct mio_review *r)
+{
+    struct mio_err err = {0};
+    uint64_t seen;
+    mio_store_name(e->store, r->file.digest, &seen);
+    if (!seen)
+        return MIO_OK;
+    mio_fail(&err, MIO_STATE,
+             "%s: it was applied already: this machine has seen the state that it made (serial "
+             "%llu), and that state is gone",
+             r->path, (unsigned long long)seen);
+    mio_err_hint(&err, "Put the state back before anything else: whatever is applied without it is "
+                       "made a second time. If nothing of it exists any more, make a new plan.");
+    return mio_engine_fail(e, &err);
+}
+
 static enum mio_code compare_state(struct mio_engine *e, const struct mio_review *r)
 {
     const struct mio_plan_binding *k = &r->file.plan.binding;
@@ -87,7 +105,7 @@ static enum mio_code compare_state(struct mio_engine *e, const struct mio_review
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (!mio_str_eq(rows[i].then, rows[i].now))
             return stale(e, r->path, rows[i].what, rows[i].then, rows[i].now);
-    return MIO_OK;
+    return e->state.serial ? MIO_OK : was_begun(e, r);
 }
 
 /* The plan's values stand in for -var and files; sensitive ones are not in the file and must be

@@ -33,6 +33,21 @@ class PlanFile(Case):
             plans.append(body)
         self.assertEqual(plans[0], plans[1])
 
+    def test_used_twice_although_the_state_is_gone(self):
+        """A plan that created everything, and nobody knows of it but this user: the lineage of its state follows from it."""
+        self.template("thing: { a: { name: a } }")
+        self.init()
+        self.ok("plan", "-out=p.plan")
+        shutil.copy(self.path("p.plan"), self.path("copy.plan"))
+        self.ok("apply", "p.plan", says="1 added")
+        shutil.rmtree(self.path(".state"))
+        for plan in ("p.plan", "copy.plan"):
+            self.refused("it was applied already", "serial 2", "that state is gone", plan=plan)
+        self.assertEqual(self.ops(), ["create 1"])
+        time.sleep(1.1)  # plans of one second are the same plan
+        self.ok("plan", "-out=new.plan")
+        self.ok("apply", "new.plan", says="1 added")  # another plan: who makes one has seen what it does
+
     def test_used_twice(self):
         self.ok("plan", "-out=p.plan")
         self.ok("apply", "p.plan")
