@@ -44,9 +44,10 @@ class PlanFile(Case):
         for plan in ("p.plan", "copy.plan"):
             self.refused("it was applied already", "serial 2", "that state is gone", plan=plan)
         self.assertEqual(self.ops(), ["create 1"])
+        os.remove(self.path("cloud.db"))
         time.sleep(1.1)  # plans of one second are the same plan
         self.ok("plan", "-out=new.plan")
-        self.ok("apply", "new.plan", says="1 added")  # another plan: who makes one has seen what it does
+        self.ok("apply", "new.plan", says="1 added")  # another plan: it shows what it does
 
     def test_used_twice(self):
         self.ok("plan", "-out=p.plan")
