@@ -7,7 +7,47 @@
 static const struct mio_typespec ANY = {.kind = T_ANY}, BOOL = {.kind = T_BOOL},
                                  NUMBER = {.kind = T_NUMBER}, STRING = {.kind = T_STRING};
 
+/* ---- what is known of an unknown value ---- */
+
+enum mio_type mio_future_type(struct mio_value v)
+{
+    return (enum mio_type)(v.type == MIO_UNKNOWN ? v.hint : v.type);
+}
+
+int mio_equal_so_far(struct mio_value a, struct mio_value b)
+{
+    enum mio_type x = mio_future_type(a), y = mio_future_type(b);
+    if (a.type == MIO_UNKNOWN || b.type == MIO_UNKNOWN) {
+        bool open =
+            x == y || x == MIO_UNKNOWN || y == MIO_UNKNOWN || x == MIO_NULL || y == MIO_NULL;
+        return open ? -1 : 0;
+    }
+    if (!mio_has_unknown(a) && !mio_has_unknown(b))
+        return mio_equal(a, b);
+    if (x != y)
+        return 0;
+    if ((a.marks | b.marks) & MIO_MARK_SET) /* two elements may become one */
+        return -1;
+    if (a.n != b.n)
+        return 0;
+    int all = 1;
+    for (uint32_t i = 0; all && i < a.n; i++) {
+        int one = x != MIO_MAP ? mio_equal_so_far(a.items[i], b.items[i])
+                  : !mio_str_eq(a.pairs[i].key, b.pairs[i].key)
+                      ? 0
+                      : mio_equal_so_far(a.pairs[i].value, b.pairs[i].value);
+        all = one && all == 1 ? one : one ? all : 0;
+    }
+    return all;
+}
+
 /* ---- scalars ---- */
+
+/* An unknown list or map will be no scalar either. */
+static bool may_be_scalar(struct mio_value v)
+{
+    return mio_future_type(v) != MIO_LIST && mio_future_type(v) != MIO_MAP;
+}
 
 static struct mio_value with_marks(struct mio_value v, struct mio_value from)
 {
@@ -24,6 +64,8 @@ enum mio_code mio_to_string(struct mio_arena *a, struct mio_value v, struct mio_
         *out = v;
         return MIO_OK;
     case MIO_UNKNOWN:
+        if (!may_be_scalar(v))
+            break;
         *out = with_marks(mio_unknown(MIO_STRING), v);
         return MIO_OK;
     case MIO_BOOL:
@@ -37,7 +79,7 @@ enum mio_code mio_to_string(struct mio_arena *a, struct mio_value v, struct mio_
         break;
     }
     return mio_fail(err, MIO_TEMPLATE, "a string is required, this is a %s",
-                    mio_type_name((enum mio_type)v.type));
+                    mio_type_name(mio_future_type(v)));
 }
 
 enum mio_code mio_to_number(struct mio_arena *a, struct mio_value v, struct mio_value *out,
@@ -47,7 +89,7 @@ enum mio_code mio_to_number(struct mio_arena *a, struct mio_value v, struct mio_
         *out = v;
         return MIO_OK;
     }
-    if (v.type == MIO_UNKNOWN) {
+    if (v.type == MIO_UNKNOWN && may_be_scalar(v)) {
         *out = with_marks(mio_unknown(MIO_NUMBER), v);
         return MIO_OK;
     }
@@ -60,7 +102,7 @@ enum mio_code mio_to_number(struct mio_arena *a, struct mio_value v, struct mio_
         return mio_fail(err, MIO_TEMPLATE, "a number is required, this is the string \"%.*s\"",
                         v.n > 60 ? 60 : (int)v.n, v.s);
     return mio_fail(err, MIO_TEMPLATE, "a number is required, this is a %s",
-                    mio_type_name((enum mio_type)v.type));
+                    mio_type_name(mio_future_type(v)));
 }
 
 enum mio_code mio_to_bool(struct mio_value v, struct mio_value *out, struct mio_err *err)
@@ -69,7 +111,7 @@ enum mio_code mio_to_bool(struct mio_value v, struct mio_value *out, struct mio_
         *out = v;
         return MIO_OK;
     }
-    if (v.type == MIO_UNKNOWN) {
+    if (v.type == MIO_UNKNOWN && may_be_scalar(v)) {
         *out = with_marks(mio_unknown(MIO_BOOL), v);
         return MIO_OK;
     }
@@ -80,7 +122,7 @@ enum mio_code mio_to_bool(struct mio_value v, struct mio_value *out, struct mio_
         return MIO_OK;
     }
     mio_fail(err, MIO_TEMPLATE, "a bool is required, this is a %s",
-             mio_type_name((enum mio_type)v.type));
+             mio_type_name(mio_future_type(v)));
     return mio_err_hint(err, "of strings, \"true\" and \"false\" alone are bools");
 }
 

@@ -24,5 +24,9 @@ const struct mio_typespec *mio_type_unify(struct mio_arena *a, const struct mio_
                                           const struct mio_typespec *y);
 /* Makes the elements (in place) all of one type; false when they cannot be. */
 bool mio_unify_values(struct mio_arena *a, struct mio_value *items, size_t n);
+/* Whether the values are equal as far as it is known: 1 yes, 0 no, -1 not known. */
+int mio_equal_so_far(struct mio_value a, struct mio_value b);
+/* The type that a value has or, when it is unknown, will have. */
+enum mio_type mio_future_type(struct mio_value v);
 /* A set out of the items: sorted, each once. The array is taken over. */
 struct mio_value mio_make_set(struct mio_arena *a, struct mio_value *items, size_t n);

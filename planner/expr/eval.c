@@ -1,5 +1,6 @@
 /* planner/expr/eval.c: tree to value: dispatch, references, indexing, brackets and templates. */
 #include "planner/expr/eval.h"
+#include "planner/expr/convert.h"
 #include "providers/sdk/json.h"
 #include "planner/expr/func.h"
 #include <stdarg.h>
@@ -114,9 +115,10 @@ enum mio_code mio_eval_index(struct evaluator *ev, const struct mio_expr *e, str
                              "this value is null and has no elements");
     if (key.type == MIO_NULL)
         return mio_eval_fail(ev, e, NULL, "the index is null");
-    if (coll.type != MIO_UNKNOWN && coll.type != MIO_LIST && coll.type != MIO_MAP)
+    enum mio_type will = mio_future_type(coll);
+    if (will >= MIO_BOOL && will <= MIO_STRING)
         return mio_eval_fail(ev, e, NULL, "a %s has no elements or attributes",
-                             mio_type_name((enum mio_type)coll.type));
+                             mio_type_name(will));
     if (coll.type != MIO_UNKNOWN && key.type != MIO_UNKNOWN) {
         enum mio_code code = coll.type == MIO_MAP ? index_map(ev, e, coll, key, &v)
                                                   : index_list(ev, e, coll, key, &v);
@@ -254,7 +256,7 @@ static enum mio_code eval_splat(struct evaluator *ev, const struct mio_expr *e,
     }
     ev->frames = frame.up;
     if (!code)
-        *out = list ? mio_mark_like(mio_list(items, n), base) : mio_list(items, n);
+        *out = mio_mark_like(mio_list(items, n), base);
     return code;
 }
 

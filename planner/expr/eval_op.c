@@ -65,12 +65,10 @@ static enum mio_code eval_equal(struct evaluator *ev, const struct mio_expr *e,
     if (code)
         return code;
     bool top = a.type == MIO_UNKNOWN || b.type == MIO_UNKNOWN;
+    int same = top || alike(a, b) ? mio_equal_so_far(a, b) : 0;
     if (!top && mio_is_masked(a) != mio_is_masked(b) && a.type != MIO_NULL && b.type != MIO_NULL)
         return mio_eval_fail(ev, e, MIO_MASKED_HINT, MIO_MASKED);
-    if (top || (alike(a, b) && (mio_has_unknown(a) || mio_has_unknown(b))))
-        v = mio_unknown(MIO_BOOL);
-    else
-        v = mio_bool((alike(a, b) && mio_equal(a, b)) == (e->op == OP_EQ));
+    v = same < 0 ? mio_unknown(MIO_BOOL) : mio_bool(same == (e->op == OP_EQ));
     *out = mio_has_sensitive(a) || mio_has_sensitive(b) ? mio_sensitive(v) : v;
     return MIO_OK;
 }
@@ -131,32 +129,12 @@ enum mio_code mio_eval_op(struct evaluator *ev, const struct mio_expr *e, struct
 
 /* ---- conditional ---- */
 
-/* The type a node will have whatever its value, so that the branch not taken need not be computed.
- */
-static enum mio_type static_type(const struct mio_expr *e)
-{
-    if (e->kind == NODE_PAREN)
-        return static_type(e->op3.a);
-    if (e->kind == NODE_LITERAL)
-        return (enum mio_type)e->literal.type;
-    if (e->kind == NODE_TEMPLATE)
-        return MIO_STRING;
-    if (e->kind == NODE_BINARY)
-        return e->op >= OP_ADD ? MIO_NUMBER : MIO_BOOL;
-    if (e->kind == NODE_UNARY)
-        return e->op == OP_NEG ? MIO_NUMBER : MIO_BOOL;
-    if (e->kind == NODE_CALL && strchr("snb", e->call.func->returns))
-        return mio_func_type(e->call.func->returns);
-    return MIO_UNKNOWN;
-}
-
 static enum mio_code mixed(struct evaluator *ev, const struct mio_expr *e, struct mio_value yes,
                            struct mio_value no)
 {
     return mio_eval_fail(ev, e, "make both the same type, for instance with tostring() or []",
                          "the two results of the condition have different types: %s and %s",
-                         mio_type_name((enum mio_type)yes.type),
-                         mio_type_name((enum mio_type)no.type));
+                         mio_type_name(mio_future_type(yes)), mio_type_name(mio_future_type(no)));
 }
 
 /* Gives `taken` the type it has in common with `other`. Lists and maps whose insides have none stay
@@ -164,22 +142,25 @@ static enum mio_code mixed(struct evaluator *ev, const struct mio_expr *e, struc
 static enum mio_code to_common(struct evaluator *ev, const struct mio_expr *e,
                                struct mio_value *taken, struct mio_value other)
 {
-    if (taken->type == other.type && taken->type <= MIO_STRING)
+    enum mio_type x = mio_future_type(*taken), y = mio_future_type(other);
+    if (x == y && x <= MIO_STRING)
         return MIO_OK;
-    if (taken->type == MIO_NULL || other.type == MIO_NULL || taken->type == MIO_UNKNOWN)
+    if (x == MIO_NULL || x == MIO_UNKNOWN || y == MIO_NULL || y == MIO_UNKNOWN)
+        return MIO_OK;
+    bool structures = x == y && (x == MIO_LIST || x == MIO_MAP);
+    if (structures && (taken->type == MIO_UNKNOWN || other.type == MIO_UNKNOWN))
         return MIO_OK;
     const struct mio_typespec *t =
         mio_type_unify(ev->a, mio_type_of(ev->a, *taken), mio_type_of(ev->a, other));
-    if (t) {
-        if (mio_typespec_convert(ev->a, t, *taken, taken, ev->err))
-            return mio_err_at(ev->err, e->pos);
-        return MIO_OK;
-    }
-    bool structures = (taken->type == MIO_LIST && other.type == MIO_LIST) ||
-                      (taken->type == MIO_MAP && other.type == MIO_MAP);
-    return structures ? MIO_OK : mixed(ev, e, *taken, other);
+    bool apart = !t || (x != y && (x >= MIO_LIST || y >= MIO_LIST));
+    if (apart)
+        return structures ? MIO_OK : mixed(ev, e, *taken, other);
+    if (mio_typespec_convert(ev->a, t, *taken, taken, ev->err))
+        return mio_err_at(ev->err, e->pos);
+    return MIO_OK;
 }
 
+/* Both results count: which it will be is not known. */
 static enum mio_code unknown_condition(struct evaluator *ev, const struct mio_expr *e,
                                        struct mio_value cond, struct mio_value *out)
 {
@@ -187,15 +168,41 @@ static enum mio_code unknown_condition(struct evaluator *ev, const struct mio_ex
     enum mio_code code = mio_eval(ev, e->op3.b, &a);
     if (!code)
         code = mio_eval(ev, e->op3.c, &b);
+    bool sensitive =
+        !code && (mio_is_sensitive(cond) || mio_has_sensitive(a) || mio_has_sensitive(b));
+    if (!code)
+        code = to_common(ev, e, &a, b);
+    if (!code)
+        code = to_common(ev, e, &b, a);
     if (code)
         return code;
-    enum mio_type ta = a.type == MIO_UNKNOWN ? a.hint : a.type;
-    enum mio_type tb = b.type == MIO_UNKNOWN ? b.hint : b.type;
-    enum mio_type t = ta == tb || tb == MIO_NULL ? ta : ta == MIO_NULL ? tb : MIO_UNKNOWN;
+    enum mio_type x = mio_future_type(a), y = mio_future_type(b);
+    enum mio_type t = x == y || y == MIO_NULL ? x : x == MIO_NULL ? y : MIO_UNKNOWN;
     struct mio_value v = mio_unknown(t == MIO_NULL ? MIO_UNKNOWN : t);
-    bool sensitive = mio_is_sensitive(cond) || mio_has_sensitive(a) || mio_has_sensitive(b);
     *out = sensitive ? mio_sensitive(v) : v;
     return MIO_OK;
+}
+
+/* What the result that is not taken has to say: the type in common, and whether it is sensitive,
+ * which would tell the condition. Its errors do not count. */
+static enum mio_code other_result(struct evaluator *ev, const struct mio_expr *e,
+                                  const struct mio_expr *other, struct mio_value *v)
+{
+    if (other->kind == NODE_LITERAL && other->literal.type == v->type)
+        return MIO_OK;
+    struct mio_err ignored = {0};
+    struct mio_err *err = ev->err;
+    const struct frame *frames = ev->frames;
+    struct mio_value w;
+    ev->err = &ignored;
+    enum mio_code code = mio_eval(ev, other, &w);
+    ev->err = err;
+    ev->frames = frames;
+    if (code)
+        return MIO_OK;
+    code = to_common(ev, e, v, w);
+    *v = mio_mark_like(*v, w);
+    return code;
 }
 
 enum mio_code mio_eval_cond(struct evaluator *ev, const struct mio_expr *e, struct mio_value *out)
@@ -214,19 +221,10 @@ enum mio_code mio_eval_cond(struct evaluator *ev, const struct mio_expr *e, stru
         return unknown_condition(ev, e, cond, out);
     const struct mio_expr *other = cond.b ? e->op3.c : e->op3.b;
     code = mio_eval(ev, cond.b ? e->op3.b : e->op3.c, &v);
+    if (!code)
+        code = other_result(ev, e, other, &v);
     if (code)
         return code;
-    if (v.type != MIO_NULL && v.type != MIO_UNKNOWN && v.type != (uint8_t)static_type(other)) {
-        struct mio_err ignored = {0};
-        struct mio_err *err = ev->err;
-        struct mio_value w;
-        ev->err = &ignored;
-        code = mio_eval(ev, other, &w);
-        ev->err = err;
-        code = code ? MIO_OK : to_common(ev, e, &v, w);
-        if (code)
-            return code;
-    }
     *out = mio_mark_like(v, cond);
     return MIO_OK;
 }

@@ -10,6 +10,8 @@ enum mio_code mio_fn_length(struct mio_call *c, struct mio_value *out)
     struct mio_value v = c->args[0];
     if (v.type == MIO_STRING)
         *out = mio_number_i64(c->a, (int64_t)mio_text_clusters(mio_value_str(v)));
+    else if (v.marks & MIO_MARK_SET && v.n > 1 && mio_has_unknown(v))
+        return MIO_OK; /* two elements may become one: *out is unknown already */
     else if (v.type == MIO_LIST || v.type == MIO_MAP)
         *out = mio_number_i64(c->a, v.n);
     else
@@ -56,6 +58,8 @@ enum mio_code mio_fn_values(struct mio_call *c, struct mio_value *out)
 
 enum mio_code mio_fn_lookup(struct mio_call *c, struct mio_value *out)
 {
+    if (c->args[0].type == MIO_UNKNOWN || c->args[1].type == MIO_UNKNOWN)
+        return MIO_OK; /* *out is unknown already */
     const struct mio_value *v = mio_get(c->args[0], mio_value_str(c->args[1]));
     if (!v && c->n < 3)
         return mio_call_fail(c, 1, "give a default as the third argument", "there is no such key");
@@ -70,13 +74,17 @@ enum mio_code mio_fn_zipmap(struct mio_call *c, struct mio_value *out)
         return mio_call_fail(c, 1, "tolist(x) puts them in order", "a set has no order");
     if (keys.n != values.n)
         return mio_call_fail(c, 1, NULL, "there are %u keys and %u values", keys.n, values.n);
+    bool sensitive = false;
+    if (mio_has_unknown(keys))
+        return MIO_OK; /* *out is unknown already */
     struct mio_pair *pairs = mio_arena_alloc(c->a, keys.n * sizeof *pairs);
     for (uint32_t i = 0; i < keys.n; i++) {
+        sensitive |= mio_is_sensitive(keys.items[i]); /* a map cannot mark a key */
         if (keys.items[i].type == MIO_NULL)
             return mio_call_fail(c, 0, NULL, "key %u is null", i);
         pairs[i] = (struct mio_pair){mio_value_str(keys.items[i]), values.items[i]};
     }
-    *out = mio_map(pairs, keys.n);
+    *out = sensitive ? mio_sensitive(mio_map(pairs, keys.n)) : mio_map(pairs, keys.n);
     return MIO_OK;
 }
 
@@ -134,7 +142,7 @@ enum mio_code mio_fn_coalesce(struct mio_call *c, struct mio_value *out)
     for (size_t i = 0; i < c->n; i++) {
         if (all[i].type == MIO_NULL || (all[i].type == MIO_STRING && !all[i].n))
             continue;
-        *out = all[i];
+        *out = all[i]; /* an unknown one may be null: then it is not known which */
         return MIO_OK;
     }
     return mio_call_fail(c, 0, NULL, "every value is null or empty");

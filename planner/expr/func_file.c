@@ -344,9 +344,22 @@ enum mio_code mio_fn_templatefile(struct mio_call *c, struct mio_value *out)
     return code ? code : mio_call_template(c, text, c->args[1], out);
 }
 
+/* A name and what follows it, without anything that has to be computed. */
+static bool is_reference(const struct mio_expr *e)
+{
+    while (e->kind == NODE_INDEX && e->index.key->kind == NODE_LITERAL)
+        e = e->index.base;
+    return e->kind == NODE_LOCAL || (e->kind == NODE_REF && !e->ref.index);
+}
+
 enum mio_code mio_fn_templatestring(struct mio_call *c, struct mio_value *out)
 {
     struct mio_value v;
+    if (!is_reference(c->node->call.args[0])) /* as a literal it would be evaluated by itself */
+        return mio_call_fail(c, 0,
+                             "put the template under `locals` and give local.NAME; a text that "
+                             "stands here needs no templatestring()",
+                             "the template must be the name of a value");
     enum mio_code code = mio_call_template(c, mio_value_str(c->args[0]), c->args[1], &v);
     if (code)
         return code;

@@ -194,7 +194,11 @@ enum mio_code mio_fn_formatlist(struct mio_call *c, struct mio_value *out)
     for (size_t k = 0; k < n; k++) {
         for (size_t i = 0; i < c->n; i++)
             row[i] = i && c->args[i].type == MIO_LIST ? c->args[i].items[k] : c->args[i];
-        enum mio_code code = format(c, row, &items[k]);
+        bool open = false;
+        for (size_t i = 1; i < c->n; i++)
+            open |= mio_has_unknown(row[i]);
+        items[k] = mio_unknown(MIO_STRING);
+        enum mio_code code = open ? MIO_OK : format(c, row, &items[k]);
         code = code ? code : mio_eval_budget(c->ev, c->node);
         if (code)
             return code;

@@ -48,18 +48,31 @@ static bool holds(struct mio_value list, struct mio_value v)
 
 enum mio_code mio_fn_contains(struct mio_call *c, struct mio_value *out)
 {
-    *out = mio_bool(holds(c->args[0], c->args[1]));
+    bool open = false;
+    for (uint32_t i = 0; i < c->args[0].n; i++) {
+        int same = mio_equal_so_far(c->args[0].items[i], c->args[1]);
+        if (same > 0) {
+            *out = mio_bool(true);
+            return MIO_OK;
+        }
+        open |= same < 0;
+    }
+    if (!open) /* else *out is unknown already */
+        *out = mio_bool(false);
     return MIO_OK;
 }
 
 enum mio_code mio_fn_index(struct mio_call *c, struct mio_value *out)
 {
     struct mio_value list = c->args[0];
+    if (list.marks & MIO_MARK_SET)
+        return no_set(c, 0);
     for (uint32_t i = 0; i < list.n; i++) {
-        if (!mio_equal(list.items[i], c->args[1]))
-            continue;
-        *out = mio_number_i64(c->a, i);
-        return MIO_OK;
+        int same = mio_equal_so_far(list.items[i], c->args[1]);
+        if (same > 0)
+            *out = mio_number_i64(c->a, i);
+        if (same) /* or it may be this one: *out is unknown already */
+            return MIO_OK;
     }
     return mio_call_fail(c, 1, "contains() asks without failing", "the list does not hold it");
 }
@@ -74,10 +87,8 @@ enum mio_code mio_fn_element(struct mio_call *c, struct mio_value *out)
         return MIO_TEMPLATE;
     if (!list.n)
         return mio_call_fail(c, 0, NULL, "the list is empty");
-    i %= (int64_t)list.n;
-    if (i < 0)
-        return mio_call_fail(c, 1, NULL, "the index is negative");
-    *out = list.items[i];
+    i %= (int64_t)list.n; /* -1 is the last one */
+    *out = list.items[i < 0 ? i + (int64_t)list.n : i];
     return MIO_OK;
 }
 
@@ -161,19 +172,21 @@ enum mio_code mio_fn_distinct(struct mio_call *c, struct mio_value *out)
 struct flat {
     struct mio_value *items;
     size_t n, cap;
-    bool unknown;
+    bool unknown, sensitive;
 };
 
 static void flatten(struct mio_arena *a, struct flat *f, struct mio_value list)
 {
     for (uint32_t i = 0; i < list.n; i++) {
-        struct mio_value v = mio_mark_like(list.items[i], list);
+        struct mio_value v = list.items[i];
         /* An unknown that may be a list: the length is unknown. */
         f->unknown |= v.type == MIO_UNKNOWN && (v.hint == MIO_UNKNOWN || v.hint == MIO_LIST);
-        if (v.type == MIO_LIST)
+        if (v.type == MIO_LIST) {
+            f->sensitive |= mio_is_sensitive(v);
             flatten(a, f, v);
-        else
+        } else {
             MIO_PUSH(a, f->items, f->n, f->cap) = v;
+        }
     }
 }
 
@@ -182,6 +195,8 @@ enum mio_code mio_fn_flatten(struct mio_call *c, struct mio_value *out)
     struct flat f = {0};
     flatten(c->a, &f, c->args[0]);
     *out = f.unknown ? mio_unknown(MIO_LIST) : mio_list(f.items, f.n);
+    if (f.sensitive)
+        *out = mio_sensitive(*out);
     return MIO_OK;
 }
 
@@ -190,6 +205,8 @@ enum mio_code mio_fn_matchkeys(struct mio_call *c, struct mio_value *out)
     struct mio_value values = c->args[0], keys = c->args[1], wanted = c->args[2];
     if (values.n != keys.n)
         return mio_call_fail(c, 1, NULL, "there are %u values and %u keys", values.n, keys.n);
+    if (mio_has_unknown(keys) || mio_has_unknown(wanted))
+        return MIO_OK; /* *out is unknown already */
     struct mio_value both[] = {keys, wanted};
     if (!mio_unify_values(c->a, both, 2))
         return mio_call_fail(c, 2, NULL, "the keys and what is searched have no type in common");
@@ -239,27 +256,34 @@ enum mio_code mio_fn_sort(struct mio_call *c, struct mio_value *out)
     for (uint32_t i = 0; i < list.n; i++) {
         if (list.items[i].type == MIO_NULL)
             return mio_call_fail(c, 0, "compact() takes nulls out", "element %u is null", i);
-        items[i] = list.items[i];
+        items[i] = mio_has_unknown(list) ? mio_unknown(MIO_STRING) : list.items[i];
     }
     qsort(items, list.n, sizeof *items, by_text);
     *out = mio_list(items, list.n);
     return MIO_OK;
 }
 
+/* One element that is `decides` settles it; else one that is unknown leaves it open. */
+static void settle(const struct mio_call *c, bool decides, struct mio_value *out)
+{
+    bool open = false, found = false;
+    for (uint32_t i = 0; !found && i < c->args[0].n; i++) {
+        struct mio_value v = c->args[0].items[i];
+        open |= v.type == MIO_UNKNOWN;
+        found = v.type != MIO_UNKNOWN && (v.type == MIO_BOOL && v.b) == decides;
+    }
+    if (found || !open)
+        *out = mio_bool(found == decides);
+}
+
 enum mio_code mio_fn_alltrue(struct mio_call *c, struct mio_value *out)
 {
-    bool all = true;
-    for (uint32_t i = 0; i < c->args[0].n; i++)
-        all = all && c->args[0].items[i].type == MIO_BOOL && c->args[0].items[i].b;
-    *out = mio_bool(all);
+    settle(c, false, out);
     return MIO_OK;
 }
 
 enum mio_code mio_fn_anytrue(struct mio_call *c, struct mio_value *out)
 {
-    bool any = false;
-    for (uint32_t i = 0; i < c->args[0].n; i++)
-        any = any || (c->args[0].items[i].type == MIO_BOOL && c->args[0].items[i].b);
-    *out = mio_bool(any);
+    settle(c, true, out);
     return MIO_OK;
 }

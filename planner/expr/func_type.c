@@ -74,7 +74,8 @@ enum mio_code mio_fn_nonsensitive(struct mio_call *c, struct mio_value *out)
 
 enum mio_code mio_fn_issensitive(struct mio_call *c, struct mio_value *out)
 {
-    *out = mio_bool(mio_is_sensitive(c->args[0]));
+    if (mio_is_sensitive(c->args[0]) || c->args[0].type != MIO_UNKNOWN)
+        *out = mio_bool(mio_is_sensitive(c->args[0])); /* else it may become so */
     return MIO_OK;
 }
 

@@ -233,6 +233,17 @@ static enum mio_code fit_scalar(struct mio_arena *a, const struct mio_typespec *
     return *why.hint ? mio_err_hint(err, "%s", why.hint) : err->code;
 }
 
+/* Is there an `any` in it, which must become the same for all elements? */
+static bool is_open(const struct mio_typespec *t)
+{
+    if (t->kind == T_ANY || t->elem)
+        return t->kind == T_ANY || is_open(t->elem);
+    for (uint32_t i = 0; t->fields && i < t->n; i++)
+        if (is_open(t->fields[i].type))
+            return true;
+    return false;
+}
+
 static enum mio_code fit_list(struct mio_arena *a, const struct mio_typespec *t, struct mio_value v,
                               const struct path *path, struct mio_value *out, struct mio_err *err)
 {
@@ -249,7 +260,7 @@ static enum mio_code fit_list(struct mio_arena *a, const struct mio_typespec *t,
         if (code)
             return code;
     }
-    if (t->kind != T_TUPLE && t->elem->kind == T_ANY && !mio_unify_values(a, items, v.n))
+    if (t->kind != T_TUPLE && is_open(t->elem) && !mio_unify_values(a, items, v.n))
         return misfit(path, err, "the elements must all have one type");
     *out = t->kind == T_SET ? mio_make_set(a, items, v.n) : mio_list(items, v.n);
     return MIO_OK;
@@ -268,7 +279,7 @@ static enum mio_code fit_map(struct mio_arena *a, const struct mio_typespec *t, 
         if (code)
             return code;
     }
-    if (t->elem->kind == T_ANY && !mio_unify_values(a, items, v.n))
+    if (is_open(t->elem) && !mio_unify_values(a, items, v.n))
         return misfit(path, err, "the elements must all have one type");
     for (uint32_t i = 0; i < v.n; i++)
         pairs[i] = (struct mio_pair){v.pairs[i].key, items[i]};
@@ -314,7 +325,15 @@ static enum mio_code fit(struct mio_arena *a, const struct mio_typespec *t, stru
         return MIO_OK;
     }
     struct mio_value made = mio_unknown(shape(t->kind));
-    if (v.type != MIO_UNKNOWN) {
+    bool scalar = v.hint >= MIO_BOOL && v.hint <= MIO_STRING;
+    if (v.type == MIO_UNKNOWN && v.hint != MIO_UNKNOWN && v.hint != (uint8_t)made.hint &&
+        !(scalar && t->kind <= T_STRING)) {
+        code = misfit(path, err,
+                      mio_arena_printf(a, "a %s is required, this will be a %s",
+                                       mio_type_name((enum mio_type)made.hint),
+                                       mio_type_name((enum mio_type)v.hint))
+                          .p);
+    } else if (v.type != MIO_UNKNOWN) {
         if (t->kind <= T_STRING)
             code = fit_scalar(a, t, v, path, &made, err);
         else if (t->kind == T_MAP)

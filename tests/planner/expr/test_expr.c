@@ -288,6 +288,19 @@ static void test_marks(void **state)
         {"[for x in sensitive([1]) : x]", SENSITIVE("[1]")},
         {"merge({a = var.sec}, {b = 1}).b", "1"},
         {"sensitive(var.unk)", UNKNOWN},
+        {"zipmap([var.sec], [1])", SENSITIVE("{\"pw\":1}")}, /* a map cannot mark a key */
+        {"zipmap([\"a\", var.unk], [1, 2])", UNKNOWN},
+        {"length(toset([\"a\", var.unk]))", UNKNOWN},
+        {"false ? var.sec : \"x\"", SENSITIVE("\"x\"")}, /* else the result tells the condition */
+        {"coalesce(\"a\", var.unk)", "\"a\""},
+        {"upper(var.unk) == 1", "false"},
+        {"upper(var.unk).a", "!a string has no elements or attributes"},
+        {"tobool([for x in var.unk : x])",
+         "!argument 1 of tobool: a bool is required, this will be a list"},
+        {"var.unk ? 1 : []",
+         "!the two results of the condition have different types: number and list"},
+        {"contains([1, var.unk], 1)", "true"},
+        {"index([var.unk, 1], 1)", UNKNOWN},
         {"nonsensitive({a = var.sec})", "{\"a\":" SENSITIVE("\"pw\"") "}"},
     };
     CHECK(ROWS, false);
