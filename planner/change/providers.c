@@ -195,13 +195,26 @@ static struct mio_str block_name(struct mio_str text)
     return open < 0 ? text : mio_str_sub(text, 0, (size_t)open);
 }
 
+/* "Did you mean NAME?" in the arena, of instances and their types; "" when none is near. */
+static struct mio_str near_provider(struct mio_provs *p, struct mio_str name)
+{
+    struct mio_str *names = MIO_NEW_N(p->arena, struct mio_str, p->n * 2 + 1), near;
+    for (size_t i = 0; i < p->n; i++) {
+        names[2 * i] = block_name(p->items[i].name);
+        names[2 * i + 1] = p->items[i].type;
+    }
+    near = mio_str_nearest(name, names, p->n * 2);
+    return near.n ? mio_arena_printf(p->arena, "Did you mean %.*s?", MIO_FMT(near)) : near;
+}
+
 static void no_provider(struct mio_provs *p, struct mio_str name, struct mio_err *err)
 {
+    struct mio_str near = near_provider(p, block_name(name));
     struct mio_prov *same = of_block(p, block_name(name));
     bool bare = mio_str_eq(block_name(name), name);
     mio_fail(err, MIO_TEMPLATE, "there is no provider \"%.*s\"", MIO_FMT(name));
     if (!same)
-        mio_err_hint(err, "Declare it under `providers:`.");
+        mio_err_hint(err, "%s", near.n ? near.p : "Declare it under `providers:`.");
     else if (!same->block->for_each)
         mio_err_hint(err, "%.*s has no for_each: write `provider: %.*s`.", MIO_FMT(same->name),
                      MIO_FMT(same->name));
@@ -369,6 +382,36 @@ static void check_ignored(struct mio_stack *st, const struct mio_res *r)
     }
 }
 
+/* `provider_options` has a map of settings for each provider that it names, instance or type. */
+static void check_options(struct mio_provs *p, struct mio_stack *st, const struct mio_res *r)
+{
+    const struct mio_node *options = mio_node_get(r->block->body, "provider_options");
+    bool scalar = options && options->type == MIO_NODE_SCALAR;
+    if (!options || (scalar && (options->expr || !options->text.n)))
+        return;
+    if (options->type != MIO_NODE_MAP)
+        mio_diags_error(st->diags, MIO_TEMPLATE, options->pos,
+                        "write `provider_options: { NAME: { ... } }`",
+                        "provider_options is a map by the names of providers");
+    for (size_t i = 0; options->type == MIO_NODE_MAP && i < options->n; i++) {
+        const struct mio_entry *e = &options->entries[i];
+        bool known = false;
+        for (size_t k = 0; !known && k < p->n; k++)
+            known = mio_str_eq(p->items[k].type, e->key) ||
+                    mio_str_eq(block_name(p->items[k].name), e->key);
+        if (known && e->value->type == MIO_NODE_MAP)
+            continue;
+        struct mio_str near = near_provider(p, e->key);
+        if (known)
+            mio_diags_error(st->diags, MIO_TEMPLATE, e->value->pos, NULL,
+                            "the options of provider %.*s are a map", MIO_FMT(e->key));
+        else
+            mio_diags_error(st->diags, MIO_TEMPLATE, e->key_pos,
+                            near.n ? near.p : "The template's `providers:` names those it has.",
+                            "provider_options: there is no provider \"%.*s\"", MIO_FMT(e->key));
+    }
+}
+
 enum mio_code mio_provs_bind(struct mio_provs *p, struct mio_stack *st)
 {
     size_t before = st->diags->errors;
@@ -386,6 +429,7 @@ enum mio_code mio_provs_bind(struct mio_provs *p, struct mio_stack *st)
         struct mio_prov *it = choose(p, st, r, &err);
         if (it) {
             r->provider = it->name;
+            check_options(p, st, r);
             r->kind = it->schema ? mio_schema_kind(it->schema, r->block->kind) : NULL;
             if (!r->kind)
                 no_kind(p, r, it, &err);

@@ -37,6 +37,22 @@ class Lifecycle(Case):
                     else:
                         self.ok(command)
 
+    def test_options_of_providers_that_the_template_does_not_have(self):
+        self.template("""
+            thing:
+              a: { name: x, provider_options: { sin: { a: 1 } } }
+              b: { name: y, provider_options: { sim: 1 } }
+              c: { name: z, provider_options: [1] }
+              d: { name: w, provider: sin }
+              e: { name: v, provider_options: { sim: { a: 1 } } }
+            """)
+        self.init()
+        done = self.fails("validate", says=("main.yaml line 5, column 39", 'provider_options: there is no provider "sin"',
+                                            "the options of provider sim are a map", "a map by the names of providers",
+                                            'there is no provider "sin"'))
+        self.assertEqual(done.text.count("Did you mean sim?"), 2, done)
+        self.assertNotIn("line 9", done.text)
+
     def test_conditions_hold_for_what_stays_as_it_is(self):
         self.one("lifecycle: { precondition: [{ condition: '${var.on}', error: must be on }], "
                  "postcondition: [{ condition: '${self.name == \"t\" && var.v < 3}', error: 'bad ${self.name}' }] }")
