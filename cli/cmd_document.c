@@ -9,7 +9,8 @@ static struct mio_str or_dash(struct mio_str s)
     return s.n ? s : MIO_STR("-");
 }
 
-/* One line: file, kind, name, ok; or file, line, column and the first error. */
+/* One line: file, kind, name, ok; or file with line and column, kind and name as far as they are
+ * known, and the first error. */
 static bool check_one(struct mio_cli *c, const char *path, const struct mio_azureml_opts *o)
 {
     struct mio_arena a;
@@ -32,6 +33,9 @@ static bool check_one(struct mio_cli *c, const char *path, const struct mio_azur
         mio_buf_printf(&line, "%s:", path);
         if (err && err->pos.line)
             mio_buf_printf(&line, "%u:%u:", err->pos.line, err->pos.col);
+        if (doc.entity)
+            mio_buf_printf(&line, " %s %.*s:", mio_azureml_entity_name(doc.entity),
+                           MIO_FMT(or_dash(doc.name)));
         mio_buf_printf(&line, " %s", err ? err->message : "not valid");
         if (err && err->hint[0])
             mio_buf_printf(&line, " (%s)", err->hint);

@@ -346,6 +346,8 @@ enum mio_code mio_cli_engine_opts(struct mio_cli *c, enum mio_open how, struct m
         .refresh_events = c->ui.json.out != NULL,
         .fetch_modules = c->command->run == mio_cmd_init,
         .upgrade_modules = mio_cli_on(c, MIO_OPT_UPGRADE),
+        /* what `init` gets ready may be made by a step that comes after it */
+        .no_paths = mio_cli_on(c, MIO_OPT_NO_PATHS) || c->command->run == mio_cmd_init,
         .keep_module_lock = mio_cli_text(c, MIO_OPT_LOCKFILE) != NULL,
         .plan_life_s = c->opt.v[MIO_OPT_VALID_FOR].number / 1000,
         .accept_rollback = mio_cli_on(c, MIO_OPT_ACCEPT_ROLLBACK),

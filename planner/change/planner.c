@@ -557,7 +557,7 @@ enum mio_code mio_planner_run(struct mio_planner *p)
         mio_checks_run(p->st, p->plan);
     if (p->mode != MIO_PLAN_REFRESH_ONLY && !p->unguarded)
         mio_guards_run(p->st, p->plan);
-    if (p->mode == MIO_PLAN_NORMAL && !p->validating)
+    if (p->mode == MIO_PLAN_NORMAL && !p->validating && !p->looking)
         preflight(p);
     return p->diags->errors > before ? MIO_TEMPLATE : MIO_OK;
 }

@@ -53,7 +53,9 @@ struct mio_planner {
     const char *const *targets, *const *excludes, *const *replaces;
     size_t ntargets, nexcludes, nreplaces;
     const bool *cancel;
+    bool looking;    /* no preflight: nothing is going to be applied */
     bool unguarded;  /* the stage's guards do not hold: tests on places of their own */
+    bool no_paths;   /* nothing is read below the folders of blocks: contents do not count */
     bool validating; /* no state, no configuration: computed values, lookups and missing variables
                         are unknown */
 

@@ -136,7 +136,7 @@ enum mio_code mio_wanted_content(struct mio_planner *p, const struct mio_inst *i
 {
     struct content c = {.p = p, .inst = inst, .err = err};
     *out = mio_map(NULL, 0);
-    if (!inst->res->kind->has_content)
+    if (!inst->res->kind->has_content || p->no_paths)
         return MIO_OK;
     if (!walk(&c, &inst->res->kind->root, MIO_STR(""), inputs) || !digest_lock(&c))
         return err->code;

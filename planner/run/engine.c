@@ -57,6 +57,7 @@ enum mio_code mio_engine_open(const struct mio_engine_opts *o, struct mio_engine
                                   .sources = &e->sources,
                                   .shown_from = o->shown_from,
                                   .overlay = o->overlay,
+                                  .no_paths = o->no_paths,
                                   .module = mio_engine_module,
                                   .module_arg = e};
     enum mio_code rc = o->state_only ? mio_template_settings(&e->arena, &t, &e->tpl, &e->diags)
@@ -403,6 +404,7 @@ enum mio_code mio_engine_plan(struct mio_engine *e, const struct mio_plan_opts *
                                       .replaces = o->replaces,
                                       .nreplaces = o->nreplaces,
                                       .cancel = e->opts.interrupt,
+                                      .looking = o->looking,
                                       .unguarded = e->opts.temp_dir != NULL,
                                       .plan = &e->plan};
     bind(e);

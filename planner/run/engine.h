@@ -64,6 +64,7 @@ struct mio_engine_opts {
     bool upgrade_modules;  /* and locked anew when they are not what the lock file names */
     bool keep_module_lock; /* an error instead of a changed lock file */
     const char *overlay;   /* see mio_template_opts, or NULL */
+    bool no_paths;         /* see mio_template_opts */
     bool accept_rollback;  /* an older state than the last seen one is meant */
     bool accept_clear;     /* sealing is enforced, and what is still in clear may be read */
     const char
@@ -114,6 +115,7 @@ enum mio_code mio_engine_validate(struct mio_engine *e);
 struct mio_plan_opts {
     enum mio_plan_mode mode;
     bool refresh;
+    bool looking; /* nothing is going to be applied: platforms are not asked whether it could be */
     const char *const *targets, *const *excludes, *const *replaces;
     size_t ntargets, nexcludes, nreplaces;
     bool generate; /* blocks are made for imports that have none (else such an import is an error);

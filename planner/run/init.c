@@ -100,7 +100,8 @@ static enum mio_code ask(struct mio_engine *e, struct mio_step *s)
                                 .prior = mio_null(),
                                 .changed = mio_list(NULL, 0),
                                 .content = mio_map(NULL, 0),
-                                .base_dir = s->inst->res->block->base_dir};
+                                .base_dir = e->opts.no_paths ? (struct mio_str){0}
+                                                             : s->inst->res->block->base_dir};
     struct mio_value answer;
     struct mio_err err = {0};
     bool supported;
@@ -152,6 +153,7 @@ static enum mio_code look_through(struct mio_engine *e)
                                       .sources = &e->sources,
                                       .mode = MIO_PLAN_NORMAL,
                                       .validating = true,
+                                      .no_paths = e->opts.no_paths,
                                       .plan = &e->plan};
     e->stack.value = mio_planner_value;
     e->stack.arg = &e->planner;

@@ -28,7 +28,7 @@ enum mio_code mio_engine_force_unlock(struct mio_engine *e, struct mio_str id)
 /* The graph as it stands after a plan against the recorded state. */
 static enum mio_code plan_offline(struct mio_engine *e, const struct mio_plan **plan)
 {
-    struct mio_plan_opts o = {.mode = MIO_PLAN_NORMAL, .refresh = false};
+    struct mio_plan_opts o = {.mode = MIO_PLAN_NORMAL, .refresh = false, .looking = true};
     return mio_engine_plan(e, &o, plan);
 }
 
@@ -38,6 +38,14 @@ static size_t step_edges(const struct mio_inst *inst, const struct mio_azureml_e
     const struct mio_azureml_doc *doc = inst->res->block->doc;
     *edges = doc ? doc->edges : NULL;
     return doc ? doc->nedges : 0;
+}
+
+/* The steps themselves: a map by their names, or NULL. */
+static const struct mio_node *steps_of(const struct mio_inst *inst)
+{
+    const struct mio_node *doc = inst->res->block->document;
+    const struct mio_node *jobs = doc ? mio_node_get(doc, "jobs") : NULL;
+    return jobs && jobs->type == MIO_NODE_MAP ? jobs : NULL;
 }
 
 static struct mio_str step_address(struct mio_arena *a, const struct mio_inst *inst,
@@ -55,6 +63,25 @@ static void put_edge(struct mio_buf *dot, struct mio_str from, struct mio_str to
     mio_buf_z(dot, label);
 }
 
+/* The steps of a pipeline in a box of their own. */
+static void put_steps(struct mio_engine *e, struct mio_buf *dot, const struct mio_inst *inst)
+{
+    const struct mio_node *steps = steps_of(inst);
+    if (!steps)
+        return;
+    mio_buf_z(dot, "  subgraph ");
+    mio_json_string(dot, mio_arena_printf(&e->arena, "cluster %.*s", MIO_FMT(inst->address)));
+    mio_buf_z(dot, " {\n    label = ");
+    mio_json_string(dot, mio_arena_printf(&e->arena, "steps of %.*s", MIO_FMT(inst->address)));
+    mio_buf_z(dot, ";\n");
+    for (size_t i = 0; i < steps->n; i++) {
+        mio_buf_z(dot, "    ");
+        mio_json_string(dot, step_address(&e->arena, inst, steps->entries[i].key));
+        mio_buf_z(dot, ";\n");
+    }
+    mio_buf_z(dot, "  }\n");
+}
+
 enum mio_code mio_engine_graph(struct mio_engine *e, struct mio_buf *dot)
 {
     const struct mio_azureml_edge *steps;
@@ -68,6 +95,7 @@ enum mio_code mio_engine_graph(struct mio_engine *e, struct mio_buf *dot)
         mio_buf_z(dot, "  ");
         mio_json_string(dot, e->stack.insts[i]->address);
         mio_buf_z(dot, ";\n");
+        put_steps(e, dot, e->stack.insts[i]);
     }
     for (size_t i = 0; i < e->stack.ninsts; i++) {
         const struct mio_inst *inst = e->stack.insts[i];
@@ -99,12 +127,15 @@ enum mio_code mio_engine_graph_json(struct mio_engine *e, struct mio_buf *json)
     const struct mio_azureml_edge *steps;
     struct mio_arena *a = &e->arena;
     enum mio_code rc = plan_offline(e, &plan);
-    size_t nedges = 0, n = 0;
+    size_t nedges = 0, n = 0, nnodes = e->stack.ninsts, at = 0;
     if (rc)
         return rc;
-    for (size_t i = 0; i < e->stack.ninsts; i++)
+    for (size_t i = 0; i < e->stack.ninsts; i++) {
+        const struct mio_node *jobs = steps_of(e->stack.insts[i]);
         nedges += e->stack.insts[i]->deps.n + step_edges(e->stack.insts[i], &steps);
-    struct mio_value *nodes = MIO_NEW_N(a, struct mio_value, e->stack.ninsts + 1);
+        nnodes += jobs ? jobs->n : 0;
+    }
+    struct mio_value *nodes = MIO_NEW_N(a, struct mio_value, nnodes + 1);
     struct mio_value *edges = MIO_NEW_N(a, struct mio_value, nedges + 1);
     for (size_t i = 0; i < e->stack.ninsts; i++) {
         const struct mio_inst *inst = e->stack.insts[i];
@@ -112,7 +143,13 @@ enum mio_code mio_engine_graph_json(struct mio_engine *e, struct mio_buf *json)
         struct mio_str node[] = {
             inst->address, inst->res->block->kind,
             mio_str_z(mio_action_name(s ? (enum mio_action)s->action : MIO_NOOP))};
-        nodes[i] = text_map(a, node_keys, node, 3);
+        nodes[at++] = text_map(a, node_keys, node, 3);
+        const struct mio_node *jobs = steps_of(inst);
+        for (size_t k = 0; jobs && k < jobs->n; k++) {
+            struct mio_str step[] = {step_address(a, inst, jobs->entries[k].key), MIO_STR("step"),
+                                     node[2]};
+            nodes[at++] = text_map(a, node_keys, step, 3);
+        }
         for (size_t k = 0; k < inst->deps.n; k++) {
             struct mio_str edge[] = {inst->address, inst->deps.items[k]->address};
             edges[n++] = text_map(a, edge_keys, edge, 2);
@@ -124,7 +161,7 @@ enum mio_code mio_engine_graph_json(struct mio_engine *e, struct mio_buf *json)
             edges[n++] = text_map(a, edge_keys, edge, 2);
         }
     }
-    struct mio_pair root[] = {{MIO_STR("nodes"), mio_list(nodes, e->stack.ninsts)},
+    struct mio_pair root[] = {{MIO_STR("nodes"), mio_list(nodes, nnodes)},
                               {MIO_STR("edges"), mio_list(edges, n)}};
     mio_json_pretty(json, mio_map(root, 2), MIO_JSON_HIDDEN);
     mio_buf_char(json, '\n');

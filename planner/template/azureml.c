@@ -180,6 +180,7 @@ static const struct by_key {
     {"inferencing_server", NULL, "modelPackage"},
     {"index_columns", NULL, "featureStoreEntity"},
 };
+static const char part_of_template[] = "part of a template";
 /* Files that lie beside Azure ML documents and are none. */
 static const struct {
     const char *key, *what;
@@ -192,6 +193,10 @@ static const struct {
     {"task", "the settings of a tool"},
     {"identity", "a patch for a resource: name the resource it belongs to"},
     {"inputs", "inputs for a job: give them where the job is run"},
+    {"resources", part_of_template},
+    {"modules", part_of_template},
+    {"variables", part_of_template},
+    {"mlops_iac", part_of_template},
 };
 
 static const struct mio_azureml_entity *infer(const struct mio_node *root)
@@ -217,7 +222,10 @@ static void not_ours(struct mio_az_check *c, const struct mio_node *root)
     for (size_t i = 0; i < sizeof strangers / sizeof *strangers; i++) {
         if (!mio_node_get(root, strangers[i].key))
             continue;
-        mio_az_error(c, root->pos, "move it out of the template directory, or do not include it",
+        mio_az_error(c, root->pos,
+                     strangers[i].what == part_of_template
+                         ? "`validate -dir=FOLDER` checks templates"
+                         : "move it out of the template directory, or do not include it",
                      "this is no Azure ML entity, but %s", strangers[i].what);
         return;
     }

@@ -39,7 +39,8 @@ void mio_tpl_document(struct mio_scope_load *s, const struct mio_tpl_file *f, st
     struct mio_load *l = s->load;
     struct mio_azureml_doc *doc = MIO_NEW(l->arena, struct mio_azureml_doc);
     struct mio_str dir = mio_path_dir(f->path);
-    if (check(l, f->root, dir, doc) != MIO_OK)
+    bool sound = check(l, f->root, dir, doc) == MIO_OK;
+    if (!sound && !doc->entity)
         return;
     const struct mio_node *name = mio_node_get(f->root, "name");
     struct mio_pos pos = doc->name.n ? name->pos : f->root->pos;
@@ -47,7 +48,7 @@ void mio_tpl_document(struct mio_scope_load *s, const struct mio_tpl_file *f, st
     b.name = address_name(l->arena, prefix, doc->name.n ? doc->name : without_suffix(stem));
     b.address = mio_tpl_address(l->arena, false, b.kind, b.name);
     b.body = b.document = f->root;
-    b.doc = doc;
+    b.doc = sound ? doc : NULL;
     if (mio_tpl_define(s, b.address, pos))
         MIO_PUSH(l->arena, s->t->blocks.items, s->t->blocks.n, s->t->blocks.cap) = b;
 }
@@ -81,6 +82,8 @@ static const struct mio_node *part(struct mio_arena *a, const struct mio_block *
 void mio_tpl_finish_document(struct mio_load *l, struct mio_block *b)
 {
     const struct mio_node *whole = b->body;
+    if (!b->doc) /* it was said what is wrong with it; here only so that others may name it */
+        return;
     if (whole != b->document) {
         struct mio_azureml_doc *doc = MIO_NEW(l->arena, struct mio_azureml_doc);
         const struct mio_node *own = part(l->arena, b, false);

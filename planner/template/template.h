@@ -49,10 +49,11 @@ struct mio_block {
     const struct mio_node *provider;                   /* NULL: chosen by kind */
     const struct mio_node *timeouts;                   /* map create/update/delete/read, or NULL */
     struct mio_lifecycle lifecycle;
-    bool azureml;                      /* an Azure ML document */
-    const struct mio_node *document;   /* azureml: as it was written, $schema included */
-    const struct mio_azureml_doc *doc; /* azureml: entity, edges between steps (azureml.h) */
-    struct mio_str base_dir;           /* absolute folder of the file, for relative paths */
+    bool azureml;                    /* an Azure ML document */
+    const struct mio_node *document; /* azureml: as it was written, $schema included */
+    const struct mio_azureml_doc
+        *doc;                /* azureml: entity, edges between steps (azureml.h); NULL: wrong */
+    struct mio_str base_dir; /* absolute folder of the file, for relative paths */
 };
 struct mio_module_call {
     struct mio_str name, source, digest; /* digest: of an archive, or "" */

@@ -219,7 +219,8 @@ struct mlops_change_args {
     const char *prior;    /* attributes as last read, JSON; "null" for create */
     const char *changed;  /* update: JSON list of the dotted paths that differ */
     const char *content;  /* JSON object: dotted path of a MLOPS_CONTENT field to its digest */
-    const char *base_dir; /* what relative paths in inputs are relative to */
+    const char *base_dir; /* what relative paths in inputs are relative to; "" in
+                           * validate: leave paths alone */
     const char *resume;   /* handle of an interrupted attempt; NULL */
     const char
         *fingerprint; /* as last read: write only if it still holds, where the platform can; NULL */

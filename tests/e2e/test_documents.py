@@ -34,12 +34,47 @@ class Documents(Case):
         self.assertEqual(len(done.out.splitlines()), 2)
         self.assertIn("conda file", done.out)
 
+    def test_of_what_is_wrong_kind_and_name_are_told(self):
+        self.write("docs/endpoint.yml", ENDPOINT.replace("auth_mode: key", "auth_mod: key"))
+        self.write("docs/main.yaml", "resources: {}\n")
+        done = self.run_tool("validate", self.path("docs/endpoint.yml"), self.path("docs/main.yaml"))
+        self.assertEqual(done.code, 1, done)
+        self.assertRegex(done.out, r"endpoint\.yml:3:1: managedOnlineEndpoint fare: .*`auth_mod`.*`auth_mode`")
+        self.assertRegex(done.out, r"main\.yaml:1:1: this is no Azure ML entity, but part of a template")
+
+    def test_a_whole_template_without_its_files(self):
+        self.write("main.yaml", "include: [docs/e.yml]\nproviders: { local: {} }\n"
+                   "set: { environment.e: { description: set } }\n")
+        self.write("docs/e.yml", "name: e\nimage: i\nconda_file: conda.yml\n")
+        self.init()  # what it gets ready may come later
+        done = self.fails("validate", says="there is no file or folder conda.yml")
+        self.assertNotIn("to set", done.text)  # nothing follows from the missing file
+        self.ok("validate", "-no-paths")
+        self.write("docs/conda.yml", "dependencies: [python=3.11]\n")
+        self.ok("validate")
+
     def test_the_line_that_is_missing_is_named(self):
         self.write("docs/pipeline.yml", BROKEN)
         done = self.run_tool("validate", "-no-paths", self.path("docs/pipeline.yml"))
         self.assertEqual(done.code, 1, done)
         self.assertRegex(done.out, r"pipeline\.yml:6:\d+: `raw_data` is nested below `type: command`")
         self.assertIn("inputs:", done.out)
+
+    def test_the_pipeline_this_project_began_with(self):
+        """As it was written, and with the line that is missing."""
+        origin = os.path.join(SOURCE, "tests/planner/template/origin")
+        done = self.fails("validate", "-no-paths", os.path.join(origin, "pipeline-job.yml"))
+        self.assertRegex(done.out, r"pipeline-job\.yml:9:7: `raw_data` is nested below `type: command`")
+        self.assertIn("a line is probably missing above it: `inputs:`, indented like `type`", done.out)
+        repaired = os.path.join(origin, "pipeline-job.repaired.yml")
+        self.ok("validate", "-no-paths", repaired, says="pipeline-job.repaired.yml: pipelineJob - ok")
+        shutil.copy(repaired, self.path("taxi.yml"))
+        for name in ("data", "src/transform", "src/train"):
+            os.makedirs(self.path(name))
+        first = self.ok("show", "-azureml", "job.taxi").out
+        self.write("again/taxi.yml", first)
+        self.ok("validate", "-no-paths", self.path("again/taxi.yml"), says="pipelineJob - ok")
+        self.assertIn("--raw_data ${{inputs.raw_data}}", first)
 
     def test_what_came_in_goes_out_unchanged_in_meaning(self):
         self.write("endpoint.yml", ENDPOINT)

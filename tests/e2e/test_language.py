@@ -267,6 +267,18 @@ class Graph(Case):
         self.fails("graph", "-format=png", says="dot|json|svg")
         self.fails("graph", "-format=svg", env={"PATH": "/nonexistent"}, says="Install Graphviz")
 
+    def test_steps_of_pipelines(self):
+        self.write("main.yaml", "providers: { local: {} }\n")
+        shutil.copy(os.path.join(SOURCE, "tests/planner/template/origin/pipeline-job.repaired.yml"), self.path("taxi.yml"))
+        for name in ("data", "src/transform", "src/train"):
+            os.makedirs(self.path(name))
+        self.init()  # that this provider runs no pipelines is no matter of the graph
+        doc = self.ok("graph", "-format=json").json()
+        self.assertEqual([n["address"] for n in doc["nodes"]], ["job.taxi", "job.taxi/transform-job", "job.taxi/train-job"])
+        self.assertEqual(doc["edges"], [{"from": "job.taxi/train-job", "to": "job.taxi/transform-job"}])
+        self.ok("graph", says=['"job.taxi/train-job" -> "job.taxi/transform-job" [style = dashed]', 'subgraph "cluster job.taxi"'])
+        self.ok("console", input="1 + 1\n", says="2")
+
     @unittest.skipUnless(shutil.which("dot"), "Graphviz is not installed")
     def test_svg(self):
         self.write("main.yaml", TEMPLATE)
@@ -311,7 +323,7 @@ class Policies(Case):
         for command in ("plan",), ("apply", "-auto-approve"):
             done = self.fails(*command, "-var", "n=1", says='policy "keep" refuses the plan: none goes')
             self.assertIn("thing.a[1] will be destroyed", done.out)
-        self.assertEqual(list(self.things()), ["a-0", "a-1"])
+        self.assertEqual(sorted(self.things()), ["a-0", "a-1"])
         done = self.fails("plan", "-var", "n=9", says="invalid value for variable")
         self.assertNotIn("keep", done.text)  # what follows from a wrong value would mislead
         self.assertEqual(done.out, "")
