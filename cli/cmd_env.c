@@ -15,28 +15,30 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Evaluates environment.NAME and puts {"name", "body"} into a memory file. */
-static enum mio_code write_spec(struct mio_cli *c, struct mio_str name, int *fd)
+/* Evaluates an environment, named as the user did, and puts {"name", "body"} into a memory file.
+ * *dir is what its paths are relative to. */
+static enum mio_code write_spec(struct mio_cli *c, struct mio_str name, int *fd,
+                                struct mio_str *dir)
 {
     struct mio_err err = {0};
-    struct mio_value v;
+    struct mio_block_found found;
     struct mio_arena *a = &c->arena;
-    if (mio_str_starts(name, "environment."))
-        name = mio_str_sub(name, strlen("environment."), name.n);
     enum mio_code code = mio_cli_open(c, MIO_OPEN_READ);
     if (code)
         return code;
     size_t n = 0;
     while (mio_environment_built_from[n])
         n++;
-    if (mio_engine_block(c->engine, "environment", name, mio_environment_built_from, n, &v, &err))
+    if (mio_engine_block(c->engine, "environment", name, mio_environment_built_from, n, &found,
+                         &err))
         return mio_cli_fail(c, &err);
     struct mio_pair *pairs = MIO_NEW_N(a, struct mio_pair, 2);
-    pairs[0] = (struct mio_pair){MIO_STR("name"), mio_string(name)};
-    pairs[1] = (struct mio_pair){MIO_STR("body"), v};
-    if (mio_has_unknown(pairs[1].value)) {
-        mio_fail(&err, MIO_TEMPLATE,
-                 "environment.%.*s depends on something that only an apply knows", MIO_FMT(name));
+    pairs[0] = (struct mio_pair){MIO_STR("name"), mio_string(mio_environment_name(found.address))};
+    pairs[1] = (struct mio_pair){MIO_STR("body"), found.body};
+    *dir = found.dir;
+    if (mio_has_unknown(found.body)) {
+        mio_fail(&err, MIO_TEMPLATE, "%.*s depends on something that only an apply knows",
+                 MIO_FMT(found.address));
         return mio_cli_fail(c, &err);
     }
     MIO_AUTO_BUF b;
@@ -101,18 +103,20 @@ static enum mio_code start(struct mio_cli *c, struct words *w)
     return status ? MIO_IO : MIO_OK; /* the builder has said why */
 }
 
-/* The body of the environment that the first argument names, and its folder. */
+/* The body of the environment that the first argument names, its folder and that of locks. */
 static enum mio_code add_spec(struct mio_cli *c, struct words *w, int *fd)
 {
     struct mio_err err = {0};
-    const char *dir = ".";
-    enum mio_code code = write_spec(c, mio_str_z(c->args[0]), fd);
+    const char *locks = ".";
+    struct mio_str dir = {0};
+    enum mio_code code = write_spec(c, mio_str_z(c->args[0]), fd, &dir);
     if (code)
         return code;
-    if (mio_cli_dir(c, &dir, &err))
+    if (mio_cli_dir(c, &locks, &err))
         return mio_cli_fail(c, &err);
     add(w, mio_arena_printf(w->a, "-spec=/proc/self/fd/%d", *fd).p);
-    add(w, mio_arena_printf(w->a, "-dir=%s", dir).p);
+    add(w, mio_arena_printf(w->a, "-dir=%.*s", MIO_FMT(dir)).p);
+    add(w, mio_arena_printf(w->a, "-locks=%s", locks).p);
     return MIO_OK;
 }
 
@@ -201,7 +205,7 @@ enum mio_code mio_cmd_env_run(struct mio_cli *c)
     int fd = -1;
     add(&w, builder(&c->arena));
     add(&w, "run");
-    if (strchr(c->args[0], '/'))
+    if (strchr(c->args[0], '/') && !strchr(c->args[0], '"')) /* a key may have a slash, too */
         add(&w, mio_arena_printf(w.a, "-root=%s", c->args[0]).p);
     else if (add_spec(c, &w, &fd))
         return MIO_USAGE;

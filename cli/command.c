@@ -254,7 +254,9 @@ const struct mio_command mio_command_table[] = {
      .summary = "Resolve an environment into its lock file",
      .text =
          "Resolves what environment.NAME declares to packages and wheels by version and SHA-256, "
-         "and writes environment.NAME.lock.json beside the template. Says what changes. Versions "
+         "and writes environment.NAME.lock.json beside the template. One in a module, or with a "
+         "key, is named by its address: 'module.m.environment.x[\"a\"]', in this and every other "
+         "env command. Says what changes. Versions "
          "that are locked stay where they still fit; -upgrade renews all of them, or the packages "
          "that are named. -check writes nothing and fails, with the difference, when the lock is "
          "not that of the template. -out writes the wheels as pylock.toml (PEP 751), too.",

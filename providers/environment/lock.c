@@ -5,9 +5,36 @@
 
 enum { MAX_LOCK = 64 << 20 };
 
+/* The brackets of a key become a dot, and what files are not named with a number. */
+struct mio_str mio_env_file_name(struct mio_arena *a, struct mio_str name)
+{
+    MIO_AUTO_BUF b;
+    mio_buf_init(&b, 0);
+    bool quoted = false;
+    for (size_t i = 0; i < name.n; i++) {
+        char c = name.p[i];
+        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                     c == '_' || c == '-' || (c == '.' && !quoted);
+        if (c == '"')
+            quoted = !quoted;
+        else if (plain)
+            mio_buf_char(&b, c);
+        else if (c == '[' && !quoted)
+            mio_buf_char(&b, '.');
+        else if (c != ']' || quoted)
+            mio_buf_printf(&b, "%%%02X", (unsigned)(unsigned char)c);
+        if (c == '\\' && quoted && i + 1 < name.n) /* what is escaped stands for itself */
+            mio_buf_printf(&b, "%%%02X", (unsigned)(unsigned char)name.p[++i]);
+    }
+    return mio_arena_str(a, mio_buf_view(&b));
+}
+
 const char *mio_env_lock_path(struct mio_arena *a, const char *dir, struct mio_str name)
 {
-    return mio_arena_printf(a, "%s/environment.%.*s.lock.json", dir, MIO_FMT(name)).p;
+    const char *kind = mio_str_starts(name, "module.") ? "" : "environment.";
+    return mio_arena_printf(a, "%s/%s%.*s.lock.json", dir, kind,
+                            MIO_FMT(mio_env_file_name(a, name)))
+        .p;
 }
 
 struct column {

@@ -36,7 +36,10 @@ struct mio_env_keep {               /* what of an earlier lock stays when it is 
 /* Whether the package of that name shall stay at its locked version. */
 bool mio_env_keeps(const struct mio_env_keep *k, struct mio_str name);
 
-/* The file's name for an environment, in the template directory. */
+/* An environment's name as part of the name of a file: sk["a/b"] becomes sk.a%2Fb. */
+struct mio_str mio_env_file_name(struct mio_arena *a, struct mio_str name);
+/* The file's name for an environment, in the template directory: environment.NAME.lock.json, or
+ * module.M.environment.NAME.lock.json. */
 const char *mio_env_lock_path(struct mio_arena *a, const char *dir, struct mio_str name);
 /* Errors: MIO_STATE (malformed, newer format); a missing file is *found = false. */
 enum mio_code mio_env_lock_read(struct mio_arena *a, const char *path, struct mio_env_lock *out,

@@ -238,7 +238,7 @@ enum mio_code mio_env_oci_layout(struct mio_arena *a, const struct mio_env_store
     for (size_t i = 0; i < im->n_layers; i++)
         blobs[i] = im->layers[i].sums.packed;
     blobs[im->n_layers] = im->config_digest;
-    struct mio_env_oci image = {lock->name, im->manifest, im->manifest_digest, blobs,
-                                im->n_layers + 1};
+    struct mio_env_oci image = {mio_env_file_name(a, lock->name), im->manifest, im->manifest_digest,
+                                blobs, im->n_layers + 1};
     return mio_env_oci_write(a, s, &image, path, err);
 }

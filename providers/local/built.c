@@ -30,25 +30,6 @@ bool built_wanted(struct mio_value inputs)
 
 /* ---- the builder ---- */
 
-/* The block's name: `sk` of module.m["a.b"].environment.sk[0]. */
-static struct mio_str block_name(const struct local_change *ch)
-{
-    struct mio_str a = ch->address, name = mio_get_str(ch->inputs, "name");
-    bool quoted = false, inside = false;
-    for (size_t i = 0, from = 0; i <= a.n; i++) {
-        char c = i < a.n ? a.p[i] : '.';
-        if (c == '"' && (!i || a.p[i - 1] != '\\'))
-            quoted = !quoted;
-        if (quoted || (inside && c != ']'))
-            continue;
-        if (c == '[' || (c == '.' && from < i))
-            name = mio_str_sub(a, from, i - from);
-        inside = c == '[';
-        from = c == '[' ? a.n : c == '.' ? i + 1 : from;
-    }
-    return name;
-}
-
 static int memory_file(struct mio_str text, struct mio_err *err)
 {
     int fd = memfd_create("environment", MFD_CLOEXEC);
@@ -102,7 +83,7 @@ static enum mio_code run_builder(struct local *l, const char *verb, struct mio_s
                                  const char *dir, const char *root, struct mio_value *answer,
                                  struct mio_err *err)
 {
-    const char *argv[8] = {local_support(l, "../../libexec/mlops-iac/mlops-iac-env"), verb,
+    const char *argv[9] = {local_support(l, "../../libexec/mlops-iac/mlops-iac-env"), verb,
                            "-json"};
     size_t n = 3;
     int status = 0;
@@ -115,6 +96,7 @@ static enum mio_code run_builder(struct local *l, const char *verb, struct mio_s
     if (dir) {
         argv[n++] = "-spec=/proc/self/fd/0";
         argv[n++] = mio_arena_printf(l->a, "-dir=%s", dir).p;
+        argv[n++] = mio_arena_printf(l->a, "-locks=%.*s", MIO_FMT(l->p->base_dir)).p;
     }
     if (root)
         argv[n++] = mio_arena_printf(l->a, "-root=%s", root).p;
@@ -143,8 +125,8 @@ static enum mio_code ask(struct local *l, const struct local_change *ch, const c
         if (v && !mio_is_null(*v))
             MIO_PUSH(l->a, pairs, n, cap) = (struct mio_pair){mio_str_z(*key), *v};
     }
-    struct mio_value spec =
-        local_map(l->a, "name", mio_string(block_name(ch)), "body", mio_map(pairs, n), NULL);
+    struct mio_value spec = local_map(l->a, "name", mio_string(mio_environment_name(ch->address)),
+                                      "body", mio_map(pairs, n), NULL);
     MIO_AUTO_BUF text;
     mio_buf_init(&text, 0);
     mio_json_write(&text, spec, MIO_JSON_OPEN);

@@ -137,6 +137,12 @@ const char *const mio_environment_built_from[] = {
     "base",    "debian",   "python", "files", "env",        "serve", "scripts",          "layers",
     "workdir", "command",  "image",  "build", "conda_file", "conda", "inference_config", "users",
     "user",    "bytecode", NULL};
+struct mio_str mio_environment_name(struct mio_str address)
+{
+    static const char kind[] = "environment.";
+    size_t n = mio_str_starts(address, kind) ? sizeof kind - 1 : 0;
+    return mio_str_sub(address, n, address.n);
+}
 const struct mlops_field mio_environment_fields[] = {
     ENVELOPE("environment", MLOPS_VOLATILE),
     IN_WORKSPACE,

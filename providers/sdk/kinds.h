@@ -8,6 +8,7 @@
  */
 #pragma once
 #include "providers/abi/mlops_provider.h"
+#include "providers/sdk/str.h"
 
 extern const struct mlops_field mio_workspace_fields[], mio_compute_fields[],
     mio_environment_fields[], mio_data_fields[], mio_component_fields[], mio_model_fields[],
@@ -15,6 +16,9 @@ extern const struct mlops_field mio_workspace_fields[], mio_compute_fields[],
 
 /* The inputs of an environment that decide what is built; NULL-terminated. */
 extern const char *const mio_environment_built_from[];
+/* What an environment's lock is named after: NAME of environment.NAME; of one with a key `NAME[0]`,
+ * of one in a module the whole address. A slice of `address`. */
+struct mio_str mio_environment_name(struct mio_str address);
 
 enum {
     mio_workspace_flags = MLOPS_KIND_DATA,

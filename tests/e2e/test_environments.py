@@ -229,6 +229,47 @@ class Environments(Case):
             self.assertEqual(json.load(f)["config"]["serve"], {"scoring": {"path": "/score", "port": 5001}})
         self.ok("plan", says="config_digest")
 
+    def test_environments_in_modules_and_with_keys(self):
+        text = """
+            variables: {{ word: {{ type: string }}, workspace: {{ type: string }} }}
+            resources:
+              environment:
+                {name}:
+                  name: one
+                  workspace: "${{var.workspace}}"
+                  base: {{ debian: bookworm }}
+                  env: {{ GREETING: "${{var.word}}", WHICH: "${{each.key}}" }}
+                  for_each: {{ "a/b": 1 }}
+                  files: [{{ source: lib, target: /opt/lib }}]
+        """
+        self.write("serving/lib/x", "x\n")
+        self.write("serving/main.yaml", text.format(name="sk"))
+        self.write("main.yaml", """
+            providers: { local: {} }
+            resources: { workspace: { w: { name: w } } }
+            modules: { m: { source: ./serving, inputs: { word: hello, workspace: "${workspace.w.name}" } } }
+        """)
+        self.ok("init")
+        address, stem = 'module.m.environment.sk["a/b"]', "module.m.environment.sk.a%2Fb"
+        self.fails("plan", says=(f"{stem}.lock.json is not there", f"env lock {address}"))
+        self.fails("env", "lock", "sk", says=("the template has no environment.sk", f"Did you mean {address}?"))
+        self.fails("env", "lock", "module.m.environment.sk", says=("has 1 instances", f"Name one: {address}."))
+        self.fails("env", "lock", "module.n.environment.sk", says="the template has no module.n.environment.sk")
+        self.fails("env", "lock", "workspace.w", says="workspace.w is no environment")
+        done = self.run_tool("env", "lock", address)
+        if done.code and ("mirror" in done.err or "source" in done.err):
+            self.skipTest("no mirror is reached: " + done.err)
+        self.check(done, 0, f"{stem}.lock.json: ")
+        digest = self.ok("env", "build", address).out.split()[1]
+        self.assertEqual(self.ok("env", "run", address, "--", "sh", "-c", "read x </opt/lib/x; echo $GREETING $WHICH $x").out,
+                         "hello a/b x\n")
+        self.ok("env", "sbom", address, "-out=bills", says=f"bills/{stem}.spdx.json")
+        self.ok("env", "export", address, "build", "-out=build")
+        self.ok("validate", "build/environment.yaml", says="environment module.m.environment.sk.a-2Fb ok")
+        self.assertIn(digest, self.ok("plan").out)
+        self.apply(says="2 added")
+        self.no_changes()
+
     def test_two_environments_share_a_root(self):
         self.lock()
         with open(self.path("main.yaml"), encoding="utf-8") as f:

@@ -37,7 +37,7 @@ enum mio_code mio_env_cli_lock(struct mio_env_cli *c, struct mio_env_lock *out, 
         if (mio_env_cli_spec(c, &spec) ||
             mio_env_spec_digest(&c->arena, &spec, c->dir, &inputs, NULL, &c->err))
             return c->err.code;
-        *path = mio_env_lock_path(&c->arena, c->dir, spec.name);
+        *path = mio_env_lock_path(&c->arena, c->locks ? c->locks : c->dir, spec.name);
     }
     if (!*path)
         return mio_fail(&c->err, MIO_USAGE, "-spec=FILE or -lock=FILE is missing");

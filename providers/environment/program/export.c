@@ -57,13 +57,22 @@ static void put_routes(const struct export *x, struct mio_buf *b)
     }
 }
 
+/* Azure ML's names know letters, digits and three signs. */
+static struct mio_str asset_name(const struct export *x)
+{
+    char *z = mio_arena_z(&x->c->arena, mio_env_file_name(&x->c->arena, x->lock->name));
+    for (char *p = z; *p; p++)
+        *p = *p == '%' ? '-' : *p;
+    return mio_str_z(z);
+}
+
 static enum mio_code write_document(const struct export *x, const char *form)
 {
     MIO_AUTO_BUF b;
     struct mio_str digest = mio_get_str(x->lock->sealed, "config");
     mio_buf_init(&b, 0);
     put(&b, "$schema", MIO_STR(SCHEMA));
-    put(&b, "name", x->lock->name);
+    put(&b, "name", asset_name(x));
     put(&b, "version", mio_str_sub(digest, 7, VERSION_DIGITS));
     mio_buf_z(&b, "os_type: linux\ntags:\n");
     put(&b, "  mlops_iac_environment", digest);
@@ -91,7 +100,7 @@ static enum mio_code write_conda(const struct export *x)
     }
     MIO_AUTO_BUF b;
     mio_buf_init(&b, 0);
-    put(&b, "name", x->lock->name);
+    put(&b, "name", asset_name(x));
     mio_buf_z(&b, "channels:\n  - conda-forge\ndependencies:\n");
     mio_buf_printf(&b, "  - python=%.*s\n  - pip\n  - pip:\n", MIO_FMT(version));
     for (size_t i = 0; i < x->lock->n_wheels; i++)

@@ -104,7 +104,7 @@ enum mio_code mio_env_verb_lock(struct mio_env_cli *c)
         return check(c);
     if (mio_env_cli_spec(c, &spec) || mio_env_store_open(&c->arena, c->store_path, &store, &c->err))
         return c->err.code;
-    const char *path = mio_env_lock_path(&c->arena, c->dir, spec.name);
+    const char *path = mio_env_lock_path(&c->arena, c->locks ? c->locks : c->dir, spec.name);
     struct mio_str *names = MIO_NEW_N(&c->arena, struct mio_str, c->n_args + 1);
     for (size_t i = 0; i < c->n_args; i++)
         names[i] = mio_str_z(c->args[i]);

@@ -29,6 +29,7 @@ static const struct {
     {"spec", offsetof(struct mio_env_cli, spec_path)},
     {"lock", offsetof(struct mio_env_cli, lock_path)},
     {"dir", offsetof(struct mio_env_cli, dir)},
+    {"locks", offsetof(struct mio_env_cli, locks)},
     {"out", offsetof(struct mio_env_cli, out_path)},
     {"root", offsetof(struct mio_env_cli, root_path)},
     {"vendor", offsetof(struct mio_env_cli, vendor)},

@@ -6,6 +6,7 @@ struct mio_env_cli {
     struct mio_arena arena;
     struct mio_err err;
     struct mio_buf out;
+    const char *locks; /* where lock files lie; NULL: in dir */
     const char *spec_path, *lock_path, *dir, *store_path, *out_path, *root_path, *vendor, *threads;
     const char **args;
     size_t n_args, args_cap;
