@@ -9,12 +9,10 @@ enum mio_code mio_cmd_drift(struct mio_cli *c)
     enum mio_code code = mio_cli_open(c, MIO_OPEN_READ);
     if (code)
         return code;
-    code = mio_cli_report(c, mio_cli_plan(c, MIO_PLAN_REFRESH_ONLY, &plan));
-    if (!code && plan)
-        code = mio_cli_state(c, &state);
-    if (code || !plan)
-        return code;
-    mio_ui_drift(&c->ui, plan, state->nrows, mio_cli_on(c, MIO_OPT_SUMMARY));
-    c->differs = plan->ndrift > 0;
-    return MIO_OK;
+    code = mio_cli_plan(c, MIO_PLAN_REFRESH_ONLY, &plan);
+    if (plan && plan->whole && mio_engine_state(c->engine, &state) == MIO_OK)
+        mio_ui_drift(&c->ui, plan, state->nrows, mio_cli_on(c, MIO_OPT_SUMMARY));
+    code = mio_cli_report(c, code); /* what could not be looked at */
+    c->differs = !code && plan && plan->ndrift > 0;
+    return code;
 }

@@ -86,7 +86,10 @@ const struct mio_command mio_command_table[] = {
      .text =
          "Reads every managed object and names each attribute that differs from the state, with "
          "both values, and each object that could not be checked. Writes nothing: no state, no "
-         "lock, no object. With -detailed-exitcode it exits with 2 when something differs.",
+         "lock, no object. With -detailed-exitcode it exits with 2 when something differs. Where "
+         "an "
+         "object or a whole provider cannot be read, the others are compared all the same, and "
+         "it exits with 1.",
      .options = TEMPLATE_OPTS | JSON_OPTS | SCOPE_OPTS | B(SUMMARY) | B(DETAILED_EXITCODE) |
                 B(INPUT) | B(ACCEPT_ROLLBACK),
      .flags = MIO_CMD_STREAM,

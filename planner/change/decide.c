@@ -51,8 +51,8 @@ static enum mio_code look(struct mio_planner *p, struct mio_step *s, size_t inde
         s->gone = true;
         return mio_step_record(p, s, err);
     case MIO_SEEN_ERROR:
-        *err = *ob->err;
-        return mio_err_at(err, s->inst->res->block->pos);
+        s->trouble = ob->err;
+        break;
     case MIO_SEEN_HERE:
         if (mio_step_record(p, s, err))
             return err->code;
@@ -89,7 +89,7 @@ static enum mio_code ask_plugin(struct mio_planner *p, struct mio_step *s,
 {
     const struct mio_res *r = s->inst->res;
     struct mio_prov *prov = mio_provs_find(p->provs, s->inst->provider);
-    if (p->validating || !prov || !prov->schema || !(prov->schema->caps & MLOPS_CAP_PLAN))
+    if (p->validating || !prov || !prov->configured || !(prov->schema->caps & MLOPS_CAP_PLAN))
         return MIO_OK;
     struct mio_pair *pairs = MIO_NEW_N(p->arena, struct mio_pair, s->inputs.n + 1u);
     size_t n = 0;
@@ -334,6 +334,7 @@ enum mio_code mio_decide(struct mio_planner *p, struct mio_inst *inst, struct mi
         mio_stack_depends(p->st, inst, err) ||
         mio_stack_named(p->st, r->mod, r->block->lifecycle.replace_triggered_by, &s->triggers, err))
         return err->code;
+    s->trouble = prov->trouble;
     mio_deps_merge(p->st, &inst->deps, &s->triggers);
     size_t kept = ++p->st->kept; /* whoever evaluates around this one must keep it */
     struct mio_arena_mark mark = mio_arena_mark(p->arena);
@@ -429,7 +430,8 @@ enum mio_code mio_decide_data(struct mio_planner *p, struct mio_inst *inst, stru
         const struct mio_step *d = mio_step_of(inst->deps.items[i]);
         pending |= d && d->action != MIO_NOOP;
     }
-    if (p->validating || mio_has_unknown(s->inputs) || pending) {
+    s->trouble = prov->trouble;
+    if (p->validating || mio_has_unknown(s->inputs) || pending || s->trouble) {
         s->action = MIO_READ;
         s->main_change = true;
         s->reason = pending ? MIO_WHY_DEPENDENCY_PENDING : MIO_WHY_CONFIG_UNKNOWN;

@@ -115,7 +115,8 @@ struct mio_plan {
     struct mio_plan_counts counts;
     size_t rewrites; /* rows that an apply writes anew although nothing changes on the platform */
     bool errored;
-    bool whole; /* every step is in it: what was wrong, if anything, is that it was refused */
+    bool whole; /* every step is in it: what was wrong, if anything, is that it was refused, or that
+                 * something could not be read, which `unchecked` names */
 };
 /* Anything to apply (changes, outputs, moves, forgets)? */
 bool mio_plan_has_changes(const struct mio_plan *p);

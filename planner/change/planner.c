@@ -117,6 +117,7 @@ static void go(struct mio_planner *p, struct mio_row *row, enum mio_reason why)
     struct mio_prov *prov = mio_provs_find(p->provs, row->provider);
     const struct mio_kind *kind =
         prov && prov->schema ? mio_schema_kind(prov->schema, row->kind) : NULL;
+    s->trouble = prov ? prov->trouble : NULL;
     s->observed = s->record->attributes;
     if (p->refresh->seen[i] == MIO_SEEN_HERE && kind) {
         s->observed = mio_observed(p, kind, s->record, p->refresh->here[i]->attributes);
@@ -195,6 +196,30 @@ static void destroy_all(struct mio_planner *p)
                                 "Remove prevent_destroy, or leave it out with -exclude.",
                                 "%.*s would be destroyed, but lifecycle.prevent_destroy is set",
                                 MIO_FMT(r->insts[k].address));
+    }
+}
+
+/* ---- what could not be asked ---- */
+
+/* Objects that could not be read, and providers that could not be configured, where the plan is
+ * about them: what -target and -exclude leave out does not matter. A provider is named once. */
+static void tell_troubles(struct mio_planner *p)
+{
+    for (size_t i = 0; i < p->nsteps; i++) {
+        const struct mio_step *s = p->steps[i];
+        if (!s || !s->trouble || s->excluded)
+            continue;
+        struct mio_prov *prov =
+            mio_provs_find(p->provs, s->inst ? s->inst->provider : s->row->provider);
+        if (prov && prov->trouble == s->trouble) {
+            if (prov->told)
+                continue;
+            prov->told = true;
+        }
+        struct mio_err err = *s->trouble;
+        if (s->inst)
+            mio_err_at(&err, s->inst->res->block->pos);
+        mio_diags_add(p->diags, MIO_ERROR, &err);
     }
 }
 
@@ -310,6 +335,15 @@ static void assemble(struct mio_planner *p)
     }
 }
 
+/* One object that could not be read is named. Where only reality is looked at, that is what is
+ * wrong; else the block's own decision has met it. */
+static void not_read(struct mio_planner *p, const struct mio_row *row, const struct mio_err *why)
+{
+    mio_refresh_unchecked(p->refresh, row, why->message);
+    if (p->mode == MIO_PLAN_REFRESH_ONLY)
+        mio_diags_add(p->diags, MIO_ERROR, why);
+}
+
 static void drift(struct mio_planner *p)
 {
     struct mio_plan *plan = p->plan;
@@ -322,6 +356,8 @@ static void drift(struct mio_planner *p)
                 mio_refresh_unchecked(p->refresh, row, "-target or -exclude leaves it out");
             continue;
         }
+        if (seen == MIO_SEEN_ERROR)
+            not_read(p, row, p->refresh->here[i]->err);
         if (seen != MIO_SEEN_HERE && seen != MIO_SEEN_GONE)
             continue;
         struct mio_prov *prov = mio_provs_find(p->provs, row->provider);
@@ -535,7 +571,9 @@ enum mio_code mio_planner_run(struct mio_planner *p)
             p->steps[i] = mio_step_of(p->st->insts[i]);
         p->nsteps = p->steps_cap = p->st->ninsts;
     }
-    if (p->diags->errors) /* also of variables: what follows from wrong ones would mislead */
+    /* Also of variables: what follows from wrong ones would mislead. Reality is looked at as far as
+     * it can be. */
+    if (p->diags->errors && p->mode != MIO_PLAN_REFRESH_ONLY)
         return mio_diags_code(p->diags);
     if (p->mode != MIO_PLAN_REFRESH_ONLY)
         orphans(p);
@@ -549,10 +587,13 @@ enum mio_code mio_planner_run(struct mio_planner *p)
         else if (p->mode == MIO_PLAN_NORMAL)
             mio_planner_narrow(p);
     }
+    tell_troubles(p);
+    if (p->diags->errors && p->mode != MIO_PLAN_REFRESH_ONLY)
+        return mio_diags_code(p->diags);
     assemble(p);
     if (p->mode != MIO_PLAN_REFRESH_ONLY)
         outputs(p);
-    p->plan->whole = p->diags->errors == before;
+    p->plan->whole = p->diags->errors == before || p->mode == MIO_PLAN_REFRESH_ONLY;
     if (p->mode != MIO_PLAN_REFRESH_ONLY)
         mio_checks_run(p->st, p->plan);
     if (p->mode != MIO_PLAN_REFRESH_ONLY && !p->unguarded)

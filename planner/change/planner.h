@@ -25,6 +25,8 @@ struct mio_step {
     struct mio_deps triggers;  /* what replace_triggered_by refers to */
     struct mio_diff_attr *attrs;
     size_t nattrs;
+    const struct mio_err *trouble;   /* it could not be read, or its provider not be configured: an
+                                        error where the plan is about it */
     struct mio_str fingerprint;      /* as last read */
     char digest[MIO_SHA256_HEX + 1]; /* of what is wanted; "" while unknown */
     uint8_t action, reason;          /* enum mio_action, enum mio_reason */

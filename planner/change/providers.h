@@ -12,7 +12,9 @@ struct mio_prov {
     const struct mio_schema *schema;
     struct mio_value key, each; /* one of a block with for_each; else null */
     bool configured;
-    bool used;   /* a resource of the template names it */
+    const struct mio_err *trouble; /* why it could not be configured, where others may do without */
+    bool told;                     /* that was said */
+    bool used;                     /* a resource of the template names it */
     bool folded; /* a for_each that nobody has unfolded, that is empty, or that is not known while
                     validating: gives the schema alone */
 };

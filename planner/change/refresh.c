@@ -60,6 +60,7 @@ void mio_refresh_start(struct mio_refresh *r, bool full, const bool *cancel)
     size_t *counts = MIO_NEW_N(r->arena, size_t, r->provs->n + 1);
     uint32_t *owner = MIO_NEW_N(r->arena, uint32_t, r->state->nrows + 1);
     struct mio_str last = {"", 0};
+    const char *why = "";
     uint32_t last_owner = UINT32_MAX;
     for (size_t i = 0; i < r->state->nrows; i++) {
         const struct mio_row *row = &r->state->rows[i];
@@ -67,10 +68,12 @@ void mio_refresh_start(struct mio_refresh *r, bool full, const bool *cancel)
             struct mio_prov *p = mio_provs_find(r->provs, row->provider);
             last = row->provider;
             last_owner = p && p->configured ? (uint32_t)(p - r->provs->items) : UINT32_MAX - 1;
+            why = p && !p->folded ? "its provider could not be configured"
+                                  : "its provider is not configured in the template";
         }
         owner[i] = last_owner;
         if (last_owner == UINT32_MAX - 1)
-            mio_refresh_unchecked(r, row, "its provider is not configured in the template");
+            mio_refresh_unchecked(r, row, why);
         else if (!mio_schema_kind(r->provs->items[last_owner].schema, row->kind))
             owner[i] = UINT32_MAX - 1,
             mio_refresh_unchecked(r, row, "its provider no longer has this kind");
@@ -129,6 +132,15 @@ static void answered(void *arg, size_t index, const struct mio_object *o)
     ob->id = mio_arena_str(r->arena, o->id);
 }
 
+/* The provider failed as a whole: what it had not answered by then. */
+static void not_told(const struct mio_refresh_job *j)
+{
+    for (size_t i = 0; i < j->n; i++)
+        if (j->r->seen[j->rows[i]] == MIO_SEEN_NOT)
+            mio_refresh_unchecked(j->r, &j->r->state->rows[j->rows[i]],
+                                  "its provider could not be read");
+}
+
 enum mio_code mio_refresh_collect(struct mio_refresh *r, struct mio_err *err)
 {
     if (r->collected)
@@ -137,6 +149,7 @@ enum mio_code mio_refresh_collect(struct mio_refresh *r, struct mio_err *err)
     for (size_t i = 0; i < r->njobs; i++) {
         struct mio_err one = {0};
         if (mio_provider_read_collect(r->jobs[i].job, answered, &r->jobs[i], &one)) {
+            not_told(&r->jobs[i]);
             mio_err_wrap(&one, "cannot read what provider \"%.*s\" has",
                          MIO_FMT(r->jobs[i].prov->name));
             if (!err->code)

@@ -231,14 +231,21 @@ static bool is_recorded(const struct mio_engine *e, struct mio_str name)
     return false;
 }
 
-enum mio_code mio_engine_configure(struct mio_engine *e)
+enum mio_code mio_engine_configure(struct mio_engine *e, bool some)
 {
     for (size_t i = 0; i < e->provs.n; i++) {
         struct mio_err err = {0};
         struct mio_prov *it = &e->provs.items[i];
-        if ((it->used || is_recorded(e, it->name)) &&
-            mio_prov_configure(&e->provs, it, &e->stack, e->state.lineage, &err))
+        if ((!it->used && !is_recorded(e, it->name)) ||
+            mio_prov_configure(&e->provs, it, &e->stack, e->state.lineage, &err) == MIO_OK)
+            continue;
+        if (!some || !it->schema) {
             mio_engine_fail(e, &err);
+            continue;
+        }
+        struct mio_err *kept = MIO_NEW(&e->arena, struct mio_err);
+        *kept = err;
+        it->trouble = kept;
     }
     return mio_diags_code(&e->diags);
 }
@@ -378,7 +385,10 @@ enum mio_code mio_engine_plan(struct mio_engine *e, const struct mio_plan_opts *
         (rc = mio_engine_load(e, o->mode == MIO_PLAN_DESTROY ? "destroy"
                                  : e->opts.durable_folder    ? "apply"
                                                              : "plan")) ||
-        (rc = refuse_unconfirmed(e)) || (rc = mio_engine_configure(e)) ||
+        (rc = refuse_unconfirmed(e)) ||
+        /* a provider that cannot be asked does not keep the others from being looked at */
+        ((rc = mio_engine_configure(e, o->ntargets || o->nexcludes)) &&
+         o->mode != MIO_PLAN_REFRESH_ONLY) ||
         (rc = o->mode == MIO_PLAN_NORMAL ? mio_engine_check_after(e) : MIO_OK))
         return rc;
     e->plan = (struct mio_plan){.mode = o->mode,

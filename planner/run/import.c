@@ -65,7 +65,7 @@ enum mio_code mio_engine_import(struct mio_engine *e, struct mio_str address, st
     if (mio_address_parse(&e->arena, address, &ad, &err))
         return mio_engine_fail(e, &err);
     if ((rc = mio_engine_stack(e, true, false)) || (rc = mio_engine_load(e, "import")) ||
-        (rc = mio_stack_expand(&e->stack)) || (rc = mio_engine_configure(e)))
+        (rc = mio_stack_expand(&e->stack)) || (rc = mio_engine_configure(e, false)))
         return rc;
     struct mio_inst *inst = mio_stack_find(&e->stack, address);
     struct mio_prov *prov = NULL;

@@ -86,7 +86,9 @@ enum mio_code mio_engine_find_plugins(struct mio_engine *e, struct mio_lockfile 
 struct mio_str mio_engine_commit(struct mio_engine *e);
 /* "TYPE VERSION SHA256" of every locked plugin, sorted. */
 const struct mio_str *mio_engine_plugins(struct mio_engine *e, size_t *n);
-enum mio_code mio_engine_configure(struct mio_engine *e);
+/* Every provider that the template or the state uses. `some`: one that cannot be configured keeps why
+ * (mio_prov.trouble), and is no error yet. */
+enum mio_code mio_engine_configure(struct mio_engine *e, bool some);
 /* The template is wrong already: whatever else is wrong with it is told in the same run.
  * planner/run/init.c */
 void mio_engine_find_more(struct mio_engine *e);

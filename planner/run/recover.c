@@ -25,8 +25,12 @@ static struct mio_str base_dir_of(struct mio_engine *e, struct mio_str address)
 static struct mio_prov *provider(struct mio_engine *e, struct mio_str name, struct mio_err *err)
 {
     struct mio_prov *prov = mio_provs_find(&e->provs, name);
-    if (prov && mio_prov_configure(&e->provs, prov, &e->stack, e->state.lineage, err) == MIO_OK)
-        return prov;
+    if (prov && !prov->folded) {
+        if (mio_prov_configure(&e->provs, prov, &e->stack, e->state.lineage, err) == MIO_OK)
+            return prov;
+        mio_err_wrap(err, "an interrupted apply needs the provider \"%.*s\"", MIO_FMT(name));
+        return NULL;
+    }
     mio_fail(err, MIO_TEMPLATE, "the provider \"%.*s\" is not configured in the template",
              MIO_FMT(name));
     mio_err_hint(err, "An interrupted apply needs it to find out what became of its last "

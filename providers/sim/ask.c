@@ -22,6 +22,13 @@ static enum mio_code answer_item(struct mlops_instance *p, struct mio_arena *a,
     struct mlops_object plain = {.size = sizeof plain, .status = MLOPS_NOT_FOUND};
     struct sim_row row;
     bool found = version > 0;
+    struct sim_rule rule = sim_knobs_read_rule(&p->knobs, mio_str_z(item->id));
+    if (rule.fault == SIM_FAIL) {
+        struct mio_err one = {0};
+        mio_fail(&one, rule.code, "the simulated cloud does not tell of %s", item->id);
+        mio_plugin_emit_error(c, i, &one);
+        return MIO_OK;
+    }
     if (found && !item->full && version_of(item->fingerprint) == version) {
         plain.status = MLOPS_UNCHANGED;
         found = false;

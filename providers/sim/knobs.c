@@ -181,3 +181,12 @@ struct sim_rule sim_knobs_decide(const struct sim_knobs *k, struct sim_cloud *cl
         return (struct sim_rule){.fault = SIM_FAIL, .code = MIO_TRANSIENT};
     return (struct sim_rule){.fault = SIM_FINE};
 }
+
+struct sim_rule sim_knobs_read_rule(const struct sim_knobs *k, struct mio_str id)
+{
+    struct mio_str none = {0};
+    for (size_t i = 0; i < k->nrules; i++)
+        if (k->rules[i].name.n && applies(&k->rules[i], "read", id, none))
+            return k->rules[i];
+    return (struct sim_rule){.fault = SIM_FINE};
+}

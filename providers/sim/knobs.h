@@ -50,6 +50,8 @@ enum mio_code sim_knobs_read(struct mio_arena *a, struct mio_value config, struc
 struct sim_rule sim_knobs_decide(const struct sim_knobs *k, struct sim_cloud *cloud, const char *op,
                                  struct mio_str name, struct mio_str address,
                                  struct mio_str own_fail);
+/* What happens when one object is read: a rule for "read" whose name is its id. */
+struct sim_rule sim_knobs_read_rule(const struct sim_knobs *k, struct mio_str id);
 /* The word of `fail`: "create", "crash-update", "hang-delete", "lost-create", "crash-after-create".
  * False: no such. */
 bool sim_own_fail(struct mio_str word, enum sim_fault *fault, struct mio_str *op);

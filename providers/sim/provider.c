@@ -26,7 +26,8 @@ static const struct mlops_field config_fields[] = {
     {FIELD, .flags = MLOPS_OPTIONAL, .type = MLOPS_ANY, .name = "fail",
      .doc = "Share of changes that fail (0 to 1), or a list of {op, name, code, quote, times, "
             "retry_after_ms}; "
-            "code: template, reality, auth, transient, provider, io, lost."},
+            "code: template, reality, auth, transient, provider, io, lost. For op read, a name is "
+            "an id."},
     {FIELD, .flags = MLOPS_OPTIONAL, .type = MLOPS_ANY, .name = "crash",
      .doc = "The plugin dies: \"create\", \"create:NAME\", \"create@after\", or a list of {op, "
             "name, when, times}."},

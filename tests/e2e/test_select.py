@@ -64,6 +64,64 @@ class Select(Case):
         self.fails("drift", "-target=thing.b", "-detailed-exitcode", code=2, says=["thing.b", "thing.a: -target or"])
         self.ok("drift", "-target=thing.a", "-detailed-exitcode", says=["No drift: 1 as recorded, 2 not checked"])
 
+    def two_clouds(self, faults="", bad_faults=""):
+        self.write("main.yaml", f"""\
+            providers:
+              sim: {{ path: cloud.db{faults} }}
+              bad: {{ type: sim, path: bad.db{bad_faults} }}
+            variables: {{ v: {{ default: 1 }} }}
+            resources:
+              thing:
+                a: {{ name: a, inputs: {{ v: "${{var.v}}" }} }}
+                b: {{ name: b, inputs: {{ v: "${{var.v}}" }} }}
+                c: {{ provider: bad, name: c }}
+                d: {{ provider: bad, name: d, inputs: {{ from: "${{thing.c.id}}" }} }}
+                e: {{ name: e, inputs: {{ from: "${{thing.c.id}}" }} }}
+            """)
+
+    def test_drift_looks_at_all_that_can_be_looked_at(self):
+        """An object, a provider's answer or a provider that fails: named, exit 1, and the rest is compared."""
+        self.two_clouds()
+        self.apply()
+        self.edit("b", {"v": 9})
+        a = self.id_of("a")
+        self.two_clouds(f", fail: [{{ op: read, name: {a}, code: reality }}]")
+        done = self.fails("drift", "-detailed-exitcode", says=["thing.b has changed", f"thing.a: the simulated cloud does not tell of {a}",
+                                                               "Drift: 1 differs, 3 as recorded, 1 not checked"])
+        self.assertIn("with thing.a", done.err)
+        self.fails("plan", says=[f"does not tell of {a}", "in thing.a"])
+        before = open(self.state_file(), "rb").read()
+        self.fails("refresh", says=f"does not tell of {a}")
+        self.two_clouds("", ", fail: [{ op: read, code: reality }]")
+        self.fails("drift", says=["thing.b has changed", "thing.c: its provider could not be read", "1 differs, 2 as recorded, 2 not checked"])
+        self.write("bad.db", "no database")
+        self.two_clouds()
+        self.fails("drift", says=["thing.b has changed", "thing.d: its provider could not be configured",
+                                  "1 differs, 2 as recorded, 2 not checked", "file is not a database"])
+        self.assertEqual(open(self.state_file(), "rb").read(), before)
+
+    def test_what_is_left_out_may_be_out_of_reach(self):
+        self.two_clouds()
+        self.apply()
+        whole = open(self.path("bad.db"), "rb").read()
+        self.write("bad.db", "no database")
+        self.assertEqual(self.fails("plan", "-var=v=2").err.count("Error:"), 1)
+        self.assertEqual(self.plan_json("-var=v=2", "-target=thing.a")[0], {"thing.a": ["update"]})
+        self.assertEqual(self.plan_json("-var=v=2", "-exclude=thing.c")[0], {"thing.a": ["update"], "thing.b": ["update"]})
+        for needed in "de": # d lies there, e needs c, which lies there
+            done = self.fails("plan", "-var=v=2", f"-target=thing.{needed}", says="file is not a database")
+            self.assertEqual(done.err.count("Error:"), 1, done.text)
+        self.apply("-var=v=2", "-target=thing.a", says="0 added, 1 changed, 0 destroyed")
+        self.ok("destroy", "-auto-approve", "-target=thing.b", says="1 destroyed")
+        self.fails("destroy", "-auto-approve", says="file is not a database")
+        with open(self.path("bad.db"), "wb") as f:
+            f.write(whole)
+        self.assertEqual(self.plan_json("-var=v=2")[0], {"thing.b": ["create"]})
+        a = self.id_of("a")
+        self.two_clouds(f", fail: [{{ op: read, name: {a}, code: reality }}]")
+        self.assertEqual(self.plan_json("-var=v=2", "-exclude=thing.a")[0], {"thing.b": ["create"]})
+        self.fails("plan", "-target=thing.a", says=f"does not tell of {a}")
+
     def test_without_refresh(self):
         self.apply()
         calls = self.sql("SELECT n FROM calls WHERE op = 'read'")
