@@ -137,7 +137,8 @@ enum mio_code mio_state_header(struct mio_arena *a, struct mio_str text,
                                       .lineage = mio_get_str(v, "lineage"),
                                       .stage = mio_get_str(v, "stage"),
                                       .salt = mio_get_str(v, "salt"),
-                                      .tool_version = mio_get_str(v, "tool_version")};
+                                      .tool_version = mio_get_str(v, "tool_version"),
+                                      .apply = mio_get_str(v, "apply")};
         const struct mio_value *outputs = mio_get_z(v, "outputs");
         h.outputs = outputs ? mio_json_unmarshal_marks(a, *outputs) : mio_null();
         if (u64_of(v, "serial", &h.serial) && u64_of(v, "epoch", &h.epoch) &&
@@ -232,6 +233,7 @@ enum mio_code mio_state_read(struct mio_arena *a, struct mio_str text, struct mi
         .digest = h.sha256,
         .salt = h.salt,
         .epoch = h.epoch,
+        .apply = h.apply,
     };
     enum mio_code rc = read_rows(text, h.rows, &s, err);
     if (rc || (rc = read_outputs(&h, &s, err)))
@@ -290,6 +292,8 @@ void mio_state_write(struct mio_buf *b, struct mio_state *s)
     put_str(b, ",\"stage\":", s->stage);
     put_str(b, ",\"salt\":", s->salt);
     put_str(b, ",\"tool_version\":", MIO_STR(MIO_VERSION));
+    if (s->apply.n)
+        put_str(b, ",\"apply\":", s->apply);
     put_u64(b, ",\"rows\":", s->nrows);
     put_outputs(b, s);
     mio_buf_z(b, "}\n");

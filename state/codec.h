@@ -12,7 +12,7 @@
 enum { MIO_STATE_FORMAT = 1, MIO_STATE_READER = 1 };
 
 struct mio_state_header {
-    struct mio_str sha256, lineage, stage, salt, tool_version;
+    struct mio_str sha256, lineage, stage, salt, tool_version, apply;
     uint64_t serial, epoch, rows;
     struct mio_value outputs;
 };

@@ -50,9 +50,9 @@ enum mio_code mio_store_fsck(struct mio_store *s, struct mio_arena *a, bool repa
 
 /* ---- whole states moved ---- */
 
-/* `state push`: makes `text` (as mio_state_write made it) the state of this store. Refuses
- * (MIO_STATE) another lineage, a serial that is not higher, another stage and a pending journal;
- * force: only the last two. */
+/* `state push`: makes `text` (as mio_state_write or mio_store_dump made it) the state of this
+ * store. Refuses (MIO_STATE) another lineage, a serial that is not higher, another stage and a
+ * pending journal; force: only the last two. A dump may settle the journal of its own apply. */
 enum mio_code mio_store_push(struct mio_store *s, struct mio_str text, bool force,
                              struct mio_err *err);
 /* `init -migrate-state`: the state and its history, from one store to another that has never been

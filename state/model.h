@@ -54,8 +54,9 @@ struct mio_state {
     struct mio_str stage;
     struct mio_str digest; /* of the body as loaded, 64 hex digits; "" when nothing was loaded */
     struct mio_str
-        salt;       /* 64 hex digits: keys the masks of sensitive values and the idempotency keys */
-    uint64_t epoch; /* bumped by each take-over */
+        salt; /* 64 hex digits: keys the masks of sensitive values and the idempotency keys */
+    struct mio_str apply; /* of an emergency dump: the apply that it is the outcome of; else "" */
+    uint64_t epoch;       /* bumped by each take-over */
     struct mio_row *rows; /* sorted by address, then deposed, as loaded; see mio_state_sort */
     size_t nrows, cap;
     struct mio_state_output *outputs; /* sorted by name */

@@ -27,21 +27,38 @@ static enum mio_code check_push(struct mio_store *s, const struct mio_state *old
     return MIO_OK;
 }
 
+/* The state in a file: as `state pull` gives it, or sealed, as an emergency dump is. */
+static enum mio_code read_pushed(struct mio_store *s, struct mio_arena *a, struct mio_str text,
+                                 struct mio_state *new, struct mio_err *err)
+{
+    enum mio_code rc = mio_is_sealed(text) ? mio_store_unwrap(s, a, text, &text, err) : MIO_OK;
+    rc = rc ? rc : mio_state_read(a, text, new, err);
+    if (rc == MIO_STATE) {
+        mio_err_wrap(err, "what is to be put in place");
+        err->hint[0] = '\0'; /* it speaks of the state that is there */
+        return mio_err_hint(err, "Nothing was changed. `mlops-iac state pull` and `state at` write "
+                                 "states that can be put in place.");
+    }
+    return rc;
+}
+
+/* Is the state what became of the apply whose journal this is? Then nothing of it is lost. */
+static bool is_outcome(const struct mio_state *new, const struct mio_jrn_replay *r)
+{
+    return new->apply.n &&mio_str_eq(new->apply, r->begin.apply_id) &&
+           mio_str_eq(new->lineage, r->begin.lineage) && new->serial == r->begin.base_serial + 1;
+}
+
 static enum mio_code push(struct mio_store *s, struct mio_arena *a, struct mio_str text, bool force,
                           struct mio_err *err)
 {
     struct mio_state old, new;
     struct mio_jrn_replay r;
     bool pending = false;
-    if (mio_state_read(a, text, &new, err)) {
-        mio_err_wrap(err, "what is to be put in place");
-        err->hint[0] = '\0'; /* it speaks of the state that is there */
-        return mio_err_hint(err, "Nothing was changed. `mlops-iac state pull` and `state at` write "
-                                 "states that can be put in place.");
-    }
-    enum mio_code rc = mio_store_load(s, a, &old, err);
+    enum mio_code rc = read_pushed(s, a, text, &new, err);
+    rc = rc ? rc : mio_store_load(s, a, &old, err);
     rc = rc ? rc : mio_store_journal(s, a, &old, &r, &pending, err);
-    if (rc == MIO_OK && pending) {
+    if (rc == MIO_OK && pending && !is_outcome(&new, &r)) {
         mio_fail(err, MIO_STATE, "an apply that was interrupted must be settled first");
         rc = mio_err_hint(err, "Run `mlops-iac plan`: it settles what the journal holds.");
     }
@@ -51,7 +68,10 @@ static enum mio_code push(struct mio_store *s, struct mio_arena *a, struct mio_s
     if (new.serial <= old.serial && mio_str_eq(new.lineage, old.lineage))
         new.serial =
             old.serial + 1; /* serials only grow, so that nothing that was planned before fits */
-    return mio_store_swap(s, s->tag, &new, err);
+    new.apply = MIO_STR("");
+    new.keeps = old.keeps;
+    rc = mio_store_swap(s, s->tag, &new, err);
+    return rc || !pending ? rc : mio_store_drop_journal(s, err);
 }
 
 enum mio_code mio_store_push(struct mio_store *s, struct mio_str text, bool force,

@@ -241,6 +241,19 @@ static enum mio_code encode(struct mio_store *s, struct mio_state *state, struct
     return rc;
 }
 
+enum mio_code mio_store_dump(struct mio_store *s, const struct mio_state *state,
+                             struct mio_str apply, const char *path, struct mio_err *err)
+{
+    MIO_AUTO_BUF text = {0};
+    struct mio_state next = *state;
+    struct mio_str digest;
+    next.serial++;
+    next.epoch += s->took_over;
+    next.apply = apply;
+    enum mio_code rc = encode(s, &next, &text, &digest, err);
+    return rc ? rc : mio_fs_replace(path, mio_buf_view(&text), 0600, err);
+}
+
 enum mio_code mio_store_swap(struct mio_store *s, struct mio_str tag, struct mio_state *next,
                              struct mio_err *err)
 {

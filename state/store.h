@@ -83,6 +83,11 @@ void mio_store_name(struct mio_store *s, struct mio_str digest, uint64_t *seen);
  * generations, then drops the journal. On failure the old state is intact and the journal kept. */
 enum mio_code mio_store_commit(struct mio_store *s, struct mio_state *state, struct mio_err *err);
 
+/* What a commit would have written, into a file, for `state push` once the backend is there again.
+ * `apply` names the apply whose outcome it is: it stands for its journal. */
+enum mio_code mio_store_dump(struct mio_store *s, const struct mio_state *state,
+                             struct mio_str apply, const char *path, struct mio_err *err);
+
 /* The journal of a killed apply, if one is there: its begin record and every operation, latest
  * record first applied. *found false: nothing to recover. Damaged tail records are dropped as the
  * protocol says. */

@@ -7,6 +7,7 @@
 #include "planner/run/review.h"
 #include "providers/sdk/alloc.h"
 #include "providers/sdk/clock.h"
+#include "providers/sdk/fs.h"
 
 enum { TICK_MS = 100, ABORT_GRACE_MS = 5000 };
 
@@ -450,7 +451,8 @@ static enum mio_code begin(struct mio_exec *x, struct mio_err *err)
     tell_plan(e, &h);
     mio_random(noise, sizeof noise);
     mio_hex(noise, sizeof noise, id);
-    struct mio_jrn_begin b = {.apply_id = mio_arena_str(&e->arena, mio_str_z(id)),
+    x->apply_id = mio_arena_str(&e->arena, mio_str_z(id));
+    struct mio_jrn_begin b = {.apply_id = x->apply_id,
                               .lineage = e->state.lineage,
                               .plan_digest = h.plan_digest,
                               .tool_version = MIO_STR(MIO_VERSION),
@@ -462,6 +464,31 @@ static enum mio_code begin(struct mio_exec *x, struct mio_err *err)
     b.lazy = e->lazy;
     rc = mio_store_begin(e->store, &e->state, &b, &x->journal, err);
     return rc || !b.lazy ? rc : plan_ahead(x, err);
+}
+
+/* The backend does not take the state: what was done is put beside the backend's note, or else
+ * where this user's own notes are, sealed as the state would be, and the error says what to do with
+ * it. */
+static enum mio_code save_elsewhere(struct mio_exec *x, struct mio_err *err)
+{
+    struct mio_engine *e = x->e;
+    const char *folders[] = {e->state_dir.p, e->opts.seen_dir};
+    for (size_t i = 0; x->ops.work && err->code != MIO_STATE && i < 2 && folders[i]; i++) {
+        struct mio_err second = {0};
+        const char *path = mio_arena_printf(&e->arena, "%s/emergency-%llu.state", folders[i],
+                                            (unsigned long long)e->state.serial + 1)
+                               .p;
+        if (mio_fs_mkdirs(folders[i], 0700, &second) ||
+            mio_store_dump(e->store, &e->state, x->apply_id, path, &second))
+            continue;
+        err->hint[0] = '\0';
+        mio_err_hint(err,
+                     "What was done is in %s. When the backend works again: mlops-iac state push "
+                     "'%s' (or, on this machine, any plan: it settles the journal)",
+                     path, path);
+        break;
+    }
+    return mio_engine_fail(e, err);
 }
 
 enum mio_code mio_engine_execute(struct mio_engine *e, struct mio_apply_result *out)
@@ -494,7 +521,7 @@ enum mio_code mio_engine_execute(struct mio_engine *e, struct mio_apply_result *
     /* A saved plan moves the serial on even when nothing of it worked: it is used up. */
     if (e->state.dirty || e->plan.counts.move || e->plan.counts.import || e->review) {
         if (mio_store_commit(e->store, &e->state, &err))
-            return mio_engine_fail(e, &err);
+            return save_elsewhere(&x, &err);
     } else if (x.journal && mio_store_drop_journal(e->store, &err)) {
         return mio_engine_fail(e, &err);
     }

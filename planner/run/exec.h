@@ -19,6 +19,7 @@ struct mio_exec {
     int64_t aborted_ms;
     enum mio_code first;
     bool open; /* an outcome that nobody knows is left in the journal */
+    struct mio_str apply_id;
     uint64_t base_serial;
 };
 

@@ -257,7 +257,8 @@ class Http(Case):
 
     def setUp(self):
         super().setUp()
-        server = subprocess.Popen(["/usr/bin/python3", SERVER, *self.flags], stdout=subprocess.PIPE)
+        self.sick = self.path("sick")
+        server = subprocess.Popen(["/usr/bin/python3", SERVER, *self.flags, "--sick", self.sick], stdout=subprocess.PIPE)
         self.addCleanup(server.stdout.close)
         self.addCleanup(server.wait)
         self.addCleanup(server.kill)
@@ -282,6 +283,58 @@ class Http(Case):
         self.ok("state", "fsck", says="in order")
         self.ok("destroy", "-auto-approve")
         self.assertEqual(self.recorded(), [])
+
+    def dies_in_mid_apply(self, methods, env=None):
+        """The backend answers 500 from the first thing on. Gives the file that holds what was done."""
+        self.template("thing: { n: { count: 3, name: 'n-${count.index}', inputs: { v: %s } } }\n" % CANARY, sim="latency_ms: 300", top=f"""
+            mlops_iac:
+              backend: {{ type: http, address: "{self.base}/state/it", lock_address: "{self.base}/lock/it" }}
+        """)
+        self.init()
+        process = self.start("apply", "-auto-approve", "-parallelism=1", env=env)
+        self.wait_for("the first thing", self.things)
+        self.write("sick", methods)
+        done = self.check(self.finish(process, timeout=slow(60)), 1, ["status 500", "What was done is in", "mlops-iac state push"])
+        os.remove(self.sick)
+        file, = set(re.findall(r"'([^']*/emergency-\d+\.state)'", " ".join(done.text.split())))
+        self.assertEqual(os.stat(file).st_mode & 0o777, 0o600)
+        return file
+
+    def test_a_backend_that_dies(self):
+        """What was done is saved beside it, sealed; push brings it back: without the journal of that machine, and with it."""
+        key = {"MLOPS_IAC_STATE_KEY": "33" * 32}
+        for env in ({}, key):
+            for elsewhere in (True, False):
+                with self.subTest(sealed=bool(env), elsewhere=elsewhere):
+                    file = self.dies_in_mid_apply("POST", env)
+                    with open(file, "rb") as f:
+                        self.assertEqual(CANARY.encode() in f.read(), not env)
+                    if elsewhere:
+                        os.rename(file, self.path("emergency"))
+                        file = self.path("emergency")
+                        shutil.rmtree(self.path(".state"))
+                        self.init()
+                        if env:
+                            self.fails("state", "push", file, says="sealed")
+                    self.ok("state", "push", file, env=env)
+                    self.fails("state", "push", file, env=env, says="has serial")
+                    self.ok("plan", "-detailed-exitcode", env=env, says="No changes.")
+                    self.assertEqual(len(self.things()), 3)
+                    self.ok("destroy", "-auto-approve", env=env)
+                    self.ok("state", "history", env=env)
+                    if not env:
+                        continue
+                    shutil.rmtree(self.path(".state"))
+                    self.base = self.base.replace("/again", "") + "/again"
+                    os.remove(self.path("cloud.db"))
+
+    def test_a_backend_that_dies_with_its_lock(self):
+        file = self.dies_in_mid_apply("POST UNLOCK LOCK")
+        held = self.fails("plan", says="force-unlock")
+        self.ok("force-unlock", "-force", re.search(r"force-unlock (\w+)", held.text).group(1))
+        self.ok("plan", says=["interrupted apply was found", "No changes."])  # the journal is here, and does the same
+        self.fails("state", "push", file, says="has serial")
+        self.assertEqual(len(self.things()), 3)
 
     def test_another_machine(self):
         """A second folder with the same template sees what the first one did."""

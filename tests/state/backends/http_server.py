@@ -1,15 +1,18 @@
 """A server of Terraform's http state protocol, in memory, as a test needs it.
 
 GET, POST and DELETE on /state/NAME; LOCK and UNLOCK on /lock/NAME. With --etag it sends ETag and honours If-Match
-and If-None-Match; without it, it knows nothing of them. Prints its port.
+and If-None-Match; without it, it knows nothing of them. A file named after --sick says which methods answer 500 for as
+long as it is there. Prints its port.
 """
 import hashlib
 import json
+import os
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 ETAG = "--etag" in sys.argv
+SICK = sys.argv[sys.argv.index("--sick") + 1] if "--sick" in sys.argv else None
 states, locks, guard = {}, {}, threading.Lock()
 
 
@@ -19,6 +22,18 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *args):
         pass
+
+    def parse_request(self):
+        if not super().parse_request():
+            return False
+        if SICK and os.path.exists(SICK):
+            with open(SICK, encoding="ascii") as f:
+                if self.command in f.read():
+                    self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                    self.answer(500, b"the server is sick")
+                    self.wfile.flush()
+                    return False
+        return True
 
     def answer(self, status, body=b"", etag=None):
         self.send_response(status)
