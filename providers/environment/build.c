@@ -1,5 +1,5 @@
 /* providers/environment/build.c: lock to cells to layers to image. */
-#include "providers/environment/build.h"
+#include "providers/environment/base_image.h"
 #include "providers/environment/conda.h"
 #include "providers/environment/bytecode.h"
 #include "providers/environment/fetch.h"
@@ -70,8 +70,8 @@ static enum mio_code together(struct team *t, struct worker *workers, unsigned n
 
 /* ---- fetching ---- */
 
-static enum mio_code take_vendored(struct mio_arena *a, const struct mio_env_build_opts *o,
-                                   struct mio_str sha256, struct mio_err *err)
+enum mio_code mio_env_take_vendored(struct mio_arena *a, const struct mio_env_build_opts *o,
+                                    struct mio_str sha256, struct mio_err *err)
 {
     const char *path = mio_arena_printf(a, "%s/sha256/%.*s", o->vendor, MIO_FMT(sha256)).p;
     if (!mio_fs_exists(path))
@@ -97,7 +97,7 @@ static enum mio_code fetch_debs(struct mio_arena *a, const struct mio_env_build_
     size_t n_sources = 0, n = 0;
     for (size_t i = 0; i < lock->n_packages; i++) {
         const struct mio_env_package *p = &lock->packages[i];
-        if (o->vendor && take_vendored(a, o, p->sha256, err))
+        if (o->vendor && mio_env_take_vendored(a, o, p->sha256, err))
             return err->code;
         if (mio_fs_exists(mio_env_store_blob(a, o->store, p->sha256)))
             continue;
@@ -123,10 +123,10 @@ static enum mio_code fetch_debs(struct mio_arena *a, const struct mio_env_build_
 enum mio_code mio_env_fetch_lock(struct mio_arena *a, const struct mio_env_build_opts *o,
                                  const struct mio_env_lock *lock, struct mio_err *err)
 {
-    if (fetch_debs(a, o, lock, err))
+    if (mio_env_base_fetch(a, o, lock->name, lock->image, err) || fetch_debs(a, o, lock, err))
         return err->code;
     for (size_t i = 0; i < lock->n_wheels; i++) {
-        if (o->vendor && take_vendored(a, o, lock->wheels[i].sha256, err))
+        if (o->vendor && mio_env_take_vendored(a, o, lock->wheels[i].sha256, err))
             return err->code;
         if (o->offline && !mio_fs_exists(mio_env_store_blob(a, o->store, lock->wheels[i].sha256)))
             return missing(lock, lock->wheels[i].name, err);
@@ -142,6 +142,7 @@ struct shop {
     struct mio_env_spec spec;
     struct mio_env_image *im;
     const size_t *order; /* of packages and wheels, biggest first */
+    size_t n_base;       /* layers of an image below, each of one cell */
     enum mio_codec codec;
 };
 
@@ -224,13 +225,15 @@ static const size_t *biggest_first(struct mio_arena *a, const struct mio_env_loc
 static enum mio_code layer_task(void *arg, size_t i, struct mio_arena *a, struct mio_err *err)
 {
     struct shop *s = arg;
+    if (s->im->layers[i].type.n) /* made by others */
+        return MIO_OK;
     return mio_env_layer_make(a, s->o->store, s->codec, &s->im->layers[i], err);
 }
 
 /* Cells in the order of their layers, because a later one wins. */
 static void lay(struct mio_arena *a, struct mio_env_image *im)
 {
-    struct mio_env_cell *cells = MIO_NEW_N(a, struct mio_env_cell, im->n_cells + 3);
+    struct mio_env_cell *cells = MIO_NEW_N(a, struct mio_env_cell, im->n_cells + 4);
     size_t n = 0;
     for (size_t i = 0; i < im->n_layers; i++)
         for (size_t k = 0; k < im->layers[i].n; k++) {
@@ -256,7 +259,8 @@ static enum mio_code make_static(struct mio_arena *a, struct shop *s, struct mio
     struct mio_env_view view;
     struct mio_env_tree made;
     struct mio_env_cell cell = {0};
-    if (mio_env_view_init(&view, a, s->im->cells, s->im->n_cells, &s->spec, err))
+    if (mio_env_view_init(&view, a, s->im->cells + s->n_base, s->im->n_cells - s->n_base, &s->spec,
+                          err))
         return err->code;
     mio_env_tree_init(&made, a, s->o->store);
     if (!mio_env_static(&view, s->lock, &made, err)) {
@@ -267,7 +271,7 @@ static enum mio_code make_static(struct mio_arena *a, struct shop *s, struct mio
     }
     mio_env_tree_free(&made);
     cell.name = cell.group = MIO_STR("configuration");
-    return err->code ? err->code : add_layer(a, s->im, "configuration", cell);
+    return err->code || !cell.n ? err->code : add_layer(a, s->im, "configuration", cell);
 }
 
 static enum mio_code run_scripts(struct mio_arena *a, struct shop *s, struct mio_err *err)
@@ -277,6 +281,22 @@ static enum mio_code run_scripts(struct mio_arena *a, struct shop *s, struct mio
         return err->code;
     cell.name = cell.group = MIO_STR("scripts");
     return add_layer(a, s->im, "scripts", cell);
+}
+
+/* What an older version of a wheel's package left in the image goes before the wheels come. */
+static enum mio_code settle_on_base(struct mio_arena *a, struct shop *s, struct mio_err *err)
+{
+    struct mio_env_cell gone = {0};
+    struct mio_env_image *im = s->im;
+    if (mio_env_base_replaced(a, s->o->store, s->lock, im, s->n_base, &gone, err) || !gone.n)
+        return err->code;
+    add_layer(a, im, "replaced", gone);
+    struct mio_env_layer last = im->layers[im->n_layers - 1];
+    memmove(im->layers + s->n_base + 1, im->layers + s->n_base,
+            (im->n_layers - s->n_base - 1) * sizeof last);
+    im->layers[s->n_base] = last;
+    lay(a, im);
+    return MIO_OK;
 }
 
 static enum mio_code assemble(struct mio_arena *a, struct shop *s, struct worker *workers,
@@ -294,9 +314,16 @@ static enum mio_code assemble(struct mio_arena *a, struct shop *s, struct worker
     if (s->spec.bytecode && s->spec.scripts == MIO_SCRIPTS_STATIC &&
         add_bytecode(a, s, workers, threads, err))
         return err->code;
+    struct mio_env_layer *base = NULL;
     mio_env_layer_cut(a, im->cells, im->n_cells, s->spec.budget, &cut, &im->n_layers);
-    im->layers = MIO_NEW_N(a, struct mio_env_layer, im->n_layers + 3);
-    memcpy(im->layers, cut, im->n_layers * sizeof *cut);
+    if (mio_env_base_layers(a, s->o->store, im->base, &base, &s->n_base, err))
+        return err->code;
+    im->layers = MIO_NEW_N(a, struct mio_env_layer, s->n_base + im->n_layers + 4);
+    if (s->n_base)
+        memcpy(im->layers, base, s->n_base * sizeof *base);
+    memcpy(im->layers + s->n_base, cut, im->n_layers * sizeof *cut);
+    im->n_cells += s->n_base;
+    im->n_layers += s->n_base;
     lay(a, im);
     if (make_static(a, s, err))
         return err->code;
@@ -308,6 +335,8 @@ static enum mio_code assemble(struct mio_arena *a, struct shop *s, struct worker
             return err->code;
         add_layer(a, im, "files", files);
     }
+    if (s->n_base && settle_on_base(a, s, err))
+        return err->code;
     struct team layers = {.task = layer_task, .arg = s, .n = im->n_layers, .err = err};
     return together(&layers, workers, threads);
 }
@@ -371,6 +400,7 @@ enum mio_code mio_env_build(struct mio_arena *a, const struct mio_env_build_opts
     if (mio_env_spec_read(a, lock->name, lock->config, &s.spec, err) ||
         mio_env_fetch_lock(a, o, lock, err))
         return err->code;
+    im->base = lock->image;
     s.codec = s.spec.gzip ? MIO_CODEC_GZIP : MIO_CODEC_ZSTD;
     struct worker *workers = MIO_NEW_N(a, struct worker, threads);
     im->arenas = MIO_NEW_N(a, struct mio_arena *, threads);

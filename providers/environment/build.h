@@ -15,6 +15,7 @@ struct mio_env_build_opts {
     unsigned threads;   /* 0: as many as there are processors */
 };
 struct mio_env_image {
+    struct mio_value base;      /* what it stands on, of an image that others made (base_image.h) */
     struct mio_env_cell *cells; /* in the order in which they are laid */
     size_t n_cells;
     struct mio_env_layer *layers;
@@ -37,6 +38,9 @@ enum mio_code mio_env_seal_current(const struct mio_env_lock *lock, struct mio_e
 void mio_env_image_free(struct mio_env_image *image);
 #define MIO_AUTO_IMAGE __attribute__((cleanup(mio_env_image_free))) struct mio_env_image
 
+/* One blob out of the vendored folder, when it is there. */
+enum mio_code mio_env_take_vendored(struct mio_arena *a, const struct mio_env_build_opts *o,
+                                    struct mio_str sha256, struct mio_err *err);
 /* Brings every artefact of the lock into the store (from `vendor` first). */
 enum mio_code mio_env_fetch_lock(struct mio_arena *a, const struct mio_env_build_opts *o,
                                  const struct mio_env_lock *lock, struct mio_err *err);
@@ -45,6 +49,13 @@ enum mio_code mio_env_fetch_lock(struct mio_arena *a, const struct mio_env_build
 enum mio_code mio_env_oci_describe(struct mio_arena *a, const struct mio_env_store *s,
                                    const struct mio_env_lock *lock, struct mio_env_image *image,
                                    struct mio_err *err);
+/* The variables of its processes, "NAME=VALUE": those of the image below, and the declared ones. */
+struct mio_value mio_env_variables(struct mio_arena *a, const struct mio_env_lock *lock);
+/* How processes start in what the lock stands on (base_image.h); an empty map when that is nothing.
+ */
+struct mio_value mio_env_run_of(const struct mio_env_lock *lock);
+/* The media type of a manifest. */
+const char *mio_env_manifest_type(struct mio_arena *a, struct mio_str manifest);
 struct mio_env_oci { /* what a layout is made of; the blobs lie in the store */
     struct mio_str name, manifest, manifest_digest;
     const struct mio_str *blobs; /* hex; without the manifest */

@@ -96,6 +96,22 @@ enum mio_code mio_env_cell_load(struct mio_arena *a, const struct mio_env_store 
     return MIO_OK;
 }
 
+enum mio_code mio_env_cell_index(struct mio_arena *a, const struct mio_env_store *s,
+                                 const struct mio_env_cell *c, struct mio_err *err)
+{
+    MIO_AUTO_BUF b;
+    mio_buf_init(&b, 0);
+    mio_buf_printf(&b, "%llu\n", (unsigned long long)c->size);
+    for (size_t i = 0; i < c->n; i++)
+        mio_env_entry_write(&b, &c->items[i]);
+    mio_buf_char(&b, 0);
+    mio_buf_str(&b, c->control);
+    mio_buf_char(&b, 0);
+    mio_buf_str(&b, c->postinst);
+    mio_buf_char(&b, 0);
+    return mio_fs_replace(cell_path(a, s, c->key, "idx"), mio_buf_view(&b), 0644, err);
+}
+
 enum mio_code mio_env_cell_put(struct mio_arena *a, const struct mio_env_store *s,
                                struct mio_str key, struct mio_env_tree *t, struct mio_str control,
                                struct mio_str postinst, struct mio_env_cell *out,
@@ -117,18 +133,6 @@ enum mio_code mio_env_cell_put(struct mio_arena *a, const struct mio_env_store *
         unlink(tmp);
         return code;
     }
-    MIO_AUTO_BUF b;
-    mio_buf_init(&b, 0);
-    mio_buf_printf(&b, "%llu\n", (unsigned long long)sums.plain_size);
-    for (size_t i = 0; i < t->n; i++)
-        mio_env_entry_write(&b, &t->items[i]);
-    mio_buf_char(&b, 0);
-    mio_buf_str(&b, control);
-    mio_buf_char(&b, 0);
-    mio_buf_str(&b, postinst);
-    mio_buf_char(&b, 0);
-    if (mio_fs_replace(cell_path(a, s, key, "idx"), mio_buf_view(&b), 0644, err))
-        return err->code;
     *out = (struct mio_env_cell){.key = key,
                                  .path = path,
                                  .items = t->items,
@@ -136,7 +140,7 @@ enum mio_code mio_env_cell_put(struct mio_arena *a, const struct mio_env_store *
                                  .control = control,
                                  .postinst = postinst,
                                  .size = sums.plain_size};
-    return MIO_OK;
+    return mio_env_cell_index(a, s, out, err);
 }
 
 const struct mio_env_entry *mio_env_cell_find(const struct mio_env_cell *c, struct mio_str path)

@@ -28,6 +28,9 @@ enum mio_code mio_env_cell_put(struct mio_arena *a, const struct mio_env_store *
                                struct mio_str key, struct mio_env_tree *t, struct mio_str control,
                                struct mio_str postinst, struct mio_env_cell *out,
                                struct mio_err *err);
+/* Writes the list of what is in a cell whose fragment lies elsewhere: of a layer of an image. */
+enum mio_code mio_env_cell_index(struct mio_arena *a, const struct mio_env_store *s,
+                                 const struct mio_env_cell *c, struct mio_err *err);
 /* Of a key that is in the cache. */
 enum mio_code mio_env_cell_load(struct mio_arena *a, const struct mio_env_store *s,
                                 struct mio_str key, bool *found, struct mio_env_cell *out,

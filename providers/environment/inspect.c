@@ -8,91 +8,14 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-/* ---- contents ---- */
-
-void mio_env_content_init(struct mio_env_content *c, struct mio_arena *a)
-{
-    *c = (struct mio_env_content){.arena = a};
-    mio_index_init(&c->index, a, 4096);
-}
-
-void mio_env_content_lay(struct mio_env_content *c, const struct mio_env_entry *items, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        uintptr_t at = c->n;
-        if (mio_index_get(&c->index, items[i].path, &at)) {
-            c->items[at] = &items[i];
-            continue;
-        }
-        mio_index_set(&c->index, items[i].path, at);
-        MIO_PUSH(c->arena, c->items, c->n, c->cap) = &items[i];
-    }
-}
-
-void mio_env_content_of(struct mio_env_content *c, struct mio_arena *a,
-                        const struct mio_env_image *image)
-{
-    mio_env_content_init(c, a);
-    for (size_t i = 0; i < image->n_cells; i++)
-        mio_env_content_lay(c, image->cells[i].items, image->cells[i].n);
-}
-
-void mio_env_content_drop(struct mio_env_content *c, struct mio_str path, bool itself)
-{
-    size_t kept = 0;
-    for (size_t i = 0; i < c->n; i++) {
-        struct mio_str p = c->items[i]->path;
-        bool below = p.n > path.n && mio_str_eq(mio_str_sub(p, 0, path.n), path) &&
-                     (!path.n || p.p[path.n] == '/');
-        if (!below && !(itself && mio_str_eq(p, path)))
-            c->items[kept++] = c->items[i];
-    }
-    c->n = kept;
-    mio_index_init(&c->index, c->arena, kept);
-    for (size_t i = 0; i < kept; i++)
-        mio_index_set(&c->index, c->items[i]->path, i);
-}
-
-static const struct mio_env_entry *find(const struct mio_env_content *c, struct mio_str path)
-{
-    uintptr_t at;
-    return mio_index_get(&c->index, path, &at) ? c->items[at] : NULL;
-}
-
-enum mio_code mio_env_content_write(const struct mio_env_content *c, const char *path,
-                                    struct mio_err *err)
-{
-    MIO_AUTO_BUF b;
-    mio_buf_init(&b, 0);
-    for (size_t i = 0; i < c->n; i++)
-        mio_env_entry_write(&b, c->items[i]);
-    return mio_fs_replace(path, mio_buf_view(&b), 0644, err);
-}
-
-enum mio_code mio_env_content_read(struct mio_arena *a, const char *path,
-                                   struct mio_env_content *out, bool *found, struct mio_err *err)
-{
-    enum { MAX_LIST = 256 << 20 };
-    struct mio_str text, line;
-    struct mio_env_entry *items = NULL;
-    size_t n = 0, cap = 0;
-    if (mio_fs_read(a, path, MAX_LIST, &text, found, err) || !*found)
-        return err->code;
-    while (mio_env_line(&text, &line))
-        if (!mio_env_entry_read(line, &MIO_PUSH(a, items, n, cap)))
-            return mio_fail(err, MIO_IO, "%s is damaged", path);
-    mio_env_content_init(out, a);
-    mio_env_content_lay(out, items, n);
-    return MIO_OK;
-}
-
 /* ---- comparing ---- */
 
 /* Content and mode of a hard link are those of its first name. */
 static const struct mio_env_entry *resolved(const struct mio_env_content *c,
                                             const struct mio_env_entry *e)
 {
-    const struct mio_env_entry *first = e->type == MIO_ENTRY_HARDLINK ? find(c, e->link) : NULL;
+    const struct mio_env_entry *first =
+        e->type == MIO_ENTRY_HARDLINK ? mio_env_content_find(c, e->link) : NULL;
     return first ? first : e;
 }
 
@@ -184,7 +107,7 @@ static enum mio_code walk_folder(struct walk *w, int fd, struct mio_str at);
 static enum mio_code walk_entry(struct walk *w, int at, const char *name, struct mio_str path)
 {
     struct stat st;
-    const struct mio_env_entry *want = find(w->want, path);
+    const struct mio_env_entry *want = mio_env_content_find(w->want, path);
     uintptr_t implied;
     if (fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW))
         return mio_fail_sys(w->err, errno, "cannot look at /%.*s", MIO_FMT(path));
@@ -278,7 +201,8 @@ void mio_env_content_diff(struct mio_arena *a, const struct mio_env_content *wan
     mio_index_init(&w.seen, a, want->n);
     imply(&w);
     for (size_t i = 0; i < is->n; i++) {
-        const struct mio_env_entry *have = is->items[i], *e = find(want, have->path);
+        const struct mio_env_entry *have = is->items[i],
+                                   *e = mio_env_content_find(want, have->path);
         uintptr_t implied;
         mio_index_set(&w.seen, have->path, 1);
         const char *what = e ? differs(resolved(want, e), resolved(is, have)) : NULL;

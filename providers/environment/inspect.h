@@ -10,17 +10,32 @@ struct mio_env_content {
     const struct mio_env_entry **items;
     size_t n, cap;
 };
+/* content.c */
 void mio_env_content_init(struct mio_env_content *c, struct mio_arena *a);
-/* Lays entries over what is there; they stay the caller's. */
+/* The entry of a path, or NULL. */
+const struct mio_env_entry *mio_env_content_find(const struct mio_env_content *c,
+                                                 struct mio_str path);
+/* Lays entries over what is there, as one layer: whiteouts take away what lies below it; what is no
+ * folder takes the place of a folder with all that is in it. Entries stay the caller's. */
 void mio_env_content_lay(struct mio_env_content *c, const struct mio_env_entry *items, size_t n);
 void mio_env_content_of(struct mio_env_content *c, struct mio_arena *a,
                         const struct mio_env_image *image);
-/* Takes a path away with all below it; `itself` false: only what lies below. */
-void mio_env_content_drop(struct mio_env_content *c, struct mio_str path, bool itself);
-/* layer_read.c: lays a layer (a tar file, compressed or not) over what is there. Errors:
- * MIO_REALITY (broken, unsafe). */
+/* The same of a layer that others made: where a path leads through a link of what is there, the
+ * entries are renamed to where they come to lie. Errors: MIO_REALITY (below a file, a circle). */
+enum mio_code mio_env_content_settle(struct mio_env_content *c, struct mio_env_entry *items,
+                                     size_t n, struct mio_err *err);
+/* ".wh.x" takes x of the layers below away, ".wh..wh..opq" all that lies in its folder. */
+bool mio_env_whiteout(struct mio_str path);
+/* layer_read.c: the entries of a layer, whiteouts first, with SHA-256 and place of their contents;
+ * SHA-256 (hex) and size of all of it unpacked. Errors: MIO_REALITY (broken, unsafe). */
+enum mio_code mio_env_layer_index(struct mio_arena *a, const char *path,
+                                  struct mio_env_entry **items, size_t *n, struct mio_str *plain,
+                                  uint64_t *size, struct mio_err *err);
+/* The same, laid over what is there. */
 enum mio_code mio_env_content_layer(struct mio_env_content *c, const char *path,
                                     struct mio_err *err);
+/* What a path leads to when links are followed inside the root; NULL when that is nothing. */
+const struct mio_env_entry *mio_env_content_follow(struct mio_env_content *c, struct mio_str path);
 /* As a file beside a root, so that it can be inspected without the store. Errors: MIO_IO. */
 enum mio_code mio_env_content_write(const struct mio_env_content *c, const char *path,
                                     struct mio_err *err);

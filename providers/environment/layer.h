@@ -10,6 +10,7 @@ struct mio_env_layer {
     size_t n, cap;
     uint64_t size;            /* of the fragments */
     struct mio_env_sums sums; /* plain is the diff ID, packed the blob's digest */
+    struct mio_str type;      /* of a layer that others made: what it is; empty: it is ours */
 };
 /* Cuts the cells by group: the budget-1 largest groups get a layer each, the rest shares the first.
  * Cells of one layer stay in their order. */

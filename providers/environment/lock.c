@@ -1,4 +1,5 @@
 /* providers/environment/lock.c: the lock file, read, written, compared. */
+#include "providers/environment/base_image.h"
 #include "providers/environment/conda.h"
 #include "providers/sdk/fs.h"
 #include "providers/sdk/json.h"
@@ -122,9 +123,14 @@ static struct mio_value to_value(struct mio_arena *a, const struct mio_env_lock 
         {MIO_STR("config"), l->config},
         {MIO_STR("sealed"), sealed ? l->sealed : mio_null()},
     };
-    struct mio_pair *pairs = MIO_NEW_N(a, struct mio_pair, N(rows));
+    struct mio_pair *pairs = MIO_NEW_N(a, struct mio_pair, N(rows) + 2);
+    size_t n = N(rows);
     memcpy(pairs, rows, sizeof rows);
-    return mio_map(pairs, N(rows));
+    if (!mio_is_null(l->image)) /* locks of packages alone stay as they were */
+        pairs[n++] = (struct mio_pair){MIO_STR("image"), l->image};
+    if (!mio_is_null(l->build))
+        pairs[n++] = (struct mio_pair){MIO_STR("build"), l->build};
+    return mio_map(pairs, n);
 }
 
 struct mio_str mio_env_lock_text(struct mio_arena *a, const struct mio_env_lock *lock, bool sealed)
@@ -201,10 +207,8 @@ static enum mio_code from_value(struct mio_arena *a, struct mio_value v, struct 
     struct {
         const char *key;
         struct mio_value *to;
-    } parts[] = {{"indices", &l->indices},
-                 {"files", &l->files},
-                 {"sources", &l->sources},
-                 {"config", &l->config},
+    } parts[] = {{"indices", &l->indices}, {"files", &l->files}, {"sources", &l->sources},
+                 {"config", &l->config},   {"image", &l->image}, {"build", &l->build},
                  {"sealed", &l->sealed}};
     for (size_t i = 0; i < N(parts); i++) {
         const struct mio_value *part = mio_get_z(v, parts[i].key);
@@ -212,6 +216,8 @@ static enum mio_code from_value(struct mio_arena *a, struct mio_value v, struct 
     }
     if (!l->name.n || !sound_hex(l->inputs) || !l->arch.n || l->epoch < 0)
         return mio_fail(err, MIO_STATE, "name, inputs, arch or epoch is missing");
+    if (!mio_env_base_sound(l->image))
+        return mio_fail(err, MIO_STATE, "its image is incomplete");
     return read_rows(a, v, l, err);
 }
 
@@ -248,10 +254,69 @@ static int order_wheels(const struct mio_env_wheel *x, const struct mio_env_whee
     return c ? c : mio_str_cmp(x->name, y->name);
 }
 
+/* Two lists of {name, version}, both sorted by name. */
+static void diff_named(struct mio_value x, struct mio_value y, struct mio_buf *out)
+{
+    uint32_t i = 0, k = 0, n = x.type == MIO_LIST ? x.n : 0, m = y.type == MIO_LIST ? y.n : 0;
+    while (i < n || k < m) {
+        struct mio_str p = i < n ? mio_get_str(x.items[i], "name") : (struct mio_str){0},
+                       q = k < m ? mio_get_str(y.items[k], "name") : (struct mio_str){0},
+                       v = i < n ? mio_get_str(x.items[i], "version") : (struct mio_str){0},
+                       w = k < m ? mio_get_str(y.items[k], "version") : (struct mio_str){0};
+        int c = i == n ? 1 : k == m ? -1 : mio_str_cmp(p, q);
+        if (c < 0)
+            mio_buf_printf(out, "- %.*s %.*s of the image\n", MIO_FMT(p), MIO_FMT(v));
+        else if (c > 0)
+            mio_buf_printf(out, "+ %.*s %.*s of the image\n", MIO_FMT(q), MIO_FMT(w));
+        else if (!mio_str_eq(v, w))
+            mio_buf_printf(out, "~ %.*s %.*s -> %.*s of the image\n", MIO_FMT(p), MIO_FMT(v),
+                           MIO_FMT(w));
+        i += c <= 0;
+        k += c >= 0;
+    }
+}
+
+static void diff_image(struct mio_value x, struct mio_value y, struct mio_buf *out)
+{
+    const struct mio_value *p = mio_get_z(x, "packages"), *q = mio_get_z(y, "packages");
+    struct mio_str was = mio_get_str(x, "manifest"), is = mio_get_str(y, "manifest"),
+                   from = mio_get_str(x, "reference"), to = mio_get_str(y, "reference");
+    if (mio_str_eq(was, is) && mio_str_eq(from, to))
+        return;
+    if (!was.n || !is.n)
+        mio_buf_printf(out, "%c image %.*s %.*s\n", was.n ? '-' : '+', MIO_FMT(was.n ? from : to),
+                       MIO_FMT(was.n ? was : is));
+    else
+        mio_buf_printf(out, "~ image %.*s %.*s -> %.*s%s%.*s\n", MIO_FMT(from), MIO_FMT(was),
+                       MIO_FMT(mio_str_eq(from, to) ? MIO_STR("") : to),
+                       mio_str_eq(from, to) ? "" : " ", MIO_FMT(is));
+    diff_named(p ? *p : mio_null(), q ? *q : mio_null(), out);
+}
+
+/* The images that a Dockerfile begins with, by their references. */
+static void diff_bases(struct mio_value x, struct mio_value y, struct mio_buf *out)
+{
+    const struct mio_value *p = mio_get_z(x, "bases"), *q = mio_get_z(y, "bases");
+    for (int side = 0; side < 2; side++) {
+        const struct mio_value *from = side ? q : p, *to = side ? p : q;
+        for (uint32_t i = 0; from && i < from->n; i++) {
+            struct mio_value other = mio_null();
+            for (uint32_t k = 0; to && k < to->n; k++)
+                if (mio_str_eq(mio_get_str(from->items[i], "reference"),
+                               mio_get_str(to->items[k], "reference")))
+                    other = to->items[k];
+            if (mio_is_null(other) || !side)
+                diff_image(side ? other : from->items[i], side ? from->items[i] : other, out);
+        }
+    }
+}
+
 bool mio_env_lock_diff(const struct mio_env_lock *a, const struct mio_env_lock *b,
                        struct mio_buf *out)
 {
     size_t i = 0, k = 0, before = out->n;
+    diff_image(a->image, b->image, out);
+    diff_bases(a->build, b->build, out);
     while (i < a->n_packages || k < b->n_packages) {
         const struct mio_env_package *x = &a->packages[i], *y = &b->packages[k];
         int c = i == a->n_packages ? 1 : k == b->n_packages ? -1 : mio_str_cmp(x->name, y->name);

@@ -24,7 +24,9 @@ struct mio_env_lock {
     struct mio_value files;   /* [{source, target, digest}] */
     struct mio_value sources; /* {path: digest} of the files that say what is wanted */
     struct mio_value
-        config; /* the rest of what was declared: variables, drops, layers, serve ... */
+        config;             /* the rest of what was declared: variables, drops, layers, serve ... */
+    struct mio_value image; /* null, or what it stands on: see base_image.h */
+    struct mio_value build; /* null, or what a Dockerfile is built from: see dockerfile.h */
     struct mio_value sealed; /* null, or {config, manifest, diff_ids}: what the first build gave */
 };
 struct mio_env_keep {               /* what of an earlier lock stays when it is renewed */

@@ -1,5 +1,5 @@
 /* providers/environment/lock_make.c: from what is declared to what is locked. */
-#include "providers/environment/lock.h"
+#include "providers/environment/base_image.h"
 #include "providers/environment/conda.h"
 #include "providers/sdk/digest.h"
 #include "providers/sdk/fs.h"
@@ -43,7 +43,8 @@ struct mio_value mio_env_lock_config(struct mio_arena *a, const struct mio_env_s
 {
     static const char *const keys[] = {"base",    "env",     "serve",    "scripts",    "layers",
                                        "workdir", "command", "debian",   "python",     "files",
-                                       "users",   "user",    "bytecode", "conda_file", "conda"};
+                                       "users",   "user",    "bytecode", "conda_file", "conda",
+                                       "image",   "build"};
     struct mio_pair *p = MIO_NEW_N(a, struct mio_pair, sizeof keys / sizeof *keys);
     size_t n = 0;
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
@@ -93,6 +94,25 @@ static enum mio_code add_conda(struct mio_arena *a, const struct mio_env_store *
     return MIO_OK;
 }
 
+/* On an image: what it is, and for which of its Pythons wheels are. */
+static enum mio_code stand_on(struct mio_arena *a, const struct mio_env_store *s,
+                              const struct mio_env_spec **spec, struct mio_env_spec *own,
+                              const char *dir, const struct mio_env_keep *keep,
+                              struct mio_env_lock *l, struct mio_err *err)
+{
+    const struct mio_value *declared = mio_get_z((*spec)->body, "python");
+    if (mio_env_base_lock(a, s, *spec, dir, keep, l, err) || !declared || mio_is_null(*declared))
+        return err->code;
+    struct mio_value python = *declared;
+    if (mio_env_base_python(a, l->image, &python, err))
+        return err->code;
+    *own = **spec;
+    own->body = mio_map_with(a, own->body, MIO_STR("python"), python);
+    own->python_version = mio_get_str(python, "version");
+    *spec = own;
+    return MIO_OK;
+}
+
 enum mio_code mio_env_lock_make(struct mio_arena *a, const struct mio_env_store *s,
                                 const struct mio_env_spec *spec, const char *dir,
                                 const struct mio_env_keep *keep, struct mio_env_lock *out,
@@ -102,19 +122,24 @@ enum mio_code mio_env_lock_make(struct mio_arena *a, const struct mio_env_store 
     struct mio_env_index *indices = NULL;
     size_t n_sources = 0, n_indices = 0;
     struct mio_env_lock l = {.name = spec->name, .suite = spec->suite, .arch = spec->arch};
+    struct mio_env_spec own;
     if (mio_env_spec_digest(a, spec, dir, &l.inputs, &l.sources, err) ||
-        put_files(a, spec, dir, &l.files, err) ||
-        mio_env_sources(a, spec, &sources, &n_sources, err) ||
-        mio_env_indices(a, s, spec->arch, sources, n_sources, &indices, &n_indices, err) ||
-        mio_env_resolve(a, spec, indices, n_indices, keep, &l.packages, &l.n_packages, err) ||
-        mio_env_python_resolve(a, s, spec, dir, keep, &l.wheels, &l.n_wheels, err))
+        put_files(a, spec, dir, &l.files, err))
+        return mio_err_wrap(err, "environment %.*s", MIO_FMT(spec->name));
+    if (spec->image.n && stand_on(a, s, &spec, &own, dir, keep, &l, err))
+        return mio_err_wrap(err, "environment %.*s", MIO_FMT(spec->name));
+    if (spec->suite.n &&
+        (mio_env_sources(a, spec, &sources, &n_sources, err) ||
+         mio_env_indices(a, s, spec->arch, sources, n_sources, &indices, &n_indices, err) ||
+         mio_env_resolve(a, spec, indices, n_indices, keep, &l.packages, &l.n_packages, err)))
         return mio_err_wrap(err, "environment %.*s", MIO_FMT(spec->name));
     for (size_t i = 0; i < n_indices; i++)
         if (indices[i].epoch > l.epoch)
             l.epoch = indices[i].epoch;
     l.indices = put_indices(a, indices, n_indices);
     l.config = mio_env_lock_config(a, spec);
-    if (add_conda(a, s, spec, dir, &l, err))
+    if (mio_env_python_resolve(a, s, spec, dir, keep, &l.wheels, &l.n_wheels, err) ||
+        add_conda(a, s, spec, dir, &l, err))
         return mio_err_wrap(err, "environment %.*s", MIO_FMT(spec->name));
     l.sealed = mio_null();
     *out = l;

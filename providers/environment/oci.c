@@ -1,5 +1,5 @@
 /* providers/environment/oci.c: OCI image configuration, manifest and layout. */
-#include "providers/environment/build.h"
+#include "providers/environment/base_image.h"
 #include "providers/environment/conda.h"
 #include "providers/sdk/clock.h"
 #include "providers/sdk/fs.h"
@@ -34,6 +34,12 @@ static struct mio_value sha(struct mio_arena *a, struct mio_str hex)
     return mio_string(mio_arena_printf(a, "sha256:%.*s", MIO_FMT(hex)));
 }
 
+static struct mio_value at(struct mio_value v, const char *key)
+{
+    const struct mio_value *found = mio_get_z(v, key);
+    return found ? *found : mio_null();
+}
+
 static struct mio_str text_of(struct mio_arena *a, struct mio_value v)
 {
     MIO_AUTO_BUF b;
@@ -48,32 +54,64 @@ static bool is_gzip(const struct mio_env_lock *lock)
     return layers && mio_str_is(mio_get_str(*layers, "compression"), "gzip");
 }
 
-static struct mio_value variables(struct mio_arena *a, const struct mio_env_lock *lock)
+/* Whether a declared variable takes the place of NAME=VALUE of the image. */
+static bool overridden(const struct mio_value *env, struct mio_str pair)
+{
+    ptrdiff_t eq = mio_str_find(pair, '=');
+    return env && mio_get(*env, mio_str_sub(pair, 0, eq < 0 ? pair.n : (size_t)eq));
+}
+
+/* Those of the image below come first, its PATH in front. */
+static struct mio_value variables(struct mio_arena *a, const struct mio_env_lock *lock,
+                                  struct mio_value was)
 {
     const struct mio_value *env = mio_get_z(lock->config, "env");
     uint32_t n = env && env->type == MIO_MAP ? env->n : 0;
-    struct mio_value *items = MIO_NEW_N(a, struct mio_value, n + 1u);
-    struct mio_str conda =
-        mio_get_z(lock->config, "conda")
-            ? mio_arena_printf(a, "/%.*s/bin:", MIO_FMT(mio_env_conda_prefix(lock->config)))
-            : MIO_STR("");
-    items[0] = mio_string(
-        mio_arena_printf(a, "PATH=%.*s/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-                         MIO_FMT(conda)));
+    uint32_t below = was.type == MIO_LIST ? was.n : 0;
+    struct mio_value *items = MIO_NEW_N(a, struct mio_value, below + n + 1u);
+    size_t k = 0;
+    struct mio_str path = MIO_STR("/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
+                   conda = mio_get_z(lock->config, "conda")
+                               ? mio_arena_printf(
+                                     a, "/%.*s/bin:", MIO_FMT(mio_env_conda_prefix(lock->config)))
+                               : MIO_STR("");
+    for (uint32_t i = 0; i < below; i++) {
+        struct mio_str pair = mio_value_str(was.items[i]);
+        if (mio_str_starts(pair, "PATH="))
+            path = mio_str_sub(pair, 5, pair.n);
+    }
+    items[k++] = mio_string(mio_arena_printf(a, "PATH=%.*s%.*s", MIO_FMT(conda), MIO_FMT(path)));
+    for (uint32_t i = 0; i < below; i++)
+        if (!mio_str_starts(mio_value_str(was.items[i]), "PATH=") &&
+            !overridden(env, mio_value_str(was.items[i])))
+            items[k++] = was.items[i];
     for (uint32_t i = 0; i < n; i++)
-        items[i + 1] = mio_string(mio_arena_printf(a, "%.*s=%.*s", MIO_FMT(env->pairs[i].key),
-                                                   MIO_FMT(mio_value_str(env->pairs[i].value))));
-    return mio_list(items, n + 1u);
+        items[k++] = mio_string(mio_arena_printf(a, "%.*s=%.*s", MIO_FMT(env->pairs[i].key),
+                                                 MIO_FMT(mio_value_str(env->pairs[i].value))));
+    return mio_list(items, k);
 }
 
-static struct mio_value run_config(struct mio_arena *a, const struct mio_env_lock *lock)
+struct mio_value mio_env_run_of(const struct mio_env_lock *lock)
+{
+    struct mio_value run = at(mio_is_null(lock->image) ? lock->sealed : lock->image, "run");
+    return run.type == MIO_MAP ? run : mio_map(NULL, 0);
+}
+
+struct mio_value mio_env_variables(struct mio_arena *a, const struct mio_env_lock *lock)
+{
+    return variables(a, lock, at(mio_env_run_of(lock), "Env"));
+}
+
+/* `base`: of the image below, whose entry point, volumes and the like stay. */
+static struct mio_value run_config(struct mio_arena *a, const struct mio_env_lock *lock,
+                                   struct mio_value base)
 {
     struct pairs p = {.a = a}, labels = {.a = a}, ports = {.a = a};
     const struct mio_value *command = mio_get_z(lock->config, "command"),
                            *serve = mio_get_z(lock->config, "serve");
     struct mio_str workdir = mio_get_str(lock->config, "workdir"),
                    user = mio_get_str(lock->config, "user");
-    put(&p, "Env", variables(a, lock));
+    put(&p, "Env", variables(a, lock, at(base, "Env")));
     if (command && !mio_is_null(*command))
         put(&p, "Cmd", *command);
     if (user.n)
@@ -89,24 +127,29 @@ static struct mio_value run_config(struct mio_arena *a, const struct mio_env_loc
             if (port)
                 put(&ports, mio_arena_printf(a, "%lld/tcp", (long long)port).p, mio_map(NULL, 0));
         }
-        put(&p, "ExposedPorts", done(&ports));
+        put(&p, "ExposedPorts", mio_map_merge(a, at(base, "ExposedPorts"), done(&ports)));
     }
-    put(&p, "Labels", done(&labels));
-    return done(&p);
+    put(&p, "Labels", mio_map_merge(a, at(base, "Labels"), done(&labels)));
+    return mio_map_merge(a, base, done(&p));
 }
 
 static struct mio_value history(struct mio_arena *a, const struct mio_env_image *im,
-                                const char *created)
+                                struct mio_value below, const char *created)
 {
-    struct mio_value *items = MIO_NEW_N(a, struct mio_value, im->n_layers + 1);
+    uint32_t n = below.type == MIO_LIST ? below.n : 0;
+    struct mio_value *items = MIO_NEW_N(a, struct mio_value, n + im->n_layers + 1u), *start = items;
+    for (uint32_t i = 0; i < n; i++)
+        *items++ = below.items[i];
     for (size_t i = 0; i < im->n_layers; i++) {
+        if (im->layers[i].type.n)
+            continue;
         struct pairs p = {.a = a};
         put(&p, "created", mio_string_z(created));
         put(&p, "created_by",
             mio_string(mio_arena_printf(a, "mlops-iac: %.*s", MIO_FMT(im->layers[i].title))));
-        items[i] = done(&p);
+        *items++ = done(&p);
     }
-    return mio_list(items, im->n_layers);
+    return mio_list(start, (size_t)(items - start));
 }
 
 static struct mio_value diff_ids(struct mio_arena *a, const struct mio_env_image *im)
@@ -128,20 +171,50 @@ static struct mio_value descriptor(struct mio_arena *a, const char *type, struct
 }
 
 static struct mio_value make_config(struct mio_arena *a, const struct mio_env_lock *lock,
-                                    const struct mio_env_image *im)
+                                    const struct mio_env_image *im, struct mio_value base)
 {
     char *created = mio_arena_alloc(a, 24);
     mio_rfc3339(lock->epoch, created);
     struct pairs p = {.a = a}, rootfs = {.a = a};
     put(&rootfs, "type", mio_string_z("layers"));
     put(&rootfs, "diff_ids", diff_ids(a, im));
-    put(&p, "architecture", mio_string(lock->arch));
+    put(&p, "architecture",
+        mio_string(mio_is_null(base) ? lock->arch : mio_env_go_arch(lock->arch)));
+    if (!mio_is_null(at(base, "variant")))
+        put(&p, "variant", at(base, "variant"));
     put(&p, "os", mio_string_z("linux"));
     put(&p, "created", mio_string_z(created));
-    put(&p, "config", run_config(a, lock));
+    put(&p, "config", run_config(a, lock, at(base, "config")));
     put(&p, "rootfs", done(&rootfs));
-    put(&p, "history", history(a, im, created));
+    put(&p, "history", history(a, im, at(base, "history"), created));
     return done(&p);
+}
+
+/* Manifest or configuration of the image below, byte for byte. */
+static enum mio_code read_blob(struct mio_arena *a, const struct mio_env_store *s,
+                               struct mio_value base, const char *key, struct mio_str *out,
+                               struct mio_err *err)
+{
+    enum { MAX_TEXT = 8 << 20 };
+    struct mio_str digest = mio_get_str(base, key);
+    return mio_fs_read(a, mio_env_store_blob(a, s, mio_str_sub(digest, 7, digest.n)), MAX_TEXT, out,
+                       NULL, err);
+}
+
+static const char *layer_type(struct mio_arena *a, const struct mio_env_layer *l, bool gzip)
+{
+    return l->type.n ? mio_arena_z(a, l->type) : gzip ? TYPE_GZIP : TYPE_ZSTD;
+}
+
+/* A manifest says itself what it is; OCI's need not. */
+const char *mio_env_manifest_type(struct mio_arena *a, struct mio_str manifest)
+{
+    struct mio_value v;
+    struct mio_err ignored = {0};
+    struct mio_str type = mio_json_read(a, manifest, NULL, &v, &ignored)
+                              ? (struct mio_str){0}
+                              : mio_get_str(v, "mediaType");
+    return type.n ? mio_arena_z(a, type) : TYPE_MANIFEST;
 }
 
 enum mio_code mio_env_oci_describe(struct mio_arena *a, const struct mio_env_store *s,
@@ -151,9 +224,14 @@ enum mio_code mio_env_oci_describe(struct mio_arena *a, const struct mio_env_sto
     struct mio_value *layers = MIO_NEW_N(a, struct mio_value, im->n_layers + 1);
     struct mio_str check = {0};
     bool gzip = is_gzip(lock);
-    im->config = text_of(a, make_config(a, lock, im));
+    struct mio_value base = mio_null();
+    if (!mio_is_null(im->base) && mio_env_base_config(a, s, im->base, &base, err))
+        return err->code;
+    im->config = text_of(a, make_config(a, lock, im, base));
+    if (mio_env_base_alone(lock) && read_blob(a, s, im->base, "config", &im->config, err))
+        return err->code;
     for (size_t i = 0; i < im->n_layers; i++)
-        layers[i] = descriptor(a, gzip ? TYPE_GZIP : TYPE_ZSTD, im->layers[i].sums.packed,
+        layers[i] = descriptor(a, layer_type(a, &im->layers[i], gzip), im->layers[i].sums.packed,
                                im->layers[i].sums.packed_size);
     if (mio_env_store_put(a, s, im->config, &im->config_digest, err) ||
         mio_env_codec_check(a, s, gzip ? MIO_CODEC_GZIP : MIO_CODEC_ZSTD, &check, err))
@@ -164,6 +242,8 @@ enum mio_code mio_env_oci_describe(struct mio_arena *a, const struct mio_env_sto
     put(&m, "config", descriptor(a, TYPE_CONFIG, im->config_digest, im->config.n));
     put(&m, "layers", mio_list(layers, im->n_layers));
     im->manifest = text_of(a, done(&m));
+    if (mio_env_base_alone(lock) && read_blob(a, s, im->base, "manifest", &im->manifest, err))
+        return err->code;
     put(&seal, "builder", mio_number_i64(a, MIO_ENV_BUILDER));
     put(&seal, "config", sha(a, (im->config_digest)));
     put(&seal, "diff_ids", diff_ids(a, im));
@@ -190,8 +270,8 @@ static enum mio_code fill_layout(struct mio_arena *a, const struct mio_env_store
                                  struct mio_err *err)
 {
     struct pairs index = {.a = a}, marks = {.a = a};
-    struct mio_value entry =
-        descriptor(a, TYPE_MANIFEST, image->manifest_digest, image->manifest.n);
+    struct mio_value entry = descriptor(a, mio_env_manifest_type(a, image->manifest),
+                                        image->manifest_digest, image->manifest.n);
     struct mio_value *entries = MIO_NEW(a, struct mio_value);
     put(&marks, "org.opencontainers.image.ref.name", mio_string(image->name));
     entries[0] = mio_map_with(a, entry, MIO_STR("annotations"), done(&marks));

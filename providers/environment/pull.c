@@ -69,17 +69,36 @@ enum mio_code mio_env_remote_manifest(struct mio_arena *a, const struct mio_env_
     return err->code;
 }
 
-/* Of an index the manifest for the architecture. */
-static struct mio_str choose(struct mio_value index, struct mio_str arch)
+struct mio_str mio_env_go_arch(struct mio_str arch)
+{
+    static const char *const rows[][2] = {
+        {"armhf", "arm"}, {"i386", "386"}, {"ppc64el", "ppc64le"}, {"loong64", "loong64"}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (mio_str_is(arch, rows[i][0]))
+            return mio_str_z(rows[i][1]);
+    return arch;
+}
+
+enum mio_code mio_env_choose(struct mio_arena *a, struct mio_value index, struct mio_str arch,
+                             struct mio_str *digest, struct mio_err *err)
 {
     struct mio_value list = at(index, "manifests");
+    MIO_AUTO_BUF there;
+    mio_buf_init(&there, 300);
     for (uint32_t i = 0; list.type == MIO_LIST && i < list.n; i++) {
         struct mio_value platform = at(list.items[i], "platform");
-        if (mio_str_is(mio_get_str(platform, "os"), "linux") &&
-            mio_str_eq(mio_get_str(platform, "architecture"), arch))
-            return mio_get_str(list.items[i], "digest");
+        struct mio_str os = mio_get_str(platform, "os"),
+                       own = mio_get_str(platform, "architecture");
+        if (mio_str_is(os, "linux") && mio_str_eq(own, mio_env_go_arch(arch))) {
+            *digest = mio_get_str(list.items[i], "digest");
+            return MIO_OK;
+        }
+        if (!mio_str_is(os, "unknown")) /* attestations */
+            mio_buf_printf(&there, "%s%.*s/%.*s", there.n ? ", " : "", MIO_FMT(os), MIO_FMT(own));
     }
-    return (struct mio_str){0};
+    mio_fail(err, MIO_REALITY, "the image has nothing for linux/%.*s", MIO_FMT(arch));
+    return mio_err_hint(err, "it has %.*s: say which by base.arch",
+                        MIO_FMT(mio_arena_str(a, mio_buf_view(&there))));
 }
 
 /* ---- blobs ---- */
@@ -164,10 +183,8 @@ static enum mio_code find_image(struct mio_env_session *s, struct mio_str arch,
             return mio_err_wrap(s->err, "the manifest");
         if (at(*manifest, "manifests").type != MIO_LIST)
             return MIO_OK;
-        tag = choose(*manifest, arch);
-        if (!hex_of(tag).n)
-            return mio_fail(s->err, MIO_REALITY, "the image has nothing for linux/%.*s",
-                            MIO_FMT(arch));
+        if (mio_env_choose(s->a, *manifest, arch, &tag, s->err))
+            return s->err->code;
     }
     return mio_fail(s->err, MIO_REALITY, "the index leads to an index");
 }

@@ -158,7 +158,7 @@ enum mio_code mio_env_push_manifest(struct mio_arena *a, const struct mio_env_st
     struct mio_env_exchange x;
     mio_env_exchange_init(&x, "PUT",
                           mio_env_session_url(&s, mio_arena_printf(a, "manifests/%s", tag).p));
-    x.type = MIO_OCI_MANIFEST;
+    x.type = mio_env_manifest_type(a, manifest);
     x.body = manifest;
     for (unsigned tries = 0; !err->code;) {
         if (!mio_env_exchange_do(&s, &x)) {

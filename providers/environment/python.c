@@ -28,6 +28,8 @@ struct mio_env_python mio_env_python_target(struct mio_value config, struct mio_
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (mio_str_is(suite, rows[i].suite))
             py.glibc = rows[i].glibc;
+    if (python) /* of an image, where locking found it */
+        py.glibc = (unsigned)mio_get_i64(*python, "glibc", py.glibc);
     return py;
 }
 

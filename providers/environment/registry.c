@@ -20,7 +20,7 @@ enum mio_code mio_env_registry_parse(struct mio_arena *a, const char *reference,
     if (at >= 0 || colon >= 0) {
         size_t cut = (size_t)(at >= 0 ? at : colon);
         tag = mio_str_sub(name, cut + 1, name.n);
-        name = mio_str_sub(name, 0, cut);
+        name = mio_str_sub(name, 0, colon >= 0 && (size_t)colon < cut ? (size_t)colon : cut);
     }
     bool sound = host.n && name.n && tag.n && (at < 0 || mio_str_starts(tag, "sha256:"));
     for (size_t i = 0; i < s.n; i++)

@@ -41,6 +41,11 @@ struct mio_env_remote { /* an image of a registry */
     struct mio_str *blobs;                     /* hex: configuration and layers, all in the store */
     size_t n_blobs, cap_blobs, fetched;
 };
+/* Go's name of Debian's architecture, which images use: armhf is arm. */
+struct mio_str mio_env_go_arch(struct mio_str arch);
+/* Of an index the manifest for the architecture. Errors: MIO_REALITY, with what there is. */
+enum mio_code mio_env_choose(struct mio_arena *a, struct mio_value index, struct mio_str arch,
+                             struct mio_str *digest, struct mio_err *err);
 /* Brings configuration and (where asked) layers into the store, what is there already left out;
  * `arch` chooses from an index. Errors: as of mio_env_push; MIO_IO when something is not what its
  * digest says. */

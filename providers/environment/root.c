@@ -17,8 +17,9 @@ struct writer {
     struct mio_err *err;
 };
 
-/* The parent folder, reached without following a link; made where the package does not list it. */
-static int open_parent(struct writer *w, struct mio_str path, char base[256])
+/* The parent folder, reached without following a link; made (where so asked) when no package lists
+ * it. */
+static int open_parent(struct writer *w, struct mio_str path, bool make, char base[256])
 {
     int at = dup(w->root);
     char part[256];
@@ -38,7 +39,7 @@ static int open_parent(struct writer *w, struct mio_str path, char base[256])
         if (i == path.n)
             break;
         int next = openat(at, part, O_DIRECTORY | O_NOFOLLOW | O_PATH | O_CLOEXEC);
-        if (next < 0 && errno == ENOENT && !mkdirat(at, part, 0755))
+        if (next < 0 && errno == ENOENT && make && !mkdirat(at, part, 0755))
             next = openat(at, part, O_DIRECTORY | O_NOFOLLOW | O_PATH | O_CLOEXEC);
         int failed = errno;
         close(at);
@@ -67,29 +68,57 @@ static enum mio_code hard_link(struct writer *w, int at, const char *base,
                                const struct mio_env_entry *e)
 {
     char first[256];
-    MIO_AUTO_CLOSE int from = open_parent(w, e->link, first);
+    MIO_AUTO_CLOSE int from = open_parent(w, e->link, false, first);
     if (from < 0 || linkat(from, first, at, base, 0))
         return mio_fail_sys(w->err, errno, "cannot link %.*s", MIO_FMT(e->path));
     return MIO_OK;
 }
 
+/* Takes away what lies at a name, with all below it. */
+static enum mio_code clear(struct writer *w, int at, const char *name)
+{
+    char path[320];
+    snprintf(path, sizeof path, "/proc/self/fd/%d/%s", at, name);
+    return unlinkat(at, name, 0) ? mio_fs_remove_tree(path, w->err) : MIO_OK;
+}
+
+/* What a layer says is gone, of those below it. */
+static enum mio_code take_away(struct writer *w, struct mio_str path)
+{
+    char base[256], here[64];
+    MIO_AUTO_CLOSE int at = open_parent(w, path, false, base);
+    if (at < 0) /* with its folder */
+        return MIO_OK;
+    if (strcmp(base, ".wh..wh..opq") != 0)
+        return strncmp(base, ".wh..wh.", 8) != 0 ? clear(w, at, base + 4) : MIO_OK;
+    struct mio_arena a;
+    struct mio_str *names;
+    size_t n;
+    mio_arena_init(&a);
+    snprintf(here, sizeof here, "/proc/self/fd/%d", at);
+    if (!mio_fs_list(&a, here, &names, &n, w->err))
+        for (size_t i = 0; i < n && !w->err->code; i++)
+            clear(w, at, mio_arena_z(&a, names[i]));
+    mio_arena_free(&a);
+    return w->err->code;
+}
+
 static enum mio_code make(struct writer *w, const struct mio_env_entry *e)
 {
     char base[256];
-    MIO_AUTO_CLOSE int at = open_parent(w, e->path, base);
+    if (mio_env_whiteout(e->path))
+        return take_away(w, e->path);
+    MIO_AUTO_CLOSE int at = open_parent(w, e->path, true, base);
     if (at < 0)
         return mio_fail_sys(w->err, errno, "cannot make %.*s", MIO_FMT(e->path));
-    if (!strncmp(base, ".wh.", 4)) /* says that a lower layer's file is gone */
-        return unlinkat(at, base + 4, 0) && errno != ENOENT
-                   ? mio_fail_sys(w->err, errno, "cannot remove %.*s", MIO_FMT(e->path))
-                   : MIO_OK;
     struct stat st;
-    bool is_dir = !fstatat(at, base, &st, AT_SYMLINK_NOFOLLOW) && S_ISDIR(st.st_mode);
+    bool there = !fstatat(at, base, &st, AT_SYMLINK_NOFOLLOW),
+         stays = there && e->type == MIO_ENTRY_DIR && S_ISDIR(st.st_mode);
     int rc = 0;
+    if (there && !stays && clear(w, at, base))
+        return w->err->code;
     if (e->type == MIO_ENTRY_DIR)
-        rc = is_dir ? 0 : mkdirat(at, base, 0755);
-    else /* a folder must be empty to give way */
-        unlinkat(at, base, is_dir ? AT_REMOVEDIR : 0);
+        rc = stays ? 0 : mkdirat(at, base, 0755);
     if (e->type == MIO_ENTRY_SYMLINK)
         rc = symlinkat(strndupa(e->link.p, e->link.n), at, base);
     if (e->type == MIO_ENTRY_HARDLINK)
@@ -100,7 +129,7 @@ static enum mio_code make(struct writer *w, const struct mio_env_entry *e)
     }
     if (rc)
         return mio_fail_sys(w->err, errno, "cannot make %.*s", MIO_FMT(e->path));
-    return dress(w, at, base, e);
+    return e->type == MIO_ENTRY_DIR ? MIO_OK : dress(w, at, base, e); /* folders: at the end */
 }
 
 /* Entries whose content (if any) begins at w->at: each is made when the stream comes to it. */
@@ -158,22 +187,23 @@ static enum mio_code take(void *arg, const void *p, size_t n, bool *enough, stru
 }
 
 /* Folders last, deepest first: making what lies in them changed their times. */
-static enum mio_code dress_folders(struct writer *w, const struct mio_env_image *im)
+static enum mio_code dress_folders(struct writer *w, struct mio_arena *a,
+                                   const struct mio_env_image *im)
 {
-    for (size_t c = 0; c < im->n_cells; c++)
-        for (size_t i = im->cells[c].n; i-- > 0;) {
-            const struct mio_env_entry *e = &im->cells[c].items[i];
-            char base[256];
-            if (e->type != MIO_ENTRY_DIR)
-                continue;
-            MIO_AUTO_CLOSE int at = open_parent(w, e->path, base);
-            if (at >= 0 && dress(w, at, base, e))
-                return w->err->code;
-        }
+    struct mio_env_content all;
+    mio_env_content_of(&all, a, im);
+    for (size_t i = all.n; i-- > 0;) {
+        char base[256];
+        if (all.items[i]->type != MIO_ENTRY_DIR)
+            continue;
+        MIO_AUTO_CLOSE int at = open_parent(w, all.items[i]->path, false, base);
+        if (at >= 0 && dress(w, at, base, all.items[i]))
+            return w->err->code;
+    }
     return MIO_OK;
 }
 
-static enum mio_code fill(const struct mio_env_image *im, const char *path,
+static enum mio_code fill(struct mio_arena *a, const struct mio_env_image *im, const char *path,
                           const struct mio_index *only, struct mio_err *err)
 {
     MIO_AUTO_CLOSE int root = open(path, O_DIRECTORY | O_RDONLY | O_CLOEXEC);
@@ -193,7 +223,7 @@ static enum mio_code fill(const struct mio_env_image *im, const char *path,
         }
     }
     struct writer w = {.root = root, .own = geteuid() == 0, .fd = -1, .err = err};
-    return dress_folders(&w, im);
+    return dress_folders(&w, a, im);
 }
 
 enum mio_code mio_env_root(struct mio_arena *a, const struct mio_env_image *im, const char *path,
@@ -204,7 +234,7 @@ enum mio_code mio_env_root(struct mio_arena *a, const struct mio_env_image *im, 
         return mio_err_hint(err, "remove it, or name another folder");
     }
     const char *tmp = mio_env_partial(a, path);
-    enum mio_code code = mio_fs_mkdirs(tmp, 0755, err) ? err->code : fill(im, tmp, NULL, err);
+    enum mio_code code = mio_fs_mkdirs(tmp, 0755, err) ? err->code : fill(a, im, tmp, NULL, err);
     if (!code && (chmod(tmp, 0755) || rename(tmp, path)))
         code = mio_fail_sys(err, errno, "cannot rename %s to %s", tmp, path);
     if (code) {
@@ -225,7 +255,8 @@ enum mio_code mio_env_root_mend(struct mio_arena *a, const struct mio_env_image 
         bool other = d[i].sign == '+' || (d[i].what && !strcmp(d[i].what, "type"));
         if (other && mio_fs_remove_tree(full, err))
             return err->code;
-        mio_index_set(&only, d[i].path, 1);
+        if (d[i].sign != '+')
+            mio_index_set(&only, d[i].path, 1);
     }
-    return fill(im, path, &only, err);
+    return fill(a, im, path, &only, err);
 }

@@ -2,10 +2,12 @@
 #include "providers/environment/sbom.h"
 #include "providers/environment/conda.h"
 #include "providers/sdk/clock.h"
+#include "providers/sdk/fs.h"
 #include "providers/sdk/json.h"
 
-struct part { /* a package or a wheel, told alike */
-    struct mio_str name, version, sha256, purl;
+struct part {                                   /* a package, a wheel or an image, told alike */
+    struct mio_str name, version, sha256, purl; /* sha256: empty for what lies in an image */
+    bool image;
 };
 
 /* Package URLs keep letters, digits and .-_~ and escape the rest. */
@@ -23,17 +25,54 @@ static struct mio_str escape(struct mio_arena *a, struct mio_str s)
     return mio_arena_str(a, mio_buf_view(&b));
 }
 
+static struct part image_part(struct mio_arena *a, struct mio_value image)
+{
+    struct mio_str reference = mio_get_str(image, "reference"),
+                   digest = mio_get_str(image, "manifest"), base = mio_path_base(reference);
+    ptrdiff_t cut = mio_str_find(base, ':'), at = mio_str_find(base, '@');
+    size_t n = at >= 0 && (cut < 0 || at < cut) ? (size_t)at : cut >= 0 ? (size_t)cut : base.n;
+    return (struct part){reference, digest, mio_str_sub(digest, 7, digest.n),
+                         mio_arena_printf(a, "pkg:oci/%.*s@%.*s?repository_url=%.*s",
+                                          MIO_FMT(escape(a, mio_str_sub(base, 0, n))),
+                                          MIO_FMT(escape(a, digest)),
+                                          MIO_FMT(escape(a, mio_path_dir(reference)))),
+                         true};
+}
+
+/* Of the image's own database. */
+static struct part package_part(struct mio_arena *a, struct mio_value image, struct mio_value p)
+{
+    struct mio_str distro = mio_get_str(image, "distribution"), name = mio_get_str(p, "name"),
+                   version = mio_get_str(p, "version");
+    ptrdiff_t dash = mio_str_find(distro, '-');
+    struct mio_str vendor = mio_str_sub(distro, 0, dash < 0 ? distro.n : (size_t)dash);
+    return (struct part){.name = name,
+                         .version = version,
+                         .purl =
+                             mio_arena_printf(a, "pkg:deb/%.*s/%.*s@%.*s?arch=%.*s&distro=%.*s",
+                                              MIO_FMT(vendor.n ? vendor : MIO_STR("debian")),
+                                              MIO_FMT(escape(a, name)), MIO_FMT(escape(a, version)),
+                                              MIO_FMT(mio_get_str(p, "arch")), MIO_FMT(distro))};
+}
+
 static struct part *parts_of(struct mio_arena *a, const struct mio_env_lock *l, size_t *n)
 {
-    struct part *parts = MIO_NEW_N(a, struct part, l->n_packages + l->n_wheels + 1);
+    const struct mio_value *inside = mio_get_z(l->image, "packages");
+    struct part *parts =
+        MIO_NEW_N(a, struct part, l->n_packages + l->n_wheels + (inside ? inside->n : 0) + 2u);
     *n = 0;
+    if (!mio_is_null(l->image))
+        parts[(*n)++] = image_part(a, l->image);
+    for (uint32_t i = 0; inside && i < inside->n; i++)
+        parts[(*n)++] = package_part(a, l->image, inside->items[i]);
     for (size_t i = 0; i < l->n_packages; i++) {
         const struct mio_env_package *p = &l->packages[i];
         parts[(*n)++] = (struct part){
             p->name, p->version, p->sha256,
             mio_arena_printf(a, "pkg:deb/debian/%.*s@%.*s?arch=%.*s&distro=%.*s",
                              MIO_FMT(escape(a, p->name)), MIO_FMT(escape(a, p->version)),
-                             MIO_FMT(p->arch), MIO_FMT(l->suite))};
+                             MIO_FMT(p->arch), MIO_FMT(l->suite)),
+            false};
     }
     for (size_t i = 0; i < l->n_wheels; i++) {
         const struct mio_env_wheel *w = &l->wheels[i];
@@ -43,7 +82,8 @@ static struct part *parts_of(struct mio_arena *a, const struct mio_env_lock *l, 
         parts[(*n)++] = (struct part){w->name, w->version, w->sha256,
                                       mio_arena_printf(a, "pkg:%s/%s@%.*s",
                                                        mio_env_is_conda(w) ? "conda" : "pypi", name,
-                                                       MIO_FMT(escape(a, w->version)))};
+                                                       MIO_FMT(escape(a, w->version))),
+                                      false};
     }
     return parts;
 }
@@ -80,8 +120,9 @@ static struct mio_str print(struct mio_arena *a, struct mio_value v)
 
 static struct mio_value spdx_package(struct mio_arena *a, const struct part *p, size_t i)
 {
-    struct mio_value sum =
-        MAP(a, ROW("algorithm", TEXT("SHA256")), ROW("checksumValue", mio_string(p->sha256)));
+    struct mio_value sum = MAP(a, ROW("algorithm", TEXT("SHA256")),
+                               ROW("checksumValue", mio_string(p->sha256))),
+                     sums = p->sha256.n ? one(a, sum) : mio_list(NULL, 0);
     struct mio_value ref =
         MAP(a, ROW("referenceCategory", TEXT("PACKAGE-MANAGER")),
             ROW("referenceType", TEXT("purl")), ROW("referenceLocator", mio_string(p->purl)));
@@ -90,7 +131,7 @@ static struct mio_value spdx_package(struct mio_arena *a, const struct part *p, 
                ROW("downloadLocation", TEXT("NOASSERTION")), ROW("filesAnalyzed", mio_bool(false)),
                ROW("licenseConcluded", TEXT("NOASSERTION")),
                ROW("licenseDeclared", TEXT("NOASSERTION")),
-               ROW("copyrightText", TEXT("NOASSERTION")), ROW("checksums", one(a, sum)),
+               ROW("copyrightText", TEXT("NOASSERTION")), ROW("checksums", sums),
                ROW("externalRefs", one(a, ref)));
 }
 
@@ -131,10 +172,11 @@ struct mio_str mio_env_cyclonedx(struct mio_arena *a, const struct mio_env_lock 
     for (size_t i = 0; i < n; i++) {
         struct mio_value hash =
             MAP(a, ROW("alg", TEXT("SHA-256")), ROW("content", mio_string(parts[i].sha256)));
-        items[i] = MAP(a, ROW("type", TEXT("library")), ROW("bom-ref", mio_string(parts[i].purl)),
-                       ROW("name", mio_string(parts[i].name)),
-                       ROW("version", mio_string(parts[i].version)),
-                       ROW("purl", mio_string(parts[i].purl)), ROW("hashes", one(a, hash)));
+        items[i] = MAP(
+            a, ROW("type", TEXT(parts[i].image ? "container" : "library")),
+            ROW("bom-ref", mio_string(parts[i].purl)), ROW("name", mio_string(parts[i].name)),
+            ROW("version", mio_string(parts[i].version)), ROW("purl", mio_string(parts[i].purl)),
+            ROW("hashes", parts[i].sha256.n ? one(a, hash) : mio_list(NULL, 0)));
     }
     struct mio_value self =
         MAP(a, ROW("type", TEXT("container")), ROW("name", mio_string(lock->name)));

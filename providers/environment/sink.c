@@ -170,6 +170,9 @@ static enum mio_code unzstd(const char *path, uint64_t skip, struct mio_env_sink
     MIO_AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return mio_fail_sys(err, errno, "cannot open %s", path);
+    uint32_t magic = 0;
+    if (pread(fd, &magic, sizeof magic, 0) == sizeof magic && magic != ZSTD_MAGICNUMBER)
+        return mio_env_layer_stream(path, skip, take, arg, err);
     MIO_AUTO_FREE char *packed = mio_alloc(CHUNK), *plain = mio_alloc(CHUNK);
     __attribute__((cleanup(auto_dctx))) ZSTD_DCtx *d = ZSTD_createDCtx();
     bool enough = false;

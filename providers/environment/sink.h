@@ -29,8 +29,14 @@ void mio_env_sink_drop(struct mio_env_sink *s); /* frees without finishing; NULL
 enum mio_code mio_env_codec_check(struct mio_arena *a, const struct mio_env_store *s,
                                   enum mio_codec codec, struct mio_str *hex, struct mio_err *err);
 
-/* Reads a zstd file of frames from `skip` plain bytes on. */
+/* Reads a zstd file of frames from `skip` plain bytes on; what is none goes to
+ * mio_env_layer_stream. */
 enum mio_code mio_env_unzstd(const char *path, uint64_t skip,
                              enum mio_code (*take)(void *arg, const void *p, size_t n, bool *enough,
                                                    struct mio_err *err),
                              void *arg, struct mio_err *err);
+/* layer_read.c: the same of a layer as registries have it: gzip, zstd or plain. */
+enum mio_code mio_env_layer_stream(const char *path, uint64_t skip,
+                                   enum mio_code (*take)(void *arg, const void *p, size_t n,
+                                                         bool *enough, struct mio_err *err),
+                                   void *arg, struct mio_err *err);

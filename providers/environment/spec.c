@@ -118,8 +118,6 @@ static enum mio_code refuse(struct reader *r, struct mio_value body)
     static const struct {
         const char *key, *hint;
     } rows[] = {
-        {"image", "name a base: { debian: SUITE } and the packages instead"},
-        {"build", "a Dockerfile runs arbitrary steps: its result cannot be locked"},
         {"conda_file", "it is read by the builder alone, beside the template"},
         {"gpu", "install the wheels that bring the CUDA libraries by python.packages"},
     };
@@ -134,11 +132,68 @@ static enum mio_code refuse(struct reader *r, struct mio_value body)
     return MIO_OK;
 }
 
+/* An image or a Dockerfile, as Azure ML writes them. */
+static enum mio_code read_image(struct reader *r, struct mio_value base, struct mio_env_spec *s)
+{
+    static const char *const keys[] = {"path", "dockerfile_path", "network"};
+    const struct mio_value *build = mio_get_z(s->body, "build");
+    struct mio_str image = mio_get_str(s->body, "image");
+    s->image = image.n ? image : mio_get_str(base, "image");
+    if (mio_str_is(s->image, "host"))
+        return bad(r, "image", "host is the software of this machine, which nothing locks");
+    if (image.n && mio_get_str(base, "image").n)
+        return bad(r, "base.image", "stands beside image: one of them must go");
+    if (!build || mio_is_null(*build))
+        return MIO_OK;
+    if (s->image.n)
+        return bad(r, "build", "cannot stand beside image: the Dockerfile names its own");
+    for (uint32_t i = 0; build->type == MIO_MAP && i < build->n; i++) {
+        size_t k = 0;
+        while (k < 3 && !mio_str_is(build->pairs[i].key, keys[k]))
+            k++;
+        if (k == 3)
+            return bad(r, mio_arena_printf(r->a, "build.%.*s", MIO_FMT(build->pairs[i].key)).p,
+                       "is not known: path, dockerfile_path and network are");
+    }
+    s->context = mio_get_str(*build, "path");
+    s->dockerfile = mio_get_str(*build, "dockerfile_path");
+    s->network = mio_get_bool(*build, "network", false);
+    if (!s->dockerfile.n)
+        s->dockerfile = MIO_STR("Dockerfile");
+    return s->context.n ? MIO_OK : bad(r, "build.path", "must name the folder of the Dockerfile");
+}
+
+/* What only a base of our own packages can have. */
+static enum mio_code foreign_base(struct reader *r, struct mio_env_spec *s)
+{
+    static const char *const own[] = {"debian", "users", "scripts", "bytecode"}, *const inside[] = {
+                                                                                     "python",
+                                                                                     "conda",
+                                                                                     "conda_file"};
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
+        const struct mio_value *v = mio_get_z(s->body, own[i]);
+        if (v && !mio_is_null(*v))
+            return bad(r, own[i],
+                       "needs base: { debian: SUITE }: nothing runs in an image that "
+                       "others made");
+    }
+    for (size_t i = 0; s->context.n && i < sizeof inside / sizeof *inside; i++) {
+        const struct mio_value *v = mio_get_z(s->body, inside[i]);
+        if (v && !mio_is_null(*v))
+            return bad(r, inside[i], "cannot stand beside build: install it in the Dockerfile");
+    }
+    return MIO_OK;
+}
+
 static enum mio_code read_base(struct reader *r, struct mio_env_spec *s)
 {
-    const struct mio_value *base = mio_get_z(s->body, "base");
+    const struct mio_value *base = mio_get_z(s->body, "base"), none = mio_map(NULL, 0);
+    if (base && !mio_is_null(*base) && base->type != MIO_MAP)
+        return bad(r, "base", "must be a map: base: { debian: bookworm }");
     if (!base || base->type != MIO_MAP)
-        return bad(r, "base", "is missing: write base: { debian: bookworm }");
+        base = &none;
+    if (read_image(r, *base, s))
+        return r->err->code;
     s->suite = mio_get_str(*base, "debian");
     s->arch = mio_get_str(*base, "arch");
     s->mirror = mio_get_str(*base, "mirror");
@@ -149,13 +204,18 @@ static enum mio_code read_base(struct reader *r, struct mio_env_spec *s)
     s->essential = mio_str_is(variant, "essential");
     if (variant.n && !s->bare && !s->essential && !mio_str_is(variant, "slim"))
         return bad(r, "base.variant", "must be slim, essential or none");
+    if (!s->arch.n)
+        s->arch = MIO_STR("amd64");
+    if (s->image.n || s->context.n)
+        return s->suite.n ? bad(r, "base.debian", "cannot stand beside image or build")
+                          : foreign_base(r, s);
+    if (base == &none)
+        return bad(r, "base", "is missing: write base: { debian: bookworm }, or image: REFERENCE");
     if (!s->suite.n)
         return bad(r, "base.debian", "must name a suite such as bookworm");
     for (size_t i = 0; i < s->suite.n; i++)
         if (!strchr("abcdefghijklmnopqrstuvwxyz0123456789-", s->suite.p[i]))
             return bad(r, "base.debian", "must be a suite's code name in small letters");
-    if (!s->arch.n)
-        s->arch = MIO_STR("amd64");
     return MIO_OK;
 }
 
@@ -236,7 +296,7 @@ static enum mio_code read_python(struct reader *r, struct mio_env_spec *s)
         return bad(r, "python", "must be { version, from | packages | pylock }");
     s->python_version = mio_get_str(*p, "version");
     struct mio_str prefix = mio_get_str(*p, "prefix");
-    if (!python_number(s->python_version))
+    if (!python_number(s->python_version) && !(s->image.n && !s->python_version.n))
         return bad(r, "python.version", "must be major and minor number: version: \"3.11\"");
     if (prefix.n && (prefix.p[0] != '/' || prefix.n < 2))
         return bad(r, "python.prefix", "must be an absolute path such as /usr/local");
@@ -284,6 +344,7 @@ static enum mio_code read_rest(struct reader *r, struct mio_env_spec *s)
         return bad(r, "bytecode", "must be true or false");
     s->bytecode =
         bytecode && bytecode->type == MIO_BOOL ? bytecode->b : mio_str_is(s->arch, "amd64");
+    s->bytecode &= s->suite.n > 0;
     struct mio_env_user *users;
     size_t n_users;
     if (mio_env_users_read(r->a, b, &users, &n_users, r->err))
@@ -345,7 +406,8 @@ enum mio_code mio_env_spec_read(struct mio_arena *a, struct mio_str name, struct
 /* Labels, versions and descriptions change nothing that is locked. */
 static const char *const locked_keys[] = {"base",  "debian",  "python",   "files",      "env",
                                           "serve", "scripts", "layers",   "workdir",    "command",
-                                          "users", "user",    "bytecode", "conda_file", "conda"};
+                                          "users", "user",    "bytecode", "conda_file", "conda",
+                                          "image", "build"};
 
 struct digests {
     struct mio_arena *a;
@@ -382,6 +444,8 @@ static enum mio_code add_files(struct digests *d, const struct mio_env_spec *s, 
         if (s->builds[i].source.n && add_digest(d, s->builds[i].source, true, err))
             return err->code;
     if (s->conda.n && add_digest(d, s->conda, true, err))
+        return err->code;
+    if (s->context.n && add_digest(d, s->context, true, err))
         return err->code;
     return s->pylock.n ? add_digest(d, s->pylock, true, err) : MIO_OK;
 }

@@ -18,10 +18,13 @@ struct mio_env_built {                    /* a package that may be built from so
 
 struct mio_env_spec {
     struct mio_str name;
-    struct mio_str suite; /* Debian's code name */
-    struct mio_str arch;  /* Debian's name of the architecture */
-    bool bare;            /* base.variant: none, nothing but what is asked for */
-    bool essential;       /* base.variant: essential, what every package may rely on */
+    struct mio_str suite;               /* Debian's code name; empty on an image or a Dockerfile */
+    struct mio_str image;               /* reference of what it stands on, or empty */
+    struct mio_str context, dockerfile; /* folder and file of a Dockerfile build, or empty */
+    bool network;                       /* whether the Dockerfile's commands have one */
+    struct mio_str arch;                /* Debian's name of the architecture */
+    bool bare;                          /* base.variant: none, nothing but what is asked for */
+    bool essential; /* base.variant: essential, what every package may rely on */
     struct mio_str mirror, security_mirror, keyring; /* empty: from the system's apt sources */
     struct mio_str *packages;
     size_t n_packages;

@@ -71,6 +71,22 @@ static enum mio_code compare_files(struct mio_arena *a, struct mio_value files, 
     return MIO_OK;
 }
 
+/* What locking found out about an image's Python is nobody's declaration. */
+static struct mio_value as_locked(struct mio_arena *a, const struct mio_env_lock *lock,
+                                  struct mio_value config)
+{
+    static const char *const found[] = {"glibc", "prefix", "version"};
+    const struct mio_value *was = mio_get_z(lock->config, "python"),
+                           *is = mio_get_z(config, "python");
+    if (mio_is_null(lock->image) || !was || !is)
+        return config;
+    struct mio_value python = *is;
+    for (size_t i = 0; i < sizeof found / sizeof *found; i++)
+        if (mio_get_z(*was, found[i]) && !mio_get_z(python, found[i]))
+            python = mio_map_with(a, python, mio_str_z(found[i]), *mio_get_z(*was, found[i]));
+    return mio_map_with(a, config, MIO_STR("python"), python);
+}
+
 enum mio_code mio_env_lock_stale(struct mio_arena *a, const struct mio_env_lock *lock,
                                  const struct mio_env_spec *spec, const char *dir,
                                  struct mio_buf *out, struct mio_err *err)
@@ -79,7 +95,7 @@ enum mio_code mio_env_lock_stale(struct mio_arena *a, const struct mio_env_lock 
     struct mio_value sources;
     if (mio_env_spec_digest(a, spec, dir, &inputs, &sources, err))
         return err->code;
-    compare(a, MIO_STR(""), lock->config, mio_env_lock_config(a, spec), out);
+    compare(a, MIO_STR(""), lock->config, as_locked(a, lock, mio_env_lock_config(a, spec)), out);
     compare_sources(lock->sources, sources, out);
     return compare_files(a, lock->files, dir, out, err);
 }

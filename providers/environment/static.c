@@ -202,6 +202,8 @@ enum mio_code mio_env_static(struct mio_env_view *v, const struct mio_env_lock *
                                                           make_sitecustomize};
     bool full = j.mode == MIO_SCRIPTS_STATIC;
     v->made = made;
+    if (lock->suite.n == 0) /* on an image that others made */
+        return repeat_late(&j);
     for (size_t i = 0; i < sizeof always / sizeof *always; i++)
         if (always[i](&j))
             return err->code;

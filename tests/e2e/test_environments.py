@@ -218,11 +218,10 @@ class Environments(Case):
     def test_azure_ml_forms_are_loaded(self):
         self.write("lib/conda.yml", "dependencies: [python=3.11]\n")
         routes = "inference_config: { scoring_route: { path: /score, port: 5001 } }"
-        for form, key in ((["image: ubuntu:22.04"], "image"), (["image: x", "conda_file: lib/conda.yml"], "image"),
-                          (["build: { path: code }"], "build")):
+        for form in (["image: ubuntu:22.04"], ["image: x", "conda_file: lib/conda.yml"], ["build: { path: code }"]):
             self.body(*form, routes)
             self.ok("validate")
-            self.fails("plan", says=f"environment: {key} cannot be built into a locked environment")
+            self.fails("plan", says=("environment.py.lock.json is not there", "env lock py"))
         self.body("base: { debian: bookworm }", "debian: { packages: [python3-minimal] }", "python: { version: 3.11 }", routes)
         self.lock()
         with open(self.path("environment.py.lock.json"), encoding="utf-8") as f:

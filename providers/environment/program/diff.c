@@ -1,4 +1,5 @@
 /* providers/environment/program/diff.c: env diff: packages, variables, files and layers. */
+#include "providers/environment/inspect.h"
 #include "providers/environment/program/verbs.h"
 #include "providers/sdk/json.h"
 
@@ -66,39 +67,27 @@ static void diff_layers(struct mio_env_cli *c, const struct mio_env_image *x,
         }
 }
 
-/* Which file is whose; the last cell wins as in the image. */
-static void index_files(struct mio_arena *a, const struct mio_env_image *im, struct mio_index *out)
-{
-    mio_index_init(out, a, 4096);
-    for (size_t c = 0; c < im->n_cells; c++)
-        for (size_t i = 0; i < im->cells[c].n; i++)
-            mio_index_set(out, im->cells[c].items[i].path, (uintptr_t)&im->cells[c].items[i]);
-}
-
+/* What lies in the two, whiteouts of images taken into account. */
 static void diff_files(struct mio_env_cli *c, const struct mio_env_image *x,
                        const struct mio_env_image *y)
 {
-    struct mio_index a, b;
-    index_files(&c->arena, x, &a);
-    index_files(&c->arena, y, &b);
-    const struct mio_env_image *images[] = {x, y};
-    for (size_t k = 0; k < 2; k++)
-        for (size_t n = 0; n < images[k]->n_cells; n++)
-            for (size_t i = 0; i < images[k]->cells[n].n; i++) {
-                const struct mio_env_entry *e = &images[k]->cells[n].items[i];
-                uintptr_t own = 0, other = 0;
-                mio_index_get(k ? &b : &a, e->path, &own);
-                if (own != (uintptr_t)e || e->type == MIO_ENTRY_DIR)
-                    continue;
-                const struct mio_env_entry *o = NULL;
-                if (mio_index_get(k ? &a : &b, e->path, &other))
-                    o = (const struct mio_env_entry *)other;
-                if (!o)
-                    mio_buf_printf(&c->out, "%c /%.*s\n", k ? '+' : '-', MIO_FMT(e->path));
-                else if (!k && (e->mode != o->mode || !mio_str_eq(e->sha256, o->sha256) ||
-                                !mio_str_eq(e->link, o->link)))
-                    mio_buf_printf(&c->out, "~ /%.*s\n", MIO_FMT(e->path));
-            }
+    struct mio_env_content a, b;
+    mio_env_content_of(&a, &c->arena, x);
+    mio_env_content_of(&b, &c->arena, y);
+    for (int k = 0; k < 2; k++) {
+        const struct mio_env_content *own = k ? &b : &a, *other = k ? &a : &b;
+        for (size_t i = 0; i < own->n; i++) {
+            const struct mio_env_entry *e = own->items[i],
+                                       *o = mio_env_content_find(other, e->path);
+            if (e->type == MIO_ENTRY_DIR && (!o || o->type == MIO_ENTRY_DIR))
+                continue;
+            if (!o)
+                mio_buf_printf(&c->out, "%c /%.*s\n", k ? '+' : '-', MIO_FMT(e->path));
+            else if (!k && (e->type != o->type || e->mode != o->mode ||
+                            !mio_str_eq(e->sha256, o->sha256) || !mio_str_eq(e->link, o->link)))
+                mio_buf_printf(&c->out, "~ /%.*s\n", MIO_FMT(e->path));
+        }
+    }
 }
 
 enum mio_code mio_env_verb_diff(struct mio_env_cli *c)
@@ -109,7 +98,7 @@ enum mio_code mio_env_verb_diff(struct mio_env_cli *c)
     MIO_AUTO_IMAGE b = {0};
     static const char *const parts[] = {"base",    "serve",    "command", "workdir",
                                         "debian",  "python",   "users",   "layers",
-                                        "scripts", "bytecode", "user"};
+                                        "scripts", "bytecode", "user",    "build"};
     if (c->n_args != 2)
         return mio_fail(&c->err, MIO_USAGE, "env diff needs two lock files");
     if (load(c, c->args[0], &x) || load(c, c->args[1], &y) ||

@@ -1,6 +1,6 @@
 /* providers/environment/program/drift.c: env drift: a tag of a registry, or a root on disk, against
  * the lock, path by path. */
-#include "providers/environment/inspect.h"
+#include "providers/environment/base_image.h"
 #include "providers/environment/program/verbs.h"
 #include "providers/environment/registry.h"
 #include "providers/sdk/fs.h"
@@ -99,11 +99,46 @@ static enum mio_code of_tag(struct mio_env_cli *c, const struct mio_env_store *s
                                                   : compare_images(c, store, &r, lock->arch, &im);
 }
 
+/* Whether the tags of the images that the lock stands on still mean what they did. */
+static enum mio_code of_base(struct mio_env_cli *c)
+{
+    struct mio_env_store store;
+    struct mio_env_lock lock, one;
+    const char *path;
+    if (mio_env_cli_lock(c, &lock, &path) ||
+        mio_env_store_open(&c->arena, c->store_path, &store, &c->err))
+        return c->err.code;
+    struct mio_value bases = part(lock.build, "bases");
+    if (mio_is_null(lock.image) && bases.type != MIO_LIST)
+        return mio_fail(&c->err, MIO_USAGE,
+                        "env drift needs a folder, or a reference: HOST[:PORT]/NAME[:TAG]");
+    one = lock;
+    for (uint32_t i = 0; i < (bases.type == MIO_LIST ? bases.n : 1); i++) {
+        struct mio_str now;
+        bool moved;
+        if (bases.type == MIO_LIST)
+            one.image = bases.items[i];
+        if (mio_env_base_moved(&c->arena, &store, &one, c->dir, &moved, &now, &c->err))
+            return c->err.code;
+        struct mio_str was = mio_get_str(one.image, "manifest"),
+                       name = mio_get_str(one.image, "reference");
+        if (moved)
+            mio_buf_printf(&c->out, "~ image %.*s %.*s -> sha256:%.*s\n", MIO_FMT(name),
+                           MIO_FMT(was), MIO_FMT(now));
+        else
+            mio_buf_printf(&c->out, "image %.*s is as locked: %.*s\n", MIO_FMT(name), MIO_FMT(was));
+        c->differs |= moved;
+    }
+    return MIO_OK;
+}
+
 enum mio_code mio_env_verb_drift(struct mio_env_cli *c)
 {
     struct mio_env_store store;
     struct mio_env_lock lock;
     MIO_AUTO_IMAGE im = {0};
+    if (!c->n_args)
+        return of_base(c);
     if (c->n_args != 1)
         return mio_fail(&c->err, MIO_USAGE,
                         "env drift needs a folder, or a reference: HOST[:PORT]/NAME[:TAG]");

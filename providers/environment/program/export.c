@@ -22,6 +22,7 @@ struct export
     const struct mio_env_store *store;
     const struct mio_env_lock *lock;
     const struct mio_env_image *image;
+    const char *base;      /* the image below by its digest; NULL: there is none */
     const char *reference; /* of the image that Azure ML is to take; NULL for the build form */
     const char *to;        /* folder in the making */
 };
@@ -114,7 +115,8 @@ static enum mio_code write_conda(const struct export *x)
 static void put_variables(const struct export *x, struct mio_buf *b)
 {
     const struct mio_value *env = mio_get_z(x->lock->config, "env");
-    mio_buf_z(b, "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n");
+    if (mio_is_null(x->lock->image))
+        mio_buf_z(b, "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n");
     for (uint32_t i = 0; env && env->type == MIO_MAP && i < env->n; i++) {
         MIO_AUTO_BUF quoted;
         mio_buf_init(&quoted, 0);
@@ -142,13 +144,15 @@ static enum mio_code write_context(const struct export *x)
     const struct mio_value *command = mio_get_z(x->lock->config, "command");
     struct mio_str workdir = mio_get_str(x->lock->config, "workdir");
     mio_buf_init(&b, 0);
-    mio_buf_printf(&b,
-                   "# The layers of environment %.*s, %.*s, as they were locked.\nFROM scratch\n",
-                   MIO_FMT(x->lock->name), MIO_FMT(mio_get_str(x->lock->sealed, "config")));
+    mio_buf_printf(&b, "# The layers of environment %.*s, %.*s, as they were locked.\nFROM %s\n",
+                   MIO_FMT(x->lock->name), MIO_FMT(mio_get_str(x->lock->sealed, "config")),
+                   mio_is_null(x->lock->image) ? "scratch" : x->base);
     if (mio_fs_mkdirs(in(x, "context"), 0755, &x->c->err))
         return x->c->err.code;
     for (size_t i = 0; i < x->image->n_layers; i++) {
         const char *name = mio_arena_printf(&x->c->arena, "layer-%02zu.tar.gz", i).p;
+        if (x->image->layers[i].type.n) /* the image's own */
+            continue;
         mio_buf_printf(&b, "ADD %s /\n", name);
         if (write_layer(x, i, in(x, mio_arena_printf(&x->c->arena, "context/%s", name).p)))
             return x->c->err.code;
@@ -194,9 +198,26 @@ static enum mio_code write_folder(struct export *x, const char *form)
     return code;
 }
 
+/* REFERENCE@sha256:HEX of the image below; without its tag, which may move. */
+static const char *base_of(struct mio_env_cli *c, const struct mio_env_lock *lock)
+{
+    struct mio_str reference = mio_get_str(lock->image, "reference"), dir = mio_path_dir(reference),
+                   base = mio_path_base(reference);
+    size_t n = 0;
+    while (n < base.n && base.p[n] != ':' && base.p[n] != '@')
+        n++;
+    if (mio_is_null(lock->image) || mio_str_starts(reference, "oci:"))
+        return reference.n ? mio_arena_z(&c->arena, reference) : NULL;
+    return mio_arena_printf(&c->arena, "%.*s%s%.*s@%.*s",
+                            MIO_FMT(mio_str_is(dir, ".") ? MIO_STR("") : dir),
+                            mio_str_is(dir, ".") ? "" : "/", (int)n, base.p,
+                            MIO_FMT(mio_get_str(lock->image, "manifest")))
+        .p;
+}
+
 /* FORM [REFERENCE]; of an image by digest. */
 static enum mio_code choose(struct mio_env_cli *c, const struct mio_env_lock *lock,
-                            const char **form, const char **reference)
+                            const char *base, const char **form, const char **reference)
 {
     struct mio_env_registry r;
     *form = c->n_args ? c->args[0] : "";
@@ -206,6 +227,11 @@ static enum mio_code choose(struct mio_env_cli *c, const struct mio_env_lock *lo
         return mio_fail(&c->err, MIO_USAGE, "the form is image, conda or build, not \"%s\"", *form);
     if (build && *reference)
         return mio_fail(&c->err, MIO_USAGE, "the form build takes no image: it brings the layers");
+    if (!strcmp(*form, "conda") && !*reference)
+        *reference = base;
+    if (build && base && mio_str_starts(mio_str_z(base), "oci:"))
+        return mio_fail(&c->err, MIO_USAGE,
+                        "no Dockerfile can begin with an image of a folder (%s)", base);
     if (!build && !*reference) {
         mio_fail(&c->err, MIO_USAGE, "the form %s needs the image: HOST/REPOSITORY", *form);
         return mio_err_hint(&c->err, "'mlops-iac env push' puts it there");
@@ -227,7 +253,8 @@ enum mio_code mio_env_verb_export(struct mio_env_cli *c)
     struct export x = {.c = c, .store = &store, .lock = &lock, .image = &im};
     if (!c->out_path)
         return mio_fail(&c->err, MIO_USAGE, "-out=DIR is missing");
-    if (mio_env_cli_sealed(c, &lock) || choose(c, &lock, &form, &x.reference) ||
+    if (mio_env_cli_sealed(c, &lock) ||
+        choose(c, &lock, x.base = base_of(c, &lock), &form, &x.reference) ||
         mio_env_store_open(&c->arena, c->store_path, &store, &c->err) ||
         (!strcmp(form, "build") && mio_env_cli_build(c, &store, &lock, &im)) ||
         write_folder(&x, form))

@@ -31,6 +31,7 @@ static struct mio_str packages_digest(struct mio_arena *a, const struct mio_env_
 {
     MIO_AUTO_BUF b;
     mio_buf_init(&b, 0);
+    mio_buf_str(&b, mio_get_str(lock->image, "manifest"));
     for (size_t i = 0; i < lock->n_packages; i++)
         mio_buf_printf(&b, "%.*s %.*s\n", MIO_FMT(lock->packages[i].name),
                        MIO_FMT(lock->packages[i].version));
@@ -59,11 +60,18 @@ enum mio_code mio_env_cli_sealed(struct mio_env_cli *c, struct mio_env_lock *loc
 static void answer(struct mio_env_cli *c, const struct mio_env_lock *lock, bool made)
 {
     struct mio_arena *a = &c->arena;
+    const struct mio_value *python = mio_get_z(lock->image, "python"),
+                           *packages = mio_get_z(lock->image, "packages");
+    struct mio_str version = python ? mio_get_str(*python, "version") : python_of(lock);
+    size_t n = lock->n_packages + lock->n_wheels + (packages ? packages->n : 0);
     struct mio_pair rows[] = {
         {MIO_STR("config_digest"), mio_string(mio_get_str(lock->sealed, "config"))},
-        {MIO_STR("interpreter_version"), mio_string(python_of(lock))},
+        {MIO_STR("interpreter"), python ? mio_string(mio_get_str(*python, "interpreter"))
+                                        : mio_string_z("/usr/bin/python3")},
+        {MIO_STR("interpreter_version"), mio_string(version)},
+        {MIO_STR("variables"), mio_env_variables(a, lock)},
         {MIO_STR("made"), mio_bool(made)},
-        {MIO_STR("package_count"), mio_number_i64(a, (int64_t)(lock->n_packages + lock->n_wheels))},
+        {MIO_STR("package_count"), mio_number_i64(a, (int64_t)n)},
         {MIO_STR("packages_digest"), mio_string(packages_digest(a, lock))},
         {MIO_STR("proven"), mio_bool(!mio_get_z(lock->config, "build"))}, /* no Dockerfile */
     };

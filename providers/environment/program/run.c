@@ -46,15 +46,20 @@ static enum mio_code add_environment(struct mio_env_cli *c, struct mio_words *w,
 {
     const char *term = getenv("TERM");
     mio_words_add(w, "--clearenv");
-    mio_words_add3(w, "--setenv", "PATH",
-                   "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
     mio_words_add3(w, "--setenv", "HOME", "/tmp");
     mio_words_add3(w, "--setenv", "LANG", "C.UTF-8");
     if (term)
         mio_words_add3(w, "--setenv", "TERM", term);
-    for (uint32_t i = 0; variables.type == MIO_MAP && i < variables.n; i++)
-        mio_words_add3(w, "--setenv", mio_arena_z(&c->arena, variables.pairs[i].key),
-                       mio_arena_z(&c->arena, mio_value_str(variables.pairs[i].value)));
+    if (mio_is_null(variables)) /* a folder: nothing is known of it */
+        mio_words_add3(w, "--setenv", "PATH",
+                       "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+    for (uint32_t i = 0; variables.type == MIO_LIST && i < variables.n; i++) {
+        struct mio_str pair = mio_value_str(variables.items[i]);
+        ptrdiff_t eq = mio_str_find(pair, '=');
+        if (eq > 0)
+            mio_words_add3(w, "--setenv", mio_arena_z(&c->arena, mio_str_sub(pair, 0, (size_t)eq)),
+                           mio_arena_z(&c->arena, mio_str_sub(pair, (size_t)eq + 1, pair.n)));
+    }
     for (size_t i = 0; i < c->n_variables; i++)
         if (add_variable(c, w, c->variables[i]))
             return c->err.code;
@@ -168,6 +173,17 @@ static enum mio_code start(struct mio_env_cli *c, const struct mio_words *w, int
 
 /* ---- the root ---- */
 
+/* An entry point and its arguments, as images have them. */
+static struct mio_value joined(struct mio_arena *a, const struct mio_value *x,
+                               const struct mio_value *y)
+{
+    uint32_t n = x && x->type == MIO_LIST ? x->n : 0, m = y && y->type == MIO_LIST ? y->n : 0;
+    struct mio_value *items = MIO_NEW_N(a, struct mio_value, n + m + 1u);
+    for (uint32_t i = 0; i < n + m; i++)
+        items[i] = i < n ? x->items[i] : y->items[i - n];
+    return mio_list(items, n + m);
+}
+
 /* The root of the lock in the store: whole if nobody touched it since it was made. */
 static enum mio_code store_root(struct mio_env_cli *c, struct mio_value *variables,
                                 struct mio_value *command)
@@ -185,8 +201,10 @@ static enum mio_code store_root(struct mio_env_cli *c, struct mio_value *variabl
                                     MIO_FMT(mio_str_sub(digest, 7, digest.n)))
                        .p;
     const char *path = mio_arena_printf(&c->arena, "%s.stamp", c->root_path).p;
-    *variables = (v = mio_get_z(lock.config, "env")) ? *v : mio_null();
-    *command = (v = mio_get_z(lock.config, "command")) ? *v : mio_null();
+    *variables = mio_env_variables(&c->arena, &lock);
+    v = mio_get_z(lock.config, "command");
+    *command = joined(&c->arena, mio_get_z(mio_env_run_of(&lock), "Entrypoint"),
+                      v ? v : mio_get_z(mio_env_run_of(&lock), "Cmd"));
     if (mio_fs_read(&c->arena, path, 4096, &was, &stamped, &c->err) ||
         mio_rootfs_stamp(&c->arena, c->root_path, &stamp, &found, &c->err))
         return c->err.code;

@@ -1,4 +1,5 @@
 /* providers/environment/program/vendor.c: env vendor. */
+#include "providers/environment/base_image.h"
 #include "providers/environment/program/verbs.h"
 #include "providers/sdk/fs.h"
 
@@ -24,13 +25,20 @@ enum mio_code mio_env_verb_vendor(struct mio_env_cli *c)
     if (mio_env_fetch_lock(&c->arena, &o, &lock, &c->err) ||
         mio_fs_mkdirs(mio_arena_printf(&c->arena, "%s/sha256", c->out_path).p, 0755, &c->err))
         return c->err.code;
+    struct mio_str *image;
+    size_t n = 0;
+    if (!mio_is_null(lock.image))
+        mio_env_base_blobs(&c->arena, lock.image, &image, &n);
+    for (size_t i = 0; i < n; i++)
+        if (copy(c, &store, image[i]))
+            return c->err.code;
     for (size_t i = 0; i < lock.n_packages; i++)
         if (copy(c, &store, lock.packages[i].sha256))
             return c->err.code;
     for (size_t i = 0; i < lock.n_wheels; i++)
         if (copy(c, &store, lock.wheels[i].sha256))
             return c->err.code;
-    mio_buf_printf(&c->out, "%s: %zu packages, %zu wheels\n", c->out_path, lock.n_packages,
-                   lock.n_wheels);
+    mio_buf_printf(&c->out, "%s: %zu packages, %zu wheels%s\n", c->out_path, lock.n_packages,
+                   lock.n_wheels, mio_is_null(lock.image) ? "" : ", the image below them");
     return MIO_OK;
 }

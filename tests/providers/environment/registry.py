@@ -18,7 +18,7 @@ import threading
 import time
 import urllib.parse
 
-PROGRAM = sys.argv[1]
+PROGRAM = sys.argv[1] if len(sys.argv) > 1 else None
 
 
 def skip(why):
