@@ -132,7 +132,6 @@ static enum mio_code ask(struct local *l, const struct local_change *ch, const c
     mio_json_write(&text, spec, MIO_JSON_OPEN);
     if (run_builder(l, verb, mio_buf_view(&text), local_abs(l, ch, MIO_STR(".")), root, facts, err))
         return err->code;
-    *facts = mio_map_with(l->a, *facts, MIO_STR("interpreter"), mio_string_z("/usr/bin/python3"));
     return MIO_OK;
 }
 

@@ -7,6 +7,7 @@
  * that are missing are started and surplus ones stopped. */
 #include <unistd.h>
 
+#include "providers/local/environment.h"
 #include "providers/local/serving.h"
 #include "providers/sdk/alloc.h"
 #include "providers/sdk/digest.h"
@@ -70,6 +71,7 @@ struct wanted {
     const char *model;                  /* source; NULL when there is none */
     bool model_copied; /* an inline model lives in the generation, an asset where it is */
     struct mio_str model_name, model_version;
+    struct mio_str root; /* of a built environment, as it lies there */
     int64_t count;
 };
 
@@ -124,12 +126,16 @@ static enum mio_code resolve(struct local *l, const struct local_change *ch, str
     struct mio_value model;
     if (resolve_code(l, ch, w, err) || resolve_model(l, ch, w, &model, err))
         return err->code;
+    if (local_environment_root(l, w->d.ep.ws, local_get(w->inputs, "environment"), &w->root, err))
+        return err->code;
     struct mio_value all = local_map(
         l->a, "code", mio_string(w->code_digest), "script", mio_string(script_of(w->inputs)),
         "model", model, "environment", local_get(w->inputs, "environment"), "variables",
         local_get(w->inputs, "environment_variables"), "resources",
         local_get(w->inputs, "resources"), "liveness", local_get(w->inputs, "liveness_probe"),
         "concurrency", mio_number_i64(l->a, served_bounds(w->inputs).concurrency), NULL);
+    if (w->root.n)
+        all = mio_map_with(l->a, all, MIO_STR("root"), mio_string(w->root));
     MIO_AUTO_BUF b;
     mio_buf_init(&b, 0);
     mio_json_write(&b, all, MIO_JSON_OPEN);
@@ -235,6 +241,17 @@ static enum mio_code bring_up(struct local *l, const struct wanted *w, int64_t g
 
 /* ---- verbs ---- */
 
+/* Whether its replicas run in a root that has been altered, mended or replaced under them. */
+static bool outdated(struct local *l, const struct served *d)
+{
+    struct mio_value inputs = local_get(d->record, "inputs");
+    struct mio_str root, was = mio_get_str(d->record, "root");
+    struct mio_err ignored = {0};
+    return was.n && (local_environment_root(l, d->ep.ws, local_get(inputs, "environment"), &root,
+                                            &ignored) ||
+                     !mio_str_eq(root, was));
+}
+
 static enum mio_code describe(struct local *l, const struct served *d, struct local_object *out,
                               struct mio_err *err)
 {
@@ -248,6 +265,8 @@ static enum mio_code describe(struct local *l, const struct served *d, struct lo
     const char *code = mio_arena_printf(l->a, "%s/code", generation_dir(l, d, generation)).p;
     mio_digest_path(l->a, code, &digest, &ignored);
     const char *state = ready == 0 ? "Failed" : ready < count || extra ? "Degraded" : "Succeeded";
+    if (outdated(l, d))
+        state = "Outdated";
     if (mio_get_bool(d->record, "removing", false))
         state = "Deleting";
     out->id = mio_arena_printf(l->a, "%.*s/%.*s/%.*s", MIO_FMT(d->ep.ws), MIO_FMT(d->ep.name),
@@ -276,7 +295,7 @@ static enum mio_code switch_over(struct local *l, struct wanted *w, int64_t gene
     struct mio_value record =
         local_map(l->a, "name", mio_string(d->name), "inputs", w->inputs, "generation",
                   mio_number_i64(l->a, generation), "digest", mio_string(w->digest), "replicas",
-                  mio_number_i64(l->a, w->count), NULL);
+                  mio_number_i64(l->a, w->count), "root", mio_string(w->root), NULL);
     if (local_record_write(l, mio_arena_printf(l->a, "%s/deployment.json", d->dir).p, record, err))
         return err->code;
     d->record = record;

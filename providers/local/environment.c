@@ -446,6 +446,41 @@ static enum mio_code open_built(struct local *l, struct mio_str ref, struct mio_
     return MIO_OK;
 }
 
+/* Those of an image below are known to the builder alone; it tells all of them, NAME=VALUE. */
+static void take_variables(struct local *l, struct mio_value list, struct local_environment *out)
+{
+    struct mio_value env = mio_map(NULL, 0);
+    for (uint32_t i = 0; list.type == MIO_LIST && i < list.n; i++) {
+        struct mio_str pair = mio_value_str(list.items[i]);
+        ptrdiff_t eq = mio_str_find(pair, '=');
+        struct mio_str name = mio_str_sub(pair, 0, eq < 0 ? pair.n : (size_t)eq),
+                       value = mio_str_sub(pair, name.n + 1, pair.n);
+        if (mio_str_is(name, "PATH"))
+            out->path = mio_arena_z(l->a, value);
+        else if (name.n)
+            env = mio_map_with(l->a, env, name, mio_string(value));
+    }
+    if (list.type == MIO_LIST)
+        out->env = env;
+}
+
+enum mio_code local_environment_root(struct local *l, struct mio_str ws,
+                                     struct mio_value environment, struct mio_str *out,
+                                     struct mio_err *err)
+{
+    struct local_asset asset;
+    struct mio_str ref = mio_value_str(environment), stamp;
+    *out = (struct mio_str){0};
+    if (!ref.n || local_asset_resolve(l, ws, "environment", ref, &asset, err))
+        return err->code;
+    struct mio_value facts = local_get(asset.record, "facts");
+    struct mio_str digest = mio_get_str(facts, "config_digest");
+    if (!digest.n || built_stamp(l, facts, &stamp, err))
+        return err->code;
+    *out = mio_arena_printf(l->a, "%.*s %.*s", MIO_FMT(digest), MIO_FMT(stamp));
+    return MIO_OK;
+}
+
 enum mio_code local_environment_open(struct local *l, struct mio_str ws,
                                      struct mio_value environment, struct local_environment *out,
                                      struct mio_err *err)
@@ -473,8 +508,10 @@ enum mio_code local_environment_open(struct local *l, struct mio_str ws,
             return err->code;
     }
     out->env = local_get(body, "env");
-    if (mio_get_str(facts, "config_digest").n)
+    if (mio_get_str(facts, "config_digest").n) {
+        take_variables(l, local_get(facts, "variables"), out);
         return open_built(l, ref, facts, out, err);
+    }
     out->interpreter = mio_arena_z(l->a, mio_get_str(facts, "interpreter"));
     bind_prefixes(l, facts, out);
     return MIO_OK;

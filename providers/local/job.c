@@ -156,12 +156,8 @@ static void job_validate(struct local *l, const struct local_change *ch, struct 
 static void job_preflight(struct local *l, struct mio_value change, struct local_findings *f)
 {
     struct mio_str action = mio_get_str(change, "action");
-    const char *path;
-    struct mio_err err = {0};
     if (!mio_str_is(action, "create") && !mio_str_is(action, "replace"))
         return;
-    if (local_program(l, "bwrap", "bwrap", "bubblewrap", &path, &err))
-        local_find_error(f, "", err.hint, "jobs run in a sandbox: %s", err.message);
     const char *runner = local_support(l, "mlops-iac-runner");
     if (access(runner, X_OK) != 0)
         local_find_error(f, "", "Install mlops-iac again.", "%s is missing", runner);

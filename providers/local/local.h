@@ -203,13 +203,18 @@ struct local_sandbox {
     size_t nbinds;
     const char *root;        /* a root file system of its own; NULL: this machine's /usr */
     const char *interpreter; /* becomes `python` and `python3` on PATH; NULL: /usr/bin/python3 */
+    const char *path;        /* of a root that names its own; NULL: the usual one */
     struct mio_value env;    /* map of strings; may be null */
     const char *cwd;         /* inside */
     bool network;            /* false: a network namespace of its own with nothing but loopback */
     const char *const *command; /* NULL-terminated */
 };
-/* The argument vector that runs the command in bubblewrap: the root read-only, /tmp fresh, own pid,
- * ipc and uts namespaces, dying with its parent. NULL-terminated, in the arena. Errors: MIO_IO
- * (bwrap missing). */
+/* The argument vector that runs the command in bubblewrap: /tmp fresh, own pid, ipc and uts
+ * namespaces, dying with its parent. In a built root the command writes to a layer of its own,
+ * which ends with it; where the kernel has no overlay for us the root is read-only, which is
+ * logged. Everything between the first word and "--" must reach the program through --args.
+ * NULL-terminated, in the arena. Errors: MIO_IO (bwrap missing). */
 enum mio_code local_sandbox_argv(struct local *l, const struct local_sandbox *s, const char ***argv,
                                  struct mio_err *err);
+/* Runs nothing in a sandbox, and finds an error where that does not work. */
+void local_sandbox_check(struct local *l, struct local_findings *f);

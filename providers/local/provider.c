@@ -443,12 +443,20 @@ static int preflight(struct mlops_instance *p, const struct mlops_call *c,
     if (parse_json(&s, a->changes, &changes))
         return scope_fail(&s);
     struct local_findings f = {.arena = s.l.a};
+    bool sandboxed = false;
     for (uint32_t i = 0; changes.type == MIO_LIST && i < changes.n; i++) {
         struct mio_value one = changes.items[i];
         const struct local_kind *k = find_kind(&s, mio_get_str(one, "kind"));
         f.where = mio_get_str(one, "address");
         if (k)
             preflight_one(&s, k, one, &f);
+        struct mio_str action = mio_get_str(one, "action");
+        bool runs = mio_str_is(action, "create") || mio_str_is(action, "replace") ||
+                    (mio_str_is(action, "update") && k == &local_deployment);
+        if (runs && !sandboxed && (k == &local_job || k == &local_deployment)) {
+            sandboxed = true; /* once for all */
+            local_sandbox_check(&s.l, &f);
+        }
     }
     return answer_rows(&s, &f);
 }

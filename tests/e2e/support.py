@@ -72,7 +72,7 @@ class Case(unittest.TestCase):
         return kept
 
     def start(self, *args, env=None, **how):
-        return subprocess.Popen([PROGRAM, *args], cwd=how.pop("cwd", self.dir), env=self.environment(env), text=True,
+        return subprocess.Popen([*how.pop("through", ()), PROGRAM, *args], cwd=how.pop("cwd", self.dir), env=self.environment(env), text=True,
                                 stdin=how.pop("stdin", subprocess.DEVNULL), stdout=subprocess.PIPE, stderr=subprocess.PIPE, **how)
 
     def finish(self, process, args=(), timeout=90):
