@@ -184,7 +184,13 @@ static enum mio_code add_bytecode(struct mio_arena *a, struct shop *s, struct wo
 {
     struct mio_env_image *im = s->im;
     struct compiling c = {.shop = s, .out = MIO_NEW_N(a, struct mio_env_cell, im->n_cells + 1)};
-    mio_env_interpreter_find(a, im->cells, im->n_cells, s->spec.python_version, &c.python);
+    bool conda = false;
+    for (size_t i = 0; i < s->lock->n_wheels; i++)
+        conda |= mio_env_is_conda(&s->lock->wheels[i]);
+    struct mio_str prefix = conda ? mio_env_conda_prefix(s->lock->config) : (struct mio_str){0};
+    if (mio_env_interpreter_find(a, im->cells, im->n_cells, s->spec.python_version, prefix,
+                                 &c.python, err))
+        return err->code;
     struct team team = {.task = bytecode_task, .arg = &c, .n = im->n_cells, .err = err};
     if (!c.python.path || together(&team, workers, threads))
         return err->code;

@@ -4,6 +4,7 @@
 #include "providers/environment/build.h"
 #include "providers/environment/sources.h"
 #include "providers/sdk/fs.h"
+#include "providers/sdk/json.h"
 #include "providers/sdk/map.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -55,10 +56,21 @@ struct closure {
     struct mio_arena *a;
     const struct mio_env_cell *cells;
     size_t n;
+    const char *meta; /* below which conda notes what is installed */
     struct mio_env_interpreter *out;
 };
 
 static void take_cell(struct closure *c, const struct mio_env_cell *cell);
+
+/* False when it is there already. */
+static bool add(struct closure *c, const struct mio_env_cell *cell)
+{
+    for (size_t i = 0; i < c->out->n; i++)
+        if (mio_str_eq(c->out->cells[i].key, cell->key))
+            return false;
+    MIO_PUSH(c->a, c->out->cells, c->out->n, c->out->cap) = *cell;
+    return true;
+}
 
 static void take_names(struct closure *c, struct mio_str field)
 {
@@ -74,9 +86,8 @@ static void take_names(struct closure *c, struct mio_str field)
 
 static void take_cell(struct closure *c, const struct mio_env_cell *cell)
 {
-    if (!cell || named(c->out->cells, c->out->n, cell->name))
+    if (!cell || !add(c, cell))
         return;
-    MIO_PUSH(c->a, c->out->cells, c->out->n, c->out->cap) = *cell;
     take_names(c, mio_env_field(cell->control, "Pre-Depends"));
     take_names(c, mio_env_field(cell->control, "Depends"));
 }
@@ -102,28 +113,93 @@ static const struct mio_env_cell *find_python(struct mio_arena *a, const struct 
     return NULL;
 }
 
+/* What conda notes of an installed package, with the names of what it needs; NULL: no conda cell.
+ */
+static const struct mio_env_entry *record(const struct closure *c, const struct mio_env_cell *cell)
+{
+    for (size_t i = 0; i < cell->n; i++) {
+        const struct mio_env_entry *e = &cell->items[i];
+        if (e->type == MIO_ENTRY_FILE && mio_str_starts(e->path, c->meta))
+            return e;
+    }
+    return NULL;
+}
+
+static enum mio_code take_conda(struct closure *c, const struct mio_env_cell *cell,
+                                struct mio_err *err)
+{
+    struct mio_str text, word;
+    struct mio_value v;
+    if (!add(c, cell))
+        return MIO_OK;
+    if (mio_env_cell_read(c->a, cell, record(c, cell), &text, err) ||
+        mio_json_read(c->a, text, NULL, &v, err))
+        return mio_err_wrap(err, "conda package %.*s", MIO_FMT(cell->name));
+    const struct mio_value *needs = mio_get_z(v, "depends");
+    for (uint32_t i = 0; needs && needs->type == MIO_LIST && i < needs->n; i++) {
+        struct mio_str need = mio_value_str(needs->items[i]);
+        if (!mio_env_word(&need, &word))
+            continue;
+        for (size_t k = 0; k < c->n; k++)
+            if (mio_str_eq(c->cells[k].name, word) && record(c, &c->cells[k]) &&
+                take_conda(c, &c->cells[k], err))
+                return err->code;
+    }
+    return MIO_OK;
+}
+
+/* Conda's Python stands on the C library of the base. */
+static enum mio_code find_conda(struct closure *c, struct mio_str version, struct mio_str prefix,
+                                struct mio_err *err)
+{
+    struct mio_arena *a = c->a;
+    struct mio_str tag = mio_arena_printf(a, "python%.*s", MIO_FMT(version)),
+                   path = mio_arena_printf(a, "%.*s/bin/%.*s", MIO_FMT(prefix), MIO_FMT(tag));
+    c->meta = mio_arena_printf(a, "%.*s/conda-meta/", MIO_FMT(prefix)).p;
+    for (size_t i = 0; i < c->n; i++) {
+        if (!mio_env_cell_find(&c->cells[i], path) || !record(c, &c->cells[i]))
+            continue;
+        c->out->tag = tag;
+        c->out->path = mio_arena_printf(a, "/%.*s", MIO_FMT(path)).p;
+        c->out->folders[0] = mio_arena_printf(a, "%.*s/lib/%.*s/", MIO_FMT(prefix), MIO_FMT(tag)).p;
+        if (take_conda(c, &c->cells[i], err))
+            return err->code;
+        take_cell(c, named(c->cells, c->n, MIO_STR("libc6")));
+    }
+    return MIO_OK;
+}
+
 static int by_name(const void *x, const void *y)
 {
     return mio_str_cmp(((const struct mio_env_cell *)x)->name,
                        ((const struct mio_env_cell *)y)->name);
 }
 
-void mio_env_interpreter_find(struct mio_arena *a, const struct mio_env_cell *cells, size_t n,
-                              struct mio_str version, struct mio_env_interpreter *out)
+enum mio_code mio_env_interpreter_find(struct mio_arena *a, const struct mio_env_cell *cells,
+                                       size_t n, struct mio_str version, struct mio_str conda,
+                                       struct mio_env_interpreter *out, struct mio_err *err)
 {
     *out = (struct mio_env_interpreter){0};
     struct closure c = {.a = a, .cells = cells, .n = n, .out = out};
     MIO_AUTO_BUF b;
     mio_buf_init(&b, 0);
-    take_cell(&c, find_python(a, cells, n, version, out));
+    if (conda.n && find_conda(&c, version, conda, err))
+        return err->code;
+    if (!out->n) {
+        take_cell(&c, find_python(a, cells, n, version, out));
+        out->folders[0] = "usr/lib/python3/";
+        out->folders[1] = mio_arena_printf(a, "usr/lib/%.*s/", MIO_FMT(out->tag)).p;
+        out->folders[2] = mio_arena_printf(a, "usr/local/lib/%.*s/", MIO_FMT(out->tag)).p;
+    }
     if (!out->n) {
         out->path = NULL;
-        return;
+        return MIO_OK;
     }
     qsort(out->cells, out->n, sizeof *out->cells, by_name);
     for (size_t i = 0; i < out->n; i++)
         mio_buf_printf(&b, "%.*s\n", MIO_FMT(out->cells[i].key));
     out->key = mio_env_sha256(a, mio_buf_view(&b));
+    return MIO_OK;
 }
 
 enum mio_code mio_env_interpreter_make(struct mio_arena *a, const struct mio_env_store *s,
@@ -184,10 +260,10 @@ static int spare_file(struct mio_arena *a, const struct mio_env_store *s, struct
 }
 
 static enum mio_code compile(struct mio_arena *a, const struct mio_env_interpreter *python,
-                             const struct mio_env_cell *of, const char *const *folders, int in,
-                             int out, struct mio_err *err)
+                             const struct mio_env_cell *of, int in, int out, struct mio_err *err)
 {
     static const char *const variables[] = {"PYTHONHASHSEED", "0", "LC_ALL", "C.UTF-8", NULL};
+    const char *const *folders = python->folders;
     const char *argv[] = {python->path, "-S",       "-B",       "-s",       "-c",
                           program,      folders[0], folders[1], folders[2], NULL};
     struct mio_env_box box = {.root = python->root,
@@ -237,8 +313,7 @@ static enum mio_code collect(struct mio_env_tree *t, struct mio_str text, struct
 
 static enum mio_code make(struct mio_arena *a, const struct mio_env_store *s,
                           const struct mio_env_interpreter *python, const struct mio_env_cell *of,
-                          const char *const *folders, struct mio_str key, struct mio_env_cell *out,
-                          struct mio_err *err)
+                          struct mio_str key, struct mio_env_cell *out, struct mio_err *err)
 {
     struct mio_str text, none = {0};
     struct mio_arena scratch;
@@ -251,7 +326,7 @@ static enum mio_code make(struct mio_arena *a, const struct mio_env_store *s,
         to = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
         if (to < 0)
             mio_fail_sys(err, errno, "cannot make %s", path);
-        else if (!compile(a, python, of, folders, in, to, err) &&
+        else if (!compile(a, python, of, in, to, err) &&
                  !mio_fs_read(&scratch, path, MAX_OUTPUT, &text, NULL, err) &&
                  !collect(&t, text, err))
             mio_env_cell_put(a, s, key, &t, none, none, out, err);
@@ -270,13 +345,11 @@ enum mio_code mio_env_cell_bytecode(struct mio_arena *a, const struct mio_env_st
                                     const struct mio_env_cell *of, struct mio_env_cell *out,
                                     bool *missing, struct mio_err *err)
 {
-    const char *const folders[] = {
-        "usr/lib/python3/", mio_arena_printf(a, "usr/lib/%.*s/", MIO_FMT(python->tag)).p,
-        mio_arena_printf(a, "usr/local/lib/%.*s/", MIO_FMT(python->tag)).p, NULL};
     bool found = false;
     *out = (struct mio_env_cell){0};
     for (size_t i = 0; i < of->n && !found; i++)
-        found = of->items[i].type == MIO_ENTRY_FILE && is_module(of->items[i].path, folders);
+        found =
+            of->items[i].type == MIO_ENTRY_FILE && is_module(of->items[i].path, python->folders);
     if (!found)
         return MIO_OK;
     struct mio_str key =
@@ -288,7 +361,7 @@ enum mio_code mio_env_cell_bytecode(struct mio_arena *a, const struct mio_env_st
         *missing = true;
         return MIO_OK;
     }
-    if (!found && make(a, s, python, of, folders, key, out, err))
+    if (!found && make(a, s, python, of, key, out, err))
         return mio_err_wrap(err, "byte-code of %.*s", MIO_FMT(of->name));
     out->name = of->name;
     out->group = of->group;

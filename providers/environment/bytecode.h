@@ -12,12 +12,15 @@ struct mio_env_interpreter {
     struct mio_str key;         /* names all that it is made of */
     struct mio_env_cell *cells; /* its package and those that this one needs */
     size_t n, cap;
-    const char *root; /* folder with all that, once it is made */
+    const char *folders[4]; /* whose modules it compiles; NULL-terminated */
+    const char *root;       /* folder with all that, once it is made */
 };
 /* The interpreter among the cells: `version` ("3.11"), or empty for the one that usr/bin/python3
- * stands for. */
-void mio_env_interpreter_find(struct mio_arena *a, const struct mio_env_cell *cells, size_t n,
-                              struct mio_str version, struct mio_env_interpreter *out);
+ * stands for; conda's, where conda packages below `conda` ("opt/conda"; empty: there are none)
+ * bring it. Errors: MIO_IO for a store that is damaged. */
+enum mio_code mio_env_interpreter_find(struct mio_arena *a, const struct mio_env_cell *cells,
+                                       size_t n, struct mio_str version, struct mio_str conda,
+                                       struct mio_env_interpreter *out, struct mio_err *err);
 /* Puts it into a folder of the store's tmp, for the caller to free. Errors: MIO_IO. */
 enum mio_code mio_env_interpreter_make(struct mio_arena *a, const struct mio_env_store *s,
                                        struct mio_env_interpreter *p, struct mio_err *err);

@@ -5,6 +5,7 @@
  *   build   environment.yaml and context/: a Dockerfile that unpacks the layers, for no registry
  *
  * The version is the beginning of the identity: the same lock gives the same document. */
+#include "providers/environment/conda.h"
 #include "providers/environment/program/verbs.h"
 #include "providers/environment/registry.h"
 #include "providers/sdk/fs.h"
@@ -90,23 +91,81 @@ static enum mio_code write_document(const struct export *x, const char *form)
 
 /* ---- conda ---- */
 
+/* "https://host/channel/linux-64/file" lies in https://host/channel. */
+static struct mio_str channel_of(const struct mio_env_wheel *w)
+{
+    return mio_path_dir(mio_path_dir(w->url));
+}
+
+static void put_item(struct mio_buf *b, struct mio_str value)
+{
+    mio_buf_z(b, "  - ");
+    mio_json_string(b, value);
+    mio_buf_char(b, '\n');
+}
+
+static void put_channels(const struct mio_env_lock *l, struct mio_buf *b)
+{
+    bool any = false;
+    mio_buf_z(b, "channels:\n");
+    for (size_t i = 0; i < l->n_wheels; i++) {
+        bool seen = !mio_env_is_conda(&l->wheels[i]);
+        for (size_t k = 0; k < i && !seen; k++)
+            seen = mio_env_is_conda(&l->wheels[k]) &&
+                   mio_str_eq(channel_of(&l->wheels[k]), channel_of(&l->wheels[i]));
+        if (!seen)
+            put_item(b, channel_of(&l->wheels[i]));
+        any |= !seen;
+    }
+    if (!any)
+        mio_buf_z(b, "  - conda-forge\n");
+}
+
+/* name=version=build, as the file is named; whether one of them is Python. */
+static bool put_conda_packages(const struct mio_env_lock *l, struct mio_buf *b)
+{
+    bool python = false;
+    for (size_t i = 0; i < l->n_wheels; i++) {
+        const struct mio_env_wheel *w = &l->wheels[i];
+        if (!mio_env_is_conda(w))
+            continue;
+        size_t stem = w->name.n + w->version.n + 2;
+        struct mio_str build = mio_str_sub(w->file, stem < w->file.n ? stem : w->file.n, w->file.n);
+        ptrdiff_t end = mio_str_find(build, '.');
+        mio_buf_printf(b, "  - %.*s=%.*s=%.*s\n", MIO_FMT(w->name), MIO_FMT(w->version),
+                       end < 0 ? 0 : (int)end, build.p);
+        python |= mio_str_is(w->name, "python");
+    }
+    return python;
+}
+
 static enum mio_code write_conda(const struct export *x)
 {
-    const struct mio_value *python = mio_get_z(x->lock->config, "python");
+    const struct mio_env_lock *l = x->lock;
+    const struct mio_value *python = mio_get_z(l->config, "python");
     struct mio_str version = python ? mio_get_str(*python, "version") : (struct mio_str){0};
-    if (!x->lock->n_wheels || !version.n) {
-        mio_fail(&x->c->err, MIO_USAGE, "environment %.*s has no wheels for a conda file",
-                 MIO_FMT(x->lock->name));
+    size_t wheels = 0;
+    for (size_t i = 0; i < l->n_wheels; i++)
+        wheels += !mio_env_is_conda(&l->wheels[i]);
+    if (!l->n_wheels || !version.n) {
+        mio_fail(&x->c->err, MIO_USAGE,
+                 "environment %.*s has no wheels and no conda packages for a conda file",
+                 MIO_FMT(l->name));
         return mio_err_hint(&x->c->err, "write the form image: it brings everything");
     }
     MIO_AUTO_BUF b;
     mio_buf_init(&b, 0);
     put(&b, "name", asset_name(x));
-    mio_buf_z(&b, "channels:\n  - conda-forge\ndependencies:\n");
-    mio_buf_printf(&b, "  - python=%.*s\n  - pip\n  - pip:\n", MIO_FMT(version));
-    for (size_t i = 0; i < x->lock->n_wheels; i++)
-        mio_buf_printf(&b, "      - %.*s==%.*s\n", MIO_FMT(x->lock->wheels[i].name),
-                       MIO_FMT(x->lock->wheels[i].version));
+    put_channels(l, &b);
+    mio_buf_z(&b, "dependencies:\n");
+    if (!put_conda_packages(l, &b))
+        mio_buf_printf(&b, "  - python=%.*s\n", MIO_FMT(version));
+    if (wheels)
+        mio_buf_z(&b, "  - pip\n  - pip:\n");
+    for (size_t i = 0; i < l->n_wheels; i++)
+        if (!mio_env_is_conda(&l->wheels[i]))
+            mio_buf_printf(&b, "      - %.*s==%.*s\n", MIO_FMT(l->wheels[i].name),
+                           MIO_FMT(l->wheels[i].version));
     return mio_fs_replace(in(x, "conda.yaml"), mio_buf_view(&b), 0644, &x->c->err);
 }
 

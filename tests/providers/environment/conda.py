@@ -1,6 +1,7 @@
 """Locks of conda's tools to an environment: packages made here, from a server on loopback that stands in for the channel.
 usage: conda.py PROGRAM
 """
+import base64
 import ctypes
 import ctypes.util
 import hashlib
@@ -9,11 +10,14 @@ import io
 import json
 import os
 import shutil
+import subprocess
+import sys
 import tarfile
 import threading
+import unittest
 import zipfile
 
-from tiny import Case, Package, entry, main, text
+from tiny import Case, Package, entry, main, raw, text
 
 CHANNEL = "https://conda.example/forge"
 BUILT = "/opt/builder/a_long_placeholder_of_the_prefix_that_is_replaced"
@@ -41,7 +45,8 @@ def tar(files, mode="w"):
 class Made:
     """A package; `wrong` is a file whose listed digest is another's."""
 
-    def __init__(self, name, version, files, noarch=False, entry_points=(), wrong=None, old=False, build="0", platform="linux-64"):
+    def __init__(self, name, version, files, noarch=False, entry_points=(), wrong=None, old=False, build="0", platform="linux-64",
+                 depends=()):
         self.name, self.version, self.platform = name, version, "noarch" if noarch else platform
         rows = []
         for path, content in files.items():
@@ -49,7 +54,7 @@ class Made:
             if BUILT.encode() in content:
                 row.update(prefix_placeholder=BUILT, file_mode="binary" if b"\0" in content else "text")
             rows.append(row)
-        index = {"name": name, "version": version, "build": build, **({"noarch": "python"} if noarch else {})}
+        index = {"name": name, "version": version, "build": build, "depends": list(depends), **({"noarch": "python"} if noarch else {})}
         info = {"info/index.json": json.dumps(index).encode(), "info/paths.json": json.dumps({"paths": rows}).encode()}
         if noarch:
             info["info/link.json"] = json.dumps({"noarch": {"type": "python", "entry_points": list(entry_points)}}).encode()
@@ -75,8 +80,42 @@ TOOL = Made("tool", "1.0", {"site-packages/tool.py": b"x = 1\n", "python-scripts
 OLD = Made("oldlib", "2", {"lib/old.so": b"old"}, old=True)
 
 
+VERSION = "%d.%d" % sys.version_info[:2]
+HOST = os.path.realpath(sys.executable)
+
+
+def host_libraries():
+    """The C library and what else this machine's Python is linked to, as a package of Debian's."""
+    said = subprocess.run(["ldd", HOST], capture_output=True, text=True).stdout.split()
+    return [entry("." + path, raw(path), 0o755) for path in said if path.startswith("/") and os.path.exists(path)]
+
+
+def host_python():
+    """This machine's Python as a conda package: the program, and the modules that compiling needs."""
+    modules = subprocess.run([HOST, "-S", "-s", "-c", "import sys, importlib.util, encodings.ascii, encodings.latin_1\n"
+                              "print(*(m.__file__ for m in sys.modules.values() if getattr(m, '__file__', None)), sep='\\n')"],
+                             capture_output=True, text=True, check=True).stdout.split()
+    files = {p.split("/", 2)[2]: raw(p) for p in modules if p.startswith(f"/usr/lib/python{VERSION}/") and p.endswith(".py")}
+    files[f"lib/python{VERSION}/broken.py"] = b"def (\n"
+    return Made("python", VERSION + ".9", {f"bin/python{VERSION}": raw(HOST), **files}, depends=["libz >=1", "__glibc >=2"])
+
+
+def wheel(name, content):
+    """name-1-py3-none-any.whl with one module."""
+    files = {f"{name}.py": content, f"{name}-1.dist-info/METADATA": f"Name: {name}\nVersion: 1\n".encode(),
+             f"{name}-1.dist-info/WHEEL": b"Wheel-Version: 1.0\nTag: py3-none-any\n"}
+    rows = [f"{path},sha256={base64.urlsafe_b64encode(hashlib.sha256(c).digest()).rstrip(b'=').decode()},{len(c)}"
+            for path, c in files.items()]
+    files[f"{name}-1.dist-info/RECORD"] = "\n".join([*rows, f"{name}-1.dist-info/RECORD,,"]).encode() + b"\n"
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as z:
+        for path, c in files.items():
+            z.writestr(zipfile.ZipInfo(path, (2020, 1, 1, 0, 0, 0)), c)
+    return out.getvalue()
+
+
 class Conda(Case):
-    packages = [Package("base", members=[entry("./etc/base", b"b")])]
+    packages = [Package("base", members=[entry("./etc/base", b"b")]), Package("libc6", members=host_libraries())]
 
     @classmethod
     def setUpClass(cls):
@@ -173,6 +212,39 @@ class Conda(Case):
             self.assertEqual([p["sha256"] for p in self.lock("same")["conda"]], [p.sha256 for p in (OLD, PYTHON, TOOL)])
         self.refused(self.env("lock", "bad", self.with_lock("pixi.lock", pixi + about, environment="gpu")), "no environment gpu")
         self.refused(self.env("lock", "bad", self.with_lock("odd.yml", "a: 1\n")), "it is no conda-lock.yml, no pixi.lock")
+
+    @unittest.skipUnless(shutil.which("bwrap"), "bubblewrap is not installed")
+    def test_byte_code_wheels_and_what_is_exported_of_them(self):
+        python, content = host_python(), wheel("pure", b"def f(): return 41\n")
+        self.offer(python, TOOL)
+        with open(f"{self.channel}/pure-1-py3-none-any.whl", "wb") as f:
+            f.write(content)
+        address = f"http://127.0.0.1:{self.server.server_port}/pure-1-py3-none-any.whl"
+        rows = "".join(f"- {{name: {p.name}, version: '{p.version}', manager: conda, platform: linux-64, url: '{p.url}', "
+                       f"hash: {{sha256: {p.sha256}}}}}\n" for p in (python, TOOL))
+        rows += f"- {{name: pure, version: '1', manager: pip, platform: linux-64, url: '{address}', " \
+                f"hash: {{sha256: {hashlib.sha256(content).hexdigest()}}}}}\n"
+        body = self.with_lock("compiled.yml", "version: 1\npackage:\n" + rows)
+        body["bytecode"], body["debian"]["packages"] = True, ["base", "libc6"]
+        self.good("lock", "compiled", body)
+        lock = self.lock("compiled")
+        self.assertEqual(([w["name"] for w in lock["wheels"]], [p["name"] for p in lock["conda"]]), (["pure"], ["python", "tool"]))
+        root = f"{self.at}/compiled"
+        self.good("build", "compiled", body, f"-root={root}")
+        tag, site = VERSION.replace(".", ""), f"{root}/opt/conda/lib/python{VERSION}"
+        for path in "os", "site-packages/tool", "site-packages/pure":
+            folder, name = os.path.split(path)
+            code = raw(f"{site}/{folder}/__pycache__/{name}.cpython-{tag}.pyc")
+            self.assertEqual(code[4:8], b"\x01\0\0\0", "by hash, never checked")
+        self.assertFalse(os.path.exists(f"{site}/__pycache__/broken.cpython-{tag}.pyc"))
+        done = self.env("run", "compiled", body, "--", f"/opt/conda/bin/python{VERSION}", "-S", "-c",
+                        f"import sys; sys.path.append('/opt/conda/lib/python{VERSION}/site-packages'); import pure, tool; "
+                        "print(pure.f() + tool.x, pure.__cached__)")
+        self.assertEqual(done.stdout, f"42 /opt/conda/lib/python{VERSION}/site-packages/__pycache__/pure.cpython-{tag}.pyc\n", done.stderr)
+        self.good("verify", "compiled", body)
+        self.good("export", "compiled", body, "conda", "127.0.0.1:5000/team/x", f"-out={self.at}/azure")
+        self.assertEqual(text(f"{self.at}/azure/conda.yaml"), f'name: "compiled"\nchannels:\n  - "{CHANNEL}"\ndependencies:\n'
+                         f"  - python={VERSION}.9=0\n  - tool=1.0=0\n  - pip\n  - pip:\n      - pure==1\n")
 
     def test_unsound_packages_are_refused(self):
         rows = [(Made("bad1", "1", {"a": b"a"}, wrong="a"), "does not match info/paths.json: a"),
