@@ -120,18 +120,23 @@ enum mio_code mio_state_header(struct mio_arena *a, struct mio_str text,
         mio_fail(err, MIO_STATE, "line 1 is not the header of a state of mlops-iac");
         return mio_err_hint(err, "%s", mio_state_repair);
     }
-    if (reader > MIO_STATE_READER) {
-        mio_fail(err, MIO_STATE,
-                 "written by a newer mlops-iac: only readers of format %lu and above understand "
-                 "it, and this one reads format %d",
-                 (unsigned long)reader, MIO_STATE_READER);
-        return mio_err_hint(err,
-                            "Use the newer mlops-iac. Going back instead: `mlops-iac state fsck` "
-                            "lists the generations that this version can read.");
-    }
     struct mio_value v;
     struct mio_err why = {0};
     struct mio_state_header h = {0};
+    if (reader > MIO_STATE_READER) {
+        struct mio_str by = mio_json_read(a, line, NULL, &v, &why) == MIO_OK
+                                ? mio_str_sub(mio_get_str(v, "tool_version"), 0, 40)
+                                : MIO_STR("");
+        mio_fail(err, MIO_STATE,
+                 "written by a newer mlops-iac%s%.*s: only readers of format %lu and above "
+                 "understand it, and this one, " MIO_VERSION ", reads format %d",
+                 by.n ? ", " : "", MIO_FMT(by), (unsigned long)reader, MIO_STATE_READER);
+        return mio_err_hint(
+            err,
+            "Use mlops-iac%s%.*s or a later one. `mlops-iac state fsck` says whether "
+            "the state is whole.",
+            by.n ? " " : "", MIO_FMT(by));
+    }
     if (digits.n && mio_json_read(a, line, NULL, &v, &why) == MIO_OK) {
         h = (struct mio_state_header){.sha256 = digits,
                                       .lineage = mio_get_str(v, "lineage"),
@@ -162,6 +167,17 @@ static void digest_of(struct mio_str text, struct mio_str digits, char hex[MIO_S
     mio_sha256_end(d, sum);
     mio_sha256_free(d);
     mio_hex(sum, sizeof sum, hex);
+}
+
+bool mio_state_newer(struct mio_str text)
+{
+    struct mio_str line = first_line(text), digits;
+    uint64_t format, reader;
+    char hex[MIO_SHA256_HEX + 1];
+    if (!fixed_part(line, &format, &reader, &digits) || reader <= MIO_STATE_READER || !digits.n)
+        return false;
+    digest_of(text, digits, hex); /* this much all formats have in common */
+    return memcmp(hex, digits.p, digits.n) == 0;
 }
 
 /* ---- reading ---- */

@@ -21,6 +21,8 @@ struct mio_state_header {
  * digest is not checked. Errors: MIO_STATE (not a state file, newer format). */
 enum mio_code mio_state_header(struct mio_arena *a, struct mio_str text,
                                struct mio_state_header *out, struct mio_err *err);
+/* Whole, and in a form that only later versions read? */
+bool mio_state_newer(struct mio_str text);
 /* Fills the views of a row from its line; *row is partly set when it gives false. Escaped strings
  * are unescaped into the arena. */
 bool mio_row_scan(struct mio_arena *a, struct mio_str line, struct mio_row *row);

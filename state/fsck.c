@@ -108,7 +108,12 @@ static enum mio_code check_current(struct fsck *k, const struct mio_kept *curren
         return check_rows(k);
     }
     if (!current && !good)
-        return MIO_OK; /* there has never been one */
+        return MIO_OK;                 /* there has never been one */
+    if (current && current->foreign) { /* an older one in its place would lose what it records */
+        say(k, MIO_FINDING_DAMAGE, MIO_STR("state"), "%s", current->message)->remedy =
+            mio_arena_str(k->a, mio_str_z(current->remedy));
+        return MIO_OK;
+    }
     struct mio_finding *f = say(k, MIO_FINDING_DAMAGE, MIO_STR("state"), "%s",
                                 current ? current->message : "is missing");
     if (!good) {

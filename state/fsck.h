@@ -12,6 +12,8 @@ struct mio_kept {
     size_t rows;
     struct mio_str text; /* its bytes, unsealed when good */
     char message[256];   /* what is wrong with it */
+    bool foreign;        /* nothing is: a later version wrote it, or a key is missing */
+    char remedy[256];    /* then: what it takes to read it */
 };
 /* Errors: MIO_IO only; damage is said in the entries. */
 enum mio_code mio_store_kept(struct mio_store *s, struct mio_arena *a, struct mio_kept **out,

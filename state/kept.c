@@ -18,6 +18,8 @@ static void look_at(struct mio_store *s, struct mio_arena *a, struct mio_kept *k
         k->rows = state.nrows;
     } else {
         snprintf(k->message, sizeof k->message, "%.*s", (int)sizeof k->message - 1, why.message);
+        k->foreign = why.code == MIO_AUTH || mio_state_newer(k->text) || mio_seal_newer(k->text);
+        snprintf(k->remedy, sizeof k->remedy, "%.*s", (int)sizeof k->remedy - 1, why.hint);
     }
     mio_arena_free(&scratch);
 }

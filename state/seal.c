@@ -332,6 +332,29 @@ static enum mio_code open_key(struct mio_sealer *s, struct mio_key *k, struct mi
     return first;
 }
 
+static enum mio_code newer(struct mio_value header, struct mio_err *err)
+{
+    if (mio_get_i64(header, "min_reader", 0) <= SEAL_READER)
+        return MIO_OK;
+    mio_fail(err, MIO_STATE, "sealed by a newer mlops-iac");
+    return mio_err_hint(err,
+                        "Use that version. `mlops-iac state fsck` lists what this one can read.");
+}
+
+bool mio_seal_newer(struct mio_str text)
+{
+    const char *nl = mio_is_sealed(text) ? memchr(text.p, '\n', text.n) : NULL;
+    struct mio_arena a;
+    struct mio_value v;
+    struct mio_err why = {0};
+    mio_arena_init(&a);
+    bool is = nl &&
+              !mio_json_read(&a, (struct mio_str){text.p, (size_t)(nl - text.p)}, NULL, &v, &why) &&
+              newer(v, &why);
+    mio_arena_free(&a);
+    return is;
+}
+
 enum mio_code mio_unseal(struct mio_sealer *s, struct mio_arena *a, const char *kind,
                          struct mio_str text, struct mio_str *plain, struct mio_seal_about *about,
                          struct mio_err *err)
@@ -345,8 +368,8 @@ enum mio_code mio_unseal(struct mio_sealer *s, struct mio_arena *a, const char *
     if (!nl || text.n - naad < TAG ||
         mio_json_read(a, (struct mio_str){text.p, naad - 1}, NULL, &v, &why))
         return altered(err);
-    if (mio_get_i64(v, "min_reader", 0) > SEAL_READER)
-        return mio_fail(err, MIO_STATE, "sealed by a newer mlops-iac");
+    if (newer(v, err))
+        return err->code;
     struct mio_str hex = mio_get_str(v, "wrapped"), id = mio_get_str(v, "key");
     uint8_t *bytes = mio_arena_alloc(a, hex.n / 2 + 1);
     struct mio_seal_about what = {.kind = mio_get_str(v, "kind"),

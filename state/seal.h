@@ -49,6 +49,7 @@ struct mio_seal_about {
 enum mio_code mio_seal(struct mio_sealer *s, const struct mio_seal_about *about,
                        struct mio_str plain, struct mio_buf *out, struct mio_err *err);
 bool mio_is_sealed(struct mio_str text);
+bool mio_seal_newer(struct mio_str text); /* in a form that only later versions read */
 /* Gives the plain text in the arena and what it is. s NULL: fails with what is needed. Errors:
  * MIO_AUTH (no such key, wrong key), MIO_STATE (damaged, altered, of another kind). */
 enum mio_code mio_unseal(struct mio_sealer *s, struct mio_arena *a, const char *kind,

@@ -2,6 +2,9 @@
 """States that are empty, cut off, edited, newer, foreign or locked; folders that are full or closed."""
 import fcntl
 
+import hashlib
+import re
+
 from support import *
 
 
@@ -41,6 +44,39 @@ class State(Case):
 
     def test_newer(self):
         self.refused(self.good.replace('"min_reader":1', '"min_reader":99', 1), "newer mlops-iac")
+
+    def newer(self):
+        """The state as a later version might write it: another format, its own version, the digest right."""
+        head, rest = self.good.replace('"format":1,"min_reader":1', '"format":9,"min_reader":99', 1).split("\n", 1)
+        head = re.sub(r'"tool_version":"[^"]*"', '"tool_version":"9.8.7"', head)
+        digits = re.search(r'"sha256":"(\w{64})"', head)
+        whole = head[:digits.start(1)] + head[digits.end(1):] + "\n" + rest
+        return head[:digits.start(1)] + hashlib.sha256(whole.encode()).hexdigest() + head[digits.end(1):] + "\n" + rest
+
+    def test_newer_is_not_repaired(self):
+        """It is whole, though not for this version: no older generation takes its place."""
+        self.template("thing: { a: { name: a, inputs: { v: 2 } } }")
+        self.apply()
+        with open(self.state_file(), encoding="utf-8") as f:
+            self.good = f.read()
+        text = self.newer()
+        with open(self.state_file(), "w", encoding="utf-8") as f:
+            f.write(text)
+        for args in (("plan",), ("state", "fsck"), ("state", "fsck", "-repair")):
+            done = self.fails(*args, says=["newer mlops-iac, 9.8.7", "Use mlops-iac 9.8.7 or a later one"])
+            self.assertNotIn("restore", done.text)
+        with open(self.state_file(), encoding="utf-8") as f:
+            self.assertEqual(f.read(), text)
+
+    def test_without_its_key_is_not_repaired(self):
+        self.ok("state", "rekey", env={"MLOPS_IAC_STATE_KEY": "44" * 32})
+        with open(self.state_file(), "rb") as f:
+            sealed = f.read()
+        for env in ({}, {"MLOPS_IAC_STATE_KEY": "55" * 32}):
+            done = self.fails("state", "fsck", "-repair", env=env, says="key")
+            self.assertNotIn("restored", done.text)
+            with open(self.state_file(), "rb") as f:
+                self.assertEqual(f.read(), sealed)
 
     def test_no_text_at_all(self):
         self.refused("\0" * 100)
