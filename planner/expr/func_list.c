@@ -219,6 +219,17 @@ enum mio_code mio_fn_matchkeys(struct mio_call *c, struct mio_value *out)
     return MIO_OK;
 }
 
+/* Would the steps from `at` to `limit` be more than MAX_ELEMENTS? Asked before any is made. */
+static bool too_many(struct mio_call *c, struct mio_value at, struct mio_value limit,
+                     struct mio_value step)
+{
+    struct mio_value way, most = mio_number_i64(c->a, MAX_ELEMENTS);
+    struct mio_err err = {0};
+    return mio_num_op(c->a, OP_SUB, limit, at, &way, &err) ||
+           mio_num_op(c->a, OP_DIV, way, step, &way, &err) ||
+           mio_number_cmp(mio_value_str(way), mio_value_str(most)) > 0;
+}
+
 /* Start, limit and step as any number; counted with exact arithmetic. */
 enum mio_code mio_fn_range(struct mio_call *c, struct mio_value *out)
 {
@@ -230,11 +241,11 @@ enum mio_code mio_fn_range(struct mio_call *c, struct mio_value *out)
     int sign = mio_number_cmp(mio_value_str(step), MIO_STR("0"));
     if (!sign || (way && (sign < 0) != (way > 0)))
         return mio_call_fail(c, c->n - 1, NULL, "the step never reaches the limit");
+    if (too_many(c, at, limit, step))
+        return mio_call_fail(c, 0, NULL, "the result has more than %d elements", MAX_ELEMENTS);
     struct mio_value *items = NULL;
     size_t n = 0, cap = 0;
     while (mio_number_cmp(mio_value_str(at), mio_value_str(limit)) * sign < 0) {
-        if (n == MAX_ELEMENTS)
-            return mio_call_fail(c, 0, NULL, "the result has more than %d elements", MAX_ELEMENTS);
         MIO_PUSH(c->a, items, n, cap) = at;
         if (mio_num_op(c->a, OP_ADD, at, step, &at, c->err))
             return c->err->code;

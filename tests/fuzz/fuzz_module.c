@@ -1,10 +1,13 @@
-/* tests/fuzz/fuzz_module.c: where a module comes from, and the archive that it came in. The first
- * byte chooses: a source with its digest on the line below, or the bytes of an archive.
+/* tests/fuzz/fuzz_module.c: where a module comes from, and the archive that it came in; the lock
+ * file of plugins. The first byte chooses: a source with its digest on the line below, the bytes of
+ * an archive, a lock file.
  *
  * Properties: a source that is taken starts no option, leaves no folder and names a known scheme;
- * an archive writes plain files and folders below its folder and nothing else. */
+ * an archive writes plain files and folders below its folder and nothing else; a lock file that was
+ * read is written and read again to the same entries. */
 #include "planner/run/archive/archive.h"
 #include "planner/run/internal.h"
+#include "providers/host/host.h"
 #include "providers/sdk/fs.h"
 #include <fcntl.h>
 #include <ftw.h>
@@ -47,17 +50,24 @@ static int visit(const char *path, const struct stat *st, int type, struct FTW *
     return 0;
 }
 
+static void make_folder(char *dir, size_t size)
+{
+    const char *root = getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp";
+    snprintf(dir, size, "%s/mio-fuzz-XXXXXX", root);
+    if (!mkdtemp(dir))
+        abort();
+}
+
 static void archive(struct mio_arena *a, const uint8_t *data, size_t size)
 {
     struct mio_err err = {0};
     struct mio_str *names;
     size_t n = 0;
-    const char *root = getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp";
     char dir[256], into[300];
-    snprintf(dir, sizeof dir, "%s/mio-fuzz-XXXXXX", root);
     int fd = memfd_create("archive", MFD_CLOEXEC);
-    if (fd < 0 || write(fd, data, size) != (ssize_t)size || lseek(fd, 0, SEEK_SET) || !mkdtemp(dir))
+    if (fd < 0 || write(fd, data, size) != (ssize_t)size || lseek(fd, 0, SEEK_SET))
         abort();
+    make_folder(dir, sizeof dir);
     snprintf(into, sizeof into, "%s/into", dir);
     if (mkdir(into, 0755))
         abort();
@@ -70,16 +80,38 @@ static void archive(struct mio_arena *a, const uint8_t *data, size_t size)
     mio_fs_remove_tree(dir, &(struct mio_err){0});
 }
 
+static void lock_file(struct mio_arena *a, struct mio_str text)
+{
+    struct mio_lockfile one, two;
+    struct mio_err err = {0};
+    bool found;
+    char dir[256], path[300];
+    make_folder(dir, sizeof dir);
+    snprintf(path, sizeof path, "%s/.mlops-iac.lock.json", dir);
+    if (mio_fs_replace(path, text, 0600, &err))
+        abort();
+    bool ok = mio_lockfile_read(a, dir, &one, &found, &err) == MIO_OK;
+    if (ok != !err.code || (ok && !found))
+        abort();
+    if (ok && (mio_lockfile_write(dir, &one, &err) ||
+               mio_lockfile_read(a, dir, &two, &found, &err) || one.n != two.n))
+        abort();
+    mio_fs_remove_tree(dir, &(struct mio_err){0});
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (!size)
         return 0;
     struct mio_arena a;
     mio_arena_init(&a);
-    if (data[0] & 1)
+    struct mio_str text = mio_arena_str(&a, (struct mio_str){(const char *)data + 1, size - 1});
+    if (data[0] % 3 == 1)
         archive(&a, data + 1, size - 1);
+    else if (data[0] % 3 == 2)
+        lock_file(&a, text);
     else
-        source(&a, mio_arena_str(&a, (struct mio_str){(const char *)data + 1, size - 1}));
+        source(&a, text);
     mio_arena_free(&a);
     return 0;
 }

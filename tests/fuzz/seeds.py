@@ -65,6 +65,8 @@ def module():
     for source in (b"git::https://h.example/r.git//a/b?ref=v1", b"git::ssh://git@h.example/r.git", b"https://h.example/m.tgz//x?y=z",
                    b"https://h.example/m.zip\nsha256:" + b"0" * 64, b"git::file:///r.git//..", b"https://[::1]:8443/a.tar.zst"):
         yield b"\0" + source
+    yield b"\2" + json.dumps({"format": "mlops-iac-lock", "version": 1, "plugins": [
+        {"type": "sim", "version": "0.1.0", "path": "/p/sim.so", "sha256": "0" * 64, "abi": 1}]}).encode()
     for mode in ("w", "w:gz", "w:xz", "w:bz2"):
         out = io.BytesIO()
         with tarfile.open(fileobj=out, mode=mode) as tar:

@@ -166,6 +166,10 @@ static void test_budgets(void **state)
          "!the text would be longer than 16 MiB"},
         {"length(yamlencode([for i in range(100000) : \"" B B B B "\"]))",
          "!the text would be longer than 16 MiB"},
+        {"length([for i in range(400) : try(range(14444444444444444440, 7), 1)])", "400"},
+        {"range(14444444444444444440, 7)",
+         "!argument 1 of range: the result has more than 100000 elements"},
+        {"length(range(-50000, 50000))", "100000"},
         {"length(join(\"\", [for i in range(99999) : \"x\"]))", "99999"},
     };
     check_rows(rows, sizeof rows / sizeof *rows, false);

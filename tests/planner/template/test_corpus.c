@@ -14,6 +14,7 @@
 
 #include "planner/template/azureml.h"
 #include "planner/template/emit.h"
+#include "planner/template/format.h"
 #include "providers/sdk/fs.h"
 
 #define PAGE_FROM "<!-- made by test_corpus --write -->\n"
@@ -29,9 +30,9 @@ struct tallies {
 };
 struct corpus {
     struct tallies entities, reasons;
-    size_t files, loaded, edges, different;
+    size_t files, loaded, edges, different, formatted;
     size_t forms[MIO_AZUREML_X_FORMS];
-    bool refusals_are_wrong;
+    bool refusals_are_wrong, format_only;
 };
 static struct mio_arena arena;
 static bool rewrite;
@@ -91,6 +92,34 @@ static bool same_again(struct mio_arena *a, const char *path, const struct mio_n
            two.nedges == doc->nedges && two.nmissing == doc->nmissing;
 }
 
+/* The text without white space: what fmt must leave as it is, comments and quotes included. */
+static struct mio_str inked(struct mio_arena *a, struct mio_str text)
+{
+    char *out = mio_arena_alloc(a, text.n + 1);
+    size_t n = 0;
+    for (size_t i = 0; i < text.n; i++)
+        if (!memchr(" \t\r\n", text.p[i], 4))
+            out[n++] = text.p[i];
+    return (struct mio_str){out, n};
+}
+
+/* Parsed, laid out and parsed again: the same document, only its white space differs; laid out once
+ * more nothing changes. */
+static void check_format(struct corpus *c, struct mio_arena *a, const char *path,
+                         const struct mio_node *n, struct mio_str text)
+{
+    struct mio_sources sources = {0};
+    struct mio_diags diags;
+    struct mio_str out, more;
+    mio_diags_init(&diags, a);
+    if (mio_format(a, text, MIO_STR("x.yml"), &sources, &out, &diags) != MIO_OK ||
+        mio_format(a, out, MIO_STR("x.yml"), &sources, &more, &diags) != MIO_OK ||
+        !mio_str_eq(out, more) || !mio_str_eq(inked(a, text), inked(a, out)) ||
+        !mio_node_same(n, parse(a, out, &diags)))
+        fail_msg("%s is not the same after fmt", path);
+    c->formatted++;
+}
+
 /* The reason as the table groups it: what one document alone says is left out. */
 static struct mio_str reason(const struct mio_azureml_doc *doc, const char *message)
 {
@@ -113,7 +142,11 @@ static void document(struct corpus *c, const char *path)
     assert_int_equal(mio_fs_read(&a, path, 4 << 20, &text, NULL, &err), MIO_OK);
     const struct mio_node *n = parse(&a, text, &diags);
     c->files++;
-    if (n && check(&a, path, n, &doc, &diags)) {
+    if (n)
+        check_format(c, &a, path, n, text);
+    if (c->format_only) {
+        assert_non_null(n);
+    } else if (n && check(&a, path, n, &doc, &diags)) {
         assert_true(mio_azureml_text(text));
         count(&c->entities, mio_str_z(mio_azureml_entity_name(doc.entity)), doc.kind);
         c->loaded++;
@@ -168,14 +201,23 @@ static int by_kind(const void *x, const void *y)
     return c ? c : a->n != b->n ? (a->n < b->n ? 1 : -1) : mio_str_cmp(a->what, b->what);
 }
 
+static size_t placeholders(const struct corpus *c)
+{
+    for (size_t i = 0; i < c->reasons.n; i++)
+        if (mio_str_find(c->reasons.rows[i].what, '{') >= 0)
+            return c->reasons.rows[i].n;
+    return 0;
+}
+
 static void put_tables(struct mio_buf *b, struct corpus *c)
 {
     qsort(c->entities.rows, c->entities.n, sizeof *c->entities.rows, by_kind);
     qsort(c->reasons.rows, c->reasons.n, sizeof *c->reasons.rows, by_kind);
     mio_buf_printf(b,
-                   "Of %zu files %zu load as resources; their steps are joined by %zu edges.\n\n"
-                   "| kind | document | files |\n|---|---|---|\n",
-                   c->files, c->loaded, c->edges);
+                   "There are %zu YAML files. %zu are well formed, the others hold placeholders "
+                   "(`{{NAME}}`) to be\nfilled in first. %zu load as resources; their steps are "
+                   "joined by %zu edges.\n\n| kind | document | files |\n|---|---|---|\n",
+                   c->files, c->files - placeholders(c), c->loaded, c->edges);
     for (size_t i = 0; i < c->entities.n; i++)
         mio_buf_printf(b, "| %.*s | %.*s | %zu |\n", MIO_FMT(c->entities.rows[i].kind),
                        MIO_FMT(c->entities.rows[i].what), c->entities.rows[i].n);
@@ -227,6 +269,7 @@ static void reads_what_others_wrote(void **state)
     walk(&c, mio_arena_printf(&arena, "%s/azureml-examples", folder));
     put_tables(&tables, &c);
     assert_int_equal(c.different, 0);
+    assert_true(c.formatted > 560);
     compare_page(&tables);
 }
 
@@ -253,10 +296,21 @@ static void reads_one_of_each_kind(void **state)
     assert_true(c.edges > 0);
 }
 
+static void lays_out_what_is_shipped(void **state)
+{
+    (void)state;
+    static const char *const folders[] = {"modules", ".cloud"};
+    struct corpus c = {.format_only = true};
+    for (size_t i = 0; i < 2; i++)
+        walk(&c, mio_arena_printf(&arena, "%s/%s", getenv("MIO_SOURCE"), folders[i]));
+    assert_true(c.formatted > 10);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_one_of_each_kind),
+        cmocka_unit_test(lays_out_what_is_shipped),
         cmocka_unit_test(reads_what_others_wrote),
     };
     rewrite = argc > 1 && !strcmp(argv[1], "--write");
