@@ -185,6 +185,25 @@ class Editor(Schema):
         hover = self.ask("textDocument/hover", self.at(uri, 3, 8))
         self.assertIn("Most machines at once", json.dumps(hover))
 
+    def test_every_kind(self):
+        """A typo is told, the key above is explained and its neighbours are offered, in a block of each kind."""
+        schema = self.ok("-chdir=t", "schema").json()
+        kinds = sorted(schema["properties"]["resources"]["properties"])
+        self.assertGreaterEqual(len(kinds), 8, kinds)
+        lines = ["resources:"]
+        for kind in kinds:
+            lines += [f"  {kind}:", "    x:", "      name: n", "      ", "      descriptoin: d"]
+        uri = self.open("\n".join(lines) + "\n")
+        wrong = {d["range"]["start"]["line"] for d in self.diagnostics[uri] if "descriptoin" in d["message"]}
+        for i, kind in enumerate(kinds):
+            with self.subTest(kind=kind):
+                at = 5 * i + 3
+                self.assertIn(at + 2, wrong)
+                self.assertIn("Name of the", json.dumps(self.ask("textDocument/hover", self.at(uri, at, 7))))
+                offered = [c["label"] for c in self.ask("textDocument/completion", self.at(uri, at + 1, 6))["items"]]
+                self.assertIn("description", offered)
+                self.assertIn("for_each", offered)
+
     test_templates_that_are_right = test_templates_that_are_wrong = test_one_kind = None
 
 
