@@ -96,11 +96,14 @@ static enum mio_code unfold_each(const struct mio_node *node, struct mio_value v
     bool strings = v.type == MIO_LIST;
     for (uint32_t i = 0; strings && i < v.n; i++)
         strings = v.items[i].type == MIO_STRING;
-    if (mio_is_sensitive(v) || (v.type != MIO_MAP && !strings)) {
+    /* the values of a map may be sensitive, its keys cannot; of a list the elements are the keys */
+    bool secret = v.type == MIO_LIST ? mio_has_sensitive(v) : mio_is_sensitive(v);
+    if (secret || (v.type != MIO_MAP && !strings)) {
         mio_fail(err, MIO_TEMPLATE,
-                 mio_is_sensitive(v) ? "for_each cannot be sensitive: its keys become addresses"
-                                     : "for_each must be a map, or a set of strings");
-        mio_err_hint(err, "Use toset([...]) for a list of names.");
+                 secret ? "for_each cannot be sensitive: its keys become addresses"
+                        : "for_each must be a map, or a set of strings");
+        mio_err_hint(err, secret ? "nonsensitive(...) says that these may be shown."
+                                 : "Use toset([...]) for a list of names.");
         return mio_err_at(err, node->pos);
     }
     *out = (struct unfolded){.repetition = MIO_FOR_EACH, .n = v.n, .each = v};

@@ -436,6 +436,8 @@ enum mio_code mio_engine_plan(struct mio_engine *e, const struct mio_plan_opts *
     e->stack.value = mio_planner_value;
     e->stack.arg = &e->planner;
     rc = mio_planner_run(&e->planner);
+    if (!rc)
+        mio_engine_check_imported(e);
     mark_imported(e);
     *out = &e->plan;
     e->planned = rc == MIO_OK && e->diags.errors == 0;

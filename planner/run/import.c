@@ -31,13 +31,30 @@ struct mio_value mio_import_inputs(struct mio_arena *a, const struct mio_kind *k
     return mio_map(pairs, n);
 }
 
+/* Two addresses for one object would let each undo what the other says. */
+static enum mio_code check_free(struct mio_engine *e, const struct mio_prov *prov,
+                                const struct mio_kind *kind, struct mio_str id, struct mio_err *err)
+{
+    for (size_t i = 0; i < e->state.nrows; i++) {
+        const struct mio_row *r = &e->state.rows[i];
+        if (!mio_str_eq(r->id, id) || !mio_str_eq(r->kind, kind->name) ||
+            !mio_str_eq(r->provider, prov->name))
+            continue;
+        mio_fail(err, MIO_TEMPLATE, "the object \"%.*s\" is recorded as %.*s already", MIO_FMT(id),
+                 MIO_FMT(r->address));
+        return mio_err_hint(err, "A `moved` block gives what is recorded another address.");
+    }
+    return MIO_OK;
+}
+
 /* Reads an object of the platform and records it under an address of the template, in memory. */
 static enum mio_code import_row(struct mio_engine *e, const struct mio_prov *prov,
                                 const struct mio_kind *kind, struct mio_str address,
                                 struct mio_str id, struct mio_err *err)
 {
     struct mio_object o = {0};
-    if (mio_import_fetch(e, prov, kind, id, &o, err))
+    if (mio_import_fetch(e, prov, kind, id, &o, err) ||
+        check_free(e, prov, kind, o.id.n ? o.id : id, err))
         return err->code;
     struct mio_value attributes = mio_mark(&e->arena, &kind->root, o.attributes);
     static const char zeros[] = "0000000000000000000000000000000000000000000000000000000000000000";
@@ -107,8 +124,8 @@ static struct mio_res *res_of(struct mio_engine *e, const struct mio_address *ad
 {
     for (size_t i = 0; i < e->stack.nres; i++) {
         struct mio_res *r = e->stack.res[i];
-        if (mio_res_in_module(r, ad->module) && mio_str_eq(r->block->kind, ad->kind) &&
-            mio_str_eq(r->block->name, ad->name))
+        if (r->block->is_data == ad->is_data && mio_res_in_module(r, ad->module) &&
+            mio_str_eq(r->block->kind, ad->kind) && mio_str_eq(r->block->name, ad->name))
             return r;
     }
     return NULL;
@@ -120,10 +137,20 @@ static enum mio_code import_one(struct mio_engine *e, const struct mio_import_bl
     struct mio_address ad;
     if (mio_address_parse(&e->arena, to, &ad, err))
         return mio_err_at(err, b->pos);
+    for (size_t i = 0; i < e->nimported; i++)
+        if (mio_str_eq(e->imported[i].address, to)) {
+            mio_fail(err, MIO_TEMPLATE, "two objects are imported to %.*s", MIO_FMT(to));
+            return mio_err_at(err, b->pos);
+        }
     if (mio_state_find(&e->state, to, MIO_STR("")))
         return MIO_OK; /* imported by an earlier apply */
+    if (ad.is_data) {
+        mio_fail(err, MIO_TEMPLATE, "%.*s is only looked up: nothing is imported to it",
+                 MIO_FMT(to));
+        return mio_err_at(err, b->pos);
+    }
     struct mio_res *res = res_of(e, &ad);
-    if (!res && e->generating && !ad.is_data)
+    if (!res && e->generating)
         return mio_engine_generate(e, &ad, id, err) ? mio_err_at(err, b->pos) : MIO_OK;
     if (!res || !res->kind) {
         mio_fail(err, MIO_TEMPLATE, "there is no resource %.*s to import into", MIO_FMT(to));
@@ -137,8 +164,24 @@ static enum mio_code import_one(struct mio_engine *e, const struct mio_import_bl
         import_row(e, prov, res->kind, mio_arena_str(&e->arena, to), id, err))
         return mio_err_at(err, b->pos);
     struct mio_imported *one = &MIO_PUSH(&e->arena, e->imported, e->nimported, e->imported_cap);
-    *one = (struct mio_imported){mio_arena_str(&e->arena, to), id};
+    *one = (struct mio_imported){mio_arena_str(&e->arena, to), id, b->pos};
     return MIO_OK;
+}
+
+void mio_engine_check_imported(struct mio_engine *e)
+{
+    for (size_t i = 0; i < e->nimported; i++) {
+        const struct mio_imported *one = &e->imported[i];
+        struct mio_err err = {0};
+        if (mio_stack_find(&e->stack, one->address))
+            continue;
+        mio_fail(&err, MIO_TEMPLATE, "the template has no instance %.*s to import into",
+                 MIO_FMT(one->address));
+        mio_err_hint(&err, "Its count or for_each makes others; what is imported to none of them "
+                           "would be destroyed.");
+        mio_err_at(&err, one->pos);
+        mio_engine_fail(e, &err);
+    }
 }
 
 /* The address of one object: as it is written, or the key of for_each behind it. */

@@ -11,6 +11,7 @@
 struct mio_review;
 struct mio_imported {
     struct mio_str address, id;
+    struct mio_pos pos;
 };
 struct mio_generated {
     struct mio_str module, dir; /* address of the module instance, folder of its template */
@@ -114,6 +115,9 @@ enum mio_code mio_module_fetch(struct mio_arena *a, const struct mio_module_sour
 enum mio_code mio_engine_modules_done(struct mio_engine *e);
 /* planner/run/import.c: reads what import blocks name and records it in memory. */
 void mio_engine_import_blocks(struct mio_engine *e);
+/* After the planner: an error for each object that was imported to an address without an instance,
+ * which the plan would otherwise destroy. */
+void mio_engine_check_imported(struct mio_engine *e);
 /* Asks the platform for the object. */
 enum mio_code mio_import_fetch(struct mio_engine *e, const struct mio_prov *prov,
                                const struct mio_kind *kind, struct mio_str id, struct mio_object *o,

@@ -363,6 +363,28 @@ class Import(Case):
         self.apply()
         self.no_changes()
 
+    def test_what_has_no_place_is_refused_and_never_destroyed(self):
+        ids = self.things_of("thing: { x: { count: 2, name: 'n-${count.index}' } }")
+        a, b = ids["n-0"], ids["n-1"]
+        body = "thing: { x: { name: n-0 }, w: { count: 1, name: n-1 }, off: { enabled: false, name: z } }"
+        for to, says in (("thing.x[0]", "the template has no instance thing.x[0]"), ("thing.w", "has no instance thing.w "),
+                         ("thing.w[3]", "has no instance thing.w[3]"), ("thing.off", "has no instance thing.off"),
+                         ("data.thing.x", "data.thing.x is only looked up"), ("thing.q", "there is no resource thing.q")):
+            with self.subTest(to):
+                self.template(body, f"import: [{{ to: '{to}', id: {b} }}]\n")
+                self.fails("apply", "-auto-approve", says=[says, "main.yaml line 3"])
+        self.template(body, f"import: [{{ to: thing.x, id: {a} }}, {{ to: thing.x, id: {b} }}]\n")
+        self.fails("plan", says="two objects are imported to thing.x")
+        self.template(body, f"import: [{{ to: thing.x, id: {a} }}, {{ to: 'thing.w[0]', id: {a} }}]\n")
+        self.fails("plan", says=f'the object "{a}" is recorded as thing.x already')
+        self.assertEqual(sorted(self.things()), ["n-0", "n-1"])
+        self.template(body, f"import: [{{ to: thing.x, id: {a} }}, {{ to: 'thing.w[0]', id: {b} }}]\n")
+        self.imports_all(2)
+        self.template(body + "\n")
+        self.fails("import", "thing.y", a, says="no resource thing.y")
+        self.template(body.replace("off: {", "y: { name: n-0 }, off: {"))
+        self.fails("import", "thing.y", a, says="is recorded as thing.x already")
+
     def test_keyed_blocks(self):
         ids = self.things_of("""thing:
               x: { for_each: { "a b": 1, c: 2 }, name: "x-${each.value}", inputs: { same: [1], n: "${each.value}", s: "$${q}" } }

@@ -104,6 +104,14 @@ class Variables(Case):
         done = self.fails("plan", "-var=secret=abc", says='variable "secret": the condition does not hold')
         self.assertNotIn("too short: a", done.text)
 
+    def test_keys_are_never_sensitive(self):
+        for each in '"${var.s}"', '["${var.s}"]', '"${toset([var.s])}"', '"${tolist([var.s])}"', '"${ { (var.s) = 1 } }"', '"${zipmap([var.s], [1])}"':
+            with self.subTest(each):
+                self.template(f"thing: {{ t: {{ for_each: {each}, name: t }} }}", "variables: { s: { default: hidden, sensitive: true } }\n")
+                self.init()
+                done = self.fails("plan", says="for_each cannot be sensitive: its keys become addresses")
+                self.assertNotIn("hidden", done.text.replace("default: hidden", ""))
+
     def test_validation(self):
         self.variables("""\
             nodes:
