@@ -424,6 +424,24 @@ enum mio_code mio_store_journal(struct mio_store *s, struct mio_arena *a,
     return mio_store_drop_journal(s, err); /* nothing was started, or all of it is in the state */
 }
 
+/* Asked when the journal is there for all to see: who slept while another run took the lock, and
+ * was done before, must not begin from what it read then. */
+static enum mio_code check_still_loaded(struct mio_store *s, struct mio_err *err)
+{
+    struct mio_arena a;
+    struct mio_blob now;
+    mio_arena_init(&a);
+    enum mio_code rc = s->b->ops->read(s->b, &a, &now, err);
+    bool same = rc == MIO_OK && mio_str_eq(now.tag, s->tag);
+    mio_arena_free(&a);
+    if (rc || same)
+        return rc;
+    mio_fail(err, MIO_STATE, "another run has changed the state in %s since it was read",
+             s->b->where);
+    return mio_err_hint(err,
+                        "Nothing was done. Run the command again: it starts from the new state.");
+}
+
 enum mio_code mio_store_begin(struct mio_store *s, const struct mio_state *state,
                               const struct mio_jrn_begin *b, struct mio_jrn **out,
                               struct mio_err *err)
@@ -450,6 +468,7 @@ enum mio_code mio_store_begin(struct mio_store *s, const struct mio_state *state
         return rc;
     struct mio_jrn *j = mio_jrn_new(sink, &o, mio_buf_view(&begin), 0, 0, NULL, &s->jrn);
     rc = mio_jrn_start(j, err);
+    rc = rc ? rc : check_still_loaded(s, err);
     if (rc) {
         struct mio_err second = {0};
         mio_jrn_close(j);

@@ -4,15 +4,19 @@ Every writer applies a template of its own folder to the same state and the same
 what it finds: an update is lost when a resource is missing in the end. The state is a folder, then each backend on its
 real server.
 """
+import contextlib
+import copy
 import json
 import os
 import shutil
 import signal
+import sqlite3
 import sys
 import tempfile
 import threading
 import time
 
+from remote import RemoteWorld
 from world import SCRATCH, SOURCE, Violation, World
 
 sys.path.insert(0, os.path.join(SOURCE, "tests/state/backends"))
@@ -25,37 +29,33 @@ def campaign(c):
     writers, rounds = {"all": (16, 200), "ci": (8, 2), "planted": (12, 4)}.get(c.mode, (16, 12))
     few = {"all": (16, 200), "ci": (4, 2), "planted": (4, 2)}.get(c.mode, (16, 4))
     chosen = {"ci": ("file", "pg"), "planted": ("file",)}.get(c.mode, BACKENDS)
-    chosen = [kind for kind in c.chosen([*BACKENDS, "holder"]) if c.only or kind in chosen]
+    chosen = [kind for kind in c.chosen(BACKENDS) if c.only or kind in chosen]
     root = tempfile.mkdtemp(prefix="mio-faults-", dir=SCRATCH)
     try:
         for kind in chosen:
-            if kind != "holder":
-                w, r = (writers, rounds) if kind == "file" else few
-                on_backend(c, kind, os.path.join(root, kind), w, c.rounds or r)
-        if not c.enough() and ("holder" in c.only or not c.only):
-            c.trial("stopped holder", stopped, os.path.join(root, "stopped"))
-            c.trial("stolen lock", stolen, os.path.join(root, "stolen"))
+            many = (writers, rounds) if kind == "file" else few
+            on_backend(c, kind, os.path.join(root, kind), many[0], c.rounds or many[1])
     finally:
         shutil.rmtree(root, ignore_errors=True)
 
 
 def on_backend(c, kind, root, writers, rounds):
-    """The crowd on one backend; nothing where its server cannot be had."""
+    """The crowd and the sleeping holders on one backend; nothing where its server cannot be had."""
     os.mkdir(root)
-    started = time.monotonic()
     try:
-        if kind == "file":
-            done = c.trial(f"{kind}: {writers} writers, {rounds} rounds", crowd, root, writers, rounds, "")
-        else:
-            with servers.run(kind) as config:
-                top = f"mlops_iac: {{ backend: {config.replace('@', 'crowd')} }}\n"
-                done = c.trial(f"{kind}: {writers} writers, {rounds} rounds", crowd, root, writers, rounds, top)
+        with contextlib.nullcontext() if kind == "file" else servers.run(kind) as config:
+            started = time.monotonic()
+            top = f"mlops_iac: {{ backend: {config.replace('@', 'crowd')} }}\n" if config else ""
+            done = c.trial(f"{kind}: {writers} writers, {rounds} rounds", crowd, root, writers, rounds, top)
+            c.trials += writers * rounds - 1
+            if done:
+                c.note(f"{kind}: {writers} x {rounds}, {done} commits in {time.monotonic() - started:.0f} s, none lost")
+            if not c.enough():
+                c.each(f"holders with {kind}", [stopped, stolen], lambda fn: c.trial(
+                    f"{kind}: {fn.__name__}", fn, os.path.join(root, fn.__name__),
+                    json.loads(config.replace("@", fn.__name__)) if config else None))
     except servers.Skip as why:
         c.note(f"{kind} skipped: {why}")
-        return
-    c.trials += writers * rounds - 1
-    if done:
-        c.note(f"{kind}: {writers} x {rounds}, {done} commits in {time.monotonic() - started:.0f} s, none lost")
 
 
 def shared(root, name, resources, sim=""):
@@ -113,7 +113,6 @@ def crowd(root, writers, rounds, top):
 
 def seed_thing(w, number):
     """A thing that somebody made by hand."""
-    import sqlite3
     if number == 0:
         w.must("plan")  # makes the cloud
         with open(w.path("main.yaml"), "a", encoding="utf-8") as f:
@@ -125,10 +124,14 @@ def seed_thing(w, number):
     db.close()
 
 
-def slow_world(folder):
-    os.makedirs(folder)
-    w = World(folder)
-    w.template("resources:\n  thing:\n    n: { count: 12, inputs: { who: \"n-${count.index}\" } }\n", "latency_ms: 500")  # long enough for any machine to look in the middle
+def slow_world(folder, settings):
+    """Long enough for any machine to look in the middle."""
+    if settings:
+        w = RemoteWorld(folder, settings)
+    else:
+        os.makedirs(folder)
+        w = World(folder)
+    w.template("resources:\n  thing:\n    n: { count: 12, inputs: { who: \"n-${count.index}\" } }\n", "latency_ms: 500")
     w.must("init")
     return w
 
@@ -137,20 +140,26 @@ def in_mid_apply(w):
     process = w.start("apply", "-auto-approve", "-parallelism=2")
     until = time.monotonic() + 100
     while time.monotonic() < until:
-        if os.path.exists(w.state("journal")) and len(w.things()) > 2:
+        if os.path.exists(w.path("cloud.db")) and begun(w) > 2:
             return process
         time.sleep(0.02)
     raise Violation("the apply does not begin")
 
 
-def stopped(folder):
+def begun(w):
+    try:
+        return len(w.things())
+    except sqlite3.OperationalError:  # the cloud is being made
+        return 0
+
+
+def stopped(folder, settings):
     """The holder sleeps; the others wait or are told who holds the lock; then it wakes up and ends well."""
-    w = slow_world(folder)
+    w = slow_world(folder, settings)
     process = in_mid_apply(w)
     os.killpg(process.pid, signal.SIGSTOP)
     try:
-        other = World(folder)
-        done = other.run("apply", "-auto-approve")
+        done = copy.copy(w).run("apply", "-auto-approve")
         if done.code == 0 or "lock" not in done.out:
             raise Violation(f"a second apply is let in: {done.out[-300:]}")
     finally:
@@ -160,15 +169,17 @@ def stopped(folder):
     w.converge(created=12, tries=1)
 
 
-def stolen(folder):
-    """The lock file is removed under a holder that sleeps, another run settles and goes on, the first one wakes up."""
-    w = slow_world(folder)
+def stolen(folder, settings):
+    """The lock is taken from a holder that sleeps, another run settles and goes on, the first one wakes up."""
+    w = slow_world(folder, settings)
     process = in_mid_apply(w)
     os.killpg(process.pid, signal.SIGSTOP)
-    os.unlink(w.state("lock"))
     try:
-        other = World(folder)
-        other.apply()
+        if not settings:
+            os.unlink(w.state("lock"))
+        done = copy.copy(w).apply()  # elsewhere it is broken, as the message says
+        if done.code:
+            raise Violation(f"the one that took over fails: {done.out[-400:]}")
     finally:
         os.killpg(process.pid, signal.SIGCONT)
     w.finish(process)

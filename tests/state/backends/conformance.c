@@ -336,13 +336,13 @@ static void test_journal_survives_and_is_dropped(void **ctx)
 }
 
 /* A holder that slept while another took over cannot begin anything new. */
-static void test_take_over_stops_the_former_holder(void **ctx)
+/* The former holder goes on before the other one has settled its journal, or after. */
+static void take_over(struct world *w, bool settled)
 {
-    struct world *w = *ctx;
     struct mio_store *old = open_it(w), *new = open_it(w);
     struct mio_state a, b;
     struct mio_jrn *j, *k;
-    struct mio_err err = {0};
+    struct mio_err err = {0}, late = {0};
     struct mio_jrn_begin begin = {.apply_id = Z("a1")};
     struct mio_jrn_replay r;
     bool found;
@@ -354,17 +354,59 @@ static void test_take_over_stops_the_former_holder(void **ctx)
     assert_ok(err, mio_store_journal(new, &w->arena, &b, &r, &found, &err));
     assert_true(found);
     assert_ok(err, mio_store_reopen(new, &r, &k, &err));
-    assert_int_equal(intend(w, j, 2, &err), MIO_IO);
-    assert_contains(err.cause, "taken over");
-    err = (struct mio_err){0};
+    if (!settled)
+        assert_int_equal(intend(w, j, 2, &late), MIO_IO);
     assert_ok(err, mio_jrn_recovered(k, 1, NULL, false, &err));
     mio_jrn_close(k);
     commit(new, &b);
     assert_int_equal(b.epoch, a.epoch + 1);
+    if (settled)
+        assert_int_equal(intend(w, j, 2, &late), MIO_IO);
+    assert_true(strstr(late.cause, "taken over") || strstr(late.cause, "is gone"));
     assert_int_equal(mio_store_commit(old, &a, &err), MIO_STATE);
     mio_jrn_close(j);
+    err = (struct mio_err){0};
+    begin.apply_id = Z("a2"); /* nothing of the former one lies in the way */
+    assert_ok(err, mio_store_begin(new, &b, &begin, &k, &err));
+    for (uint64_t op = 1; op <= 3; op++)
+        assert_ok(err, intend(w, k, op, &err));
+    mio_jrn_close(k);
     mio_store_close(old);
     mio_store_close(new);
+}
+
+static void test_take_over_stops_the_former_holder(void **ctx)
+{
+    take_over(*ctx, false);
+}
+
+static void test_take_over_long_ago_stops_it_too(void **ctx)
+{
+    take_over(*ctx, true);
+}
+
+/* Who slept between reading and beginning, while another run came and went, begins nothing. */
+static void test_begin_after_another_run(void **ctx)
+{
+    struct world *w = *ctx;
+    struct mio_store *s = open_it(w);
+    struct mio_state state;
+    struct mio_jrn *j;
+    struct mio_jrn_replay r;
+    struct mio_err err = {0};
+    struct mio_jrn_begin begin = {.apply_id = Z("a1")};
+    bool found;
+    load(s, &w->arena, &state);
+    grow(w, "thing.a");
+    assert_int_equal(mio_store_begin(s, &state, &begin, &j, &err), MIO_STATE);
+    assert_contains(err.hint, "Nothing was done");
+    load(s, &w->arena, &state);
+    err = (struct mio_err){0};
+    assert_ok(err, mio_store_journal(s, &w->arena, &state, &r, &found, &err));
+    assert_false(found);
+    assert_ok(err, mio_store_begin(s, &state, &begin, &j, &err));
+    mio_jrn_close(j);
+    mio_store_close(s);
 }
 
 /* Durability "plan": intents of planned creates make no request; they are found planned when the
@@ -581,11 +623,13 @@ int main(void)
         T(test_lock_of_a_dead_holder),
         T(test_journal_survives_and_is_dropped),
         T(test_lazy_journal),
+        T(test_begin_after_another_run),
         T(test_history),
         T(test_sealed),
         T(test_no_lost_updates),
     };
     const struct CMUnitTest whole[] = {T(test_take_over_stops_the_former_holder),
+                                       T(test_take_over_long_ago_stops_it_too),
                                        T(test_generations)};
     const struct CMUnitTest alone[] = {T(test_http_keeps_the_state_alone)};
     const struct CMUnitTest lease[] = {T(test_lease)}, blind[] = {T(test_blind)},

@@ -71,8 +71,9 @@ class Group:
         self.started.append(p)
         return p
 
-    def start_saying_port(self, name, *args):
-        p = subprocess.Popen(["/usr/bin/python3", os.path.join(HERE, name), *args], stdout=subprocess.PIPE)
+    def start_saying_port(self, name, *args, python="/usr/bin/python3"):
+        with open(self.path("log"), "ab") as log:
+            p = subprocess.Popen([python, os.path.join(HERE, name), *args], stdout=subprocess.PIPE, stderr=log)
         self.started.append(p)
         return int(p.stdout.readline())
 
@@ -177,9 +178,7 @@ def etcd(g, quota=8 << 30):
 
 
 def s3(g):
-    port = free_port()
-    p = g.start([need_tool("moto_server"), "-H", "127.0.0.1", "-p", str(port)])
-    g.wait_for(port, p)
+    port = g.start_saying_port("s3_server.py", python=os.path.join(os.path.dirname(need_tool("moto_server")), "python3"))
     url = f"http://127.0.0.1:{port}"
     urllib.request.urlopen(urllib.request.Request(url + "/states", method="PUT"), timeout=30).close()
     return {"type": "s3", "bucket": "states", "key": "@", "region": "us-east-1", "endpoint": url, "access_key": "testing",
