@@ -6,14 +6,37 @@
 #include "providers/sdk/fs.h"
 #include "state/fsck.h"
 
+/* Each item on a line of its own, or all of them as one JSON list. */
+static void put_list(struct mio_cli *c, const void *items, size_t n, size_t size,
+                     void (*text)(struct mio_cli *c, const void *item),
+                     void (*json)(struct mio_jout *j, const void *item))
+{
+    struct mio_jout j = {.b = &c->out.buf};
+    bool is_json = mio_cli_on(c, MIO_OPT_JSON);
+    if (is_json)
+        mio_jout_open(&j, '[');
+    for (size_t i = 0; i < n; i++) {
+        const void *item = (const char *)items + i * size;
+        if (is_json)
+            json(&j, item);
+        else
+            text(c, item);
+    }
+    if (!is_json)
+        return;
+    mio_jout_close(&j, ']');
+    mio_buf_char(j.b, '\n');
+}
+
 /* ---- fsck ---- */
 
 static const char *const levels[] = {[MIO_FINDING_NOTE] = "note",
                                      [MIO_FINDING_WARNING] = "warning",
                                      [MIO_FINDING_DAMAGE] = "damage"};
 
-static void put_finding(struct mio_cli *c, const struct mio_finding *f)
+static void put_finding(struct mio_cli *c, const void *item)
 {
+    const struct mio_finding *f = item;
     static const enum mio_style styles[] = {[MIO_FINDING_NOTE] = MIO_DIM,
                                             [MIO_FINDING_WARNING] = MIO_YELLOW,
                                             [MIO_FINDING_DAMAGE] = MIO_RED};
@@ -30,8 +53,9 @@ static void put_finding(struct mio_cli *c, const struct mio_finding *f)
     mio_buf_char(pen.b, '\n');
 }
 
-static void put_finding_json(struct mio_jout *j, const struct mio_finding *f)
+static void put_finding_json(struct mio_jout *j, const void *item)
 {
+    const struct mio_finding *f = item;
     mio_jout_item(j);
     mio_jout_open(j, '{');
     mio_jout_kz(j, "level", levels[f->level]);
@@ -66,7 +90,7 @@ static enum mio_code verdict(struct mio_cli *c, const struct mio_finding *f, siz
 
 enum mio_code mio_cmd_state_fsck(struct mio_cli *c)
 {
-    bool repair = mio_cli_on(c, MIO_OPT_REPAIR), json = mio_cli_on(c, MIO_OPT_JSON);
+    bool repair = mio_cli_on(c, MIO_OPT_REPAIR);
     struct mio_store *s = NULL;
     struct mio_finding *found;
     size_t n = 0;
@@ -76,19 +100,7 @@ enum mio_code mio_cmd_state_fsck(struct mio_cli *c)
         return code;
     if (mio_store_fsck(s, &c->arena, repair, &found, &n, &err))
         return mio_cli_fail(c, &err);
-    struct mio_jout j = {.b = &c->out.buf};
-    if (json)
-        mio_jout_open(&j, '[');
-    for (size_t i = 0; i < n; i++) {
-        if (json)
-            put_finding_json(&j, &found[i]);
-        else
-            put_finding(c, &found[i]);
-    }
-    if (json) {
-        mio_jout_close(&j, ']');
-        mio_buf_char(j.b, '\n');
-    }
+    put_list(c, found, n, sizeof *found, put_finding, put_finding_json);
     return verdict(c, found, n);
 }
 
@@ -115,8 +127,9 @@ static void put_lineage(struct mio_buf *b, const struct mio_history *h)
     mio_buf_char(b, '\n');
 }
 
-static void put_line(struct mio_cli *c, const struct mio_history *h)
+static void put_line(struct mio_cli *c, const void *item)
 {
+    const struct mio_history *h = item;
     char when[24];
     struct mio_buf *b = &c->out.buf;
     mio_rfc3339(h->when, when);
@@ -135,8 +148,9 @@ static void put_line(struct mio_cli *c, const struct mio_history *h)
     put_lineage(b, h);
 }
 
-static void put_line_json(struct mio_jout *j, const struct mio_history *h)
+static void put_line_json(struct mio_jout *j, const void *item)
 {
+    const struct mio_history *h = item;
     char when[24];
     mio_rfc3339(h->when, when);
     mio_jout_item(j);
@@ -170,25 +184,12 @@ enum mio_code mio_cmd_state_history(struct mio_cli *c)
     struct mio_history *lines;
     size_t n = 0, broken = 0;
     struct mio_err err = {0};
-    bool json = mio_cli_on(c, MIO_OPT_JSON);
     enum mio_code code = mio_cli_store(c, MIO_OPEN_READ, &s);
     if (code)
         return code;
     if (mio_store_history(s, &c->arena, &lines, &n, &broken, &err))
         return mio_cli_fail(c, &err);
-    struct mio_jout j = {.b = &c->out.buf};
-    if (json)
-        mio_jout_open(&j, '[');
-    for (size_t i = 0; i < n; i++) {
-        if (json)
-            put_line_json(&j, &lines[i]);
-        else
-            put_line(c, &lines[i]);
-    }
-    if (json) {
-        mio_jout_close(&j, ']');
-        mio_buf_char(j.b, '\n');
-    }
+    put_list(c, lines, n, sizeof *lines, put_line, put_line_json);
     if (!broken)
         return MIO_OK;
     mio_fail(&err, MIO_STATE, "line %zu of the history does not follow from the one before it",

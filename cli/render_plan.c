@@ -288,7 +288,7 @@ static bool put_outputs(const struct mio_pen *pen, const struct mio_plan *plan)
     return true;
 }
 
-static void put_checks(const struct mio_pen *pen, const struct mio_plan *plan)
+void mio_render_checks(const struct mio_pen *pen, const struct mio_plan *plan)
 {
     for (size_t i = 0; i < plan->nchecks; i++) {
         const struct mio_check_result *c = &plan->checks[i];
@@ -349,7 +349,6 @@ void mio_render_plan(const struct mio_pen *pen, const struct mio_plan *plan, boo
     bool outputs = put_outputs(pen, plan);
     if (outputs && !actions && !refresh_only)
         mio_buf_z(pen->b, "Applying this plan records these outputs; no object is touched.\n\n");
-    put_checks(pen, plan);
     if (!actions && !outputs && !(refresh_only && plan->ndrift) && !plan->errored)
         put_no_changes(pen, plan);
 }

@@ -4,9 +4,10 @@
 #include "cli/out.h"
 #include "planner/change/plan.h"
 
-/* Everything: drift, actions, outputs, unchecked, failed checks, the sum. `summary`: one line a
- * change. */
+/* Everything: drift, actions, outputs, unchecked, the sum. `summary`: one line a change. */
 void mio_render_plan(const struct mio_pen *pen, const struct mio_plan *plan, bool summary);
+/* The checks that failed; for a plan from a file: whoever makes one tells them as diagnostics. */
+void mio_render_checks(const struct mio_pen *pen, const struct mio_plan *plan);
 /* One resource: its comment lines, header and attributes, as in a plan. */
 void mio_render_change(const struct mio_pen *pen, const struct mio_change *c);
 /* The report of the drift command; `total`: resources recorded. */

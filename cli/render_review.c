@@ -1,5 +1,6 @@
 /* cli/render_review.c: see render_review.h. */
 #include "cli/render_review.h"
+#include "cli/render_plan.h"
 #include "cli/render_value.h"
 #include "providers/sdk/clock.h"
 
@@ -14,6 +15,7 @@ void mio_render_planfile(const struct mio_pen *pen, const struct mio_planfile *f
 {
     const struct mio_plan_binding *k = &f->plan.binding;
     struct mio_buf *b = pen->b;
+    mio_render_checks(pen, &f->plan);
     put_time(b, "Made ", k->created);
     put_time(b, ", holds until ", k->expires);
     if (k->stage.n) {

@@ -4,7 +4,7 @@
 #include "cli/out.h"
 #include "planner/run/review.h"
 
-/* "Made ..., stage ..., digest ..." and what it is bound to. */
+/* Failed checks; "Made ..., stage ..., digest ..." and what it is bound to. */
 void mio_render_planfile(const struct mio_pen *pen, const struct mio_planfile *f);
 /* Every approval, why some do not count, and what is missing. */
 void mio_render_approvals(const struct mio_pen *pen, const struct mio_review *r);

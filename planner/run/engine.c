@@ -373,6 +373,21 @@ static void mark_imported(struct mio_engine *e)
             }
 }
 
+struct mio_planner mio_engine_planner(struct mio_engine *e, enum mio_plan_mode mode)
+{
+    return (struct mio_planner){.arena = &e->arena,
+                                .st = &e->stack,
+                                .provs = &e->provs,
+                                .state = &e->state,
+                                .refresh = &e->refresh,
+                                .diags = &e->diags,
+                                .sources = &e->sources,
+                                .mode = mode,
+                                .cancel = e->opts.interrupt,
+                                .unguarded = e->opts.temp_dir != NULL,
+                                .plan = &e->plan};
+}
+
 enum mio_code mio_engine_plan(struct mio_engine *e, const struct mio_plan_opts *o,
                               const struct mio_plan **out)
 {
@@ -399,24 +414,15 @@ enum mio_code mio_engine_plan(struct mio_engine *e, const struct mio_plan_opts *
                                 .nexcludes = o->nexcludes,
                                 .replaces = names(&e->arena, o->replaces, o->nreplaces),
                                 .nreplaces = o->nreplaces};
-    e->planner = (struct mio_planner){.arena = &e->arena,
-                                      .st = &e->stack,
-                                      .provs = &e->provs,
-                                      .state = &e->state,
-                                      .refresh = &e->refresh,
-                                      .diags = &e->diags,
-                                      .sources = &e->sources,
-                                      .mode = o->mode,
-                                      .targets = o->targets,
-                                      .ntargets = o->ntargets,
-                                      .excludes = o->excludes,
-                                      .nexcludes = o->nexcludes,
-                                      .replaces = o->replaces,
-                                      .nreplaces = o->nreplaces,
-                                      .cancel = e->opts.interrupt,
-                                      .looking = o->looking,
-                                      .unguarded = e->opts.temp_dir != NULL,
-                                      .plan = &e->plan};
+    struct mio_planner *p = &e->planner;
+    *p = mio_engine_planner(e, o->mode);
+    p->targets = o->targets;
+    p->ntargets = o->ntargets;
+    p->excludes = o->excludes;
+    p->nexcludes = o->nexcludes;
+    p->replaces = o->replaces;
+    p->nreplaces = o->nreplaces;
+    p->looking = o->looking;
     bind(e);
     if (o->mode == MIO_PLAN_NORMAL)
         mio_planner_moved(&e->planner);

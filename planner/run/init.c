@@ -144,17 +144,8 @@ static enum mio_code look_through(struct mio_engine *e)
     e->plan = (struct mio_plan){.mode = MIO_PLAN_NORMAL};
     e->refresh = (struct mio_refresh){.arena = &e->arena, .state = &e->state, .provs = &e->provs};
     mio_refresh_none(&e->refresh);
-    e->planner = (struct mio_planner){.arena = &e->arena,
-                                      .st = &e->stack,
-                                      .provs = &e->provs,
-                                      .state = &e->state,
-                                      .refresh = &e->refresh,
-                                      .diags = &e->diags,
-                                      .sources = &e->sources,
-                                      .mode = MIO_PLAN_NORMAL,
-                                      .validating = true,
-                                      .no_paths = e->opts.no_paths,
-                                      .plan = &e->plan};
+    e->planner = mio_engine_planner(e, MIO_PLAN_NORMAL);
+    e->planner.validating = true;
     e->stack.value = mio_planner_value;
     e->stack.arg = &e->planner;
     check_settings(e);

@@ -87,8 +87,8 @@ enum mio_code mio_engine_find_plugins(struct mio_engine *e, struct mio_lockfile 
 struct mio_str mio_engine_commit(struct mio_engine *e);
 /* "TYPE VERSION SHA256" of every locked plugin, sorted. */
 const struct mio_str *mio_engine_plugins(struct mio_engine *e, size_t *n);
-/* Every provider that the template or the state uses. `some`: one that cannot be configured keeps why
- * (mio_prov.trouble), and is no error yet. */
+/* Every provider that the template or the state uses. `some`: one that cannot be configured keeps
+ * why (mio_prov.trouble), and is no error yet. */
 enum mio_code mio_engine_configure(struct mio_engine *e, bool some);
 /* The template is wrong already: whatever else is wrong with it is told in the same run.
  * planner/run/init.c */
@@ -133,6 +133,8 @@ void mio_engine_overlay(struct mio_engine *e);
 /* planner/run/exec.c */
 enum mio_code mio_engine_execute(struct mio_engine *e, struct mio_apply_result *out);
 void mio_engine_event(struct mio_engine *e, const struct mio_event *ev);
+/* A planner over what this engine has, into its plan. */
+struct mio_planner mio_engine_planner(struct mio_engine *e, enum mio_plan_mode mode);
 /* Adds to diags and gives the code back. */
 enum mio_code mio_engine_fail(struct mio_engine *e, const struct mio_err *err);
 /* A result of the journal or of an operation into the state: the row, and the deposed one it leaves

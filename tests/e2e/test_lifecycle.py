@@ -85,6 +85,13 @@ class Lifecycle(Case):
         self.assertNotIn("check", done.text)
         self.assertNotIn("after the apply:", self.ok("plan").text)
 
+    def test_a_failed_check_is_told_once(self):
+        self.template("thing: { t: { name: t } }", top="checks: { odd: { condition: '${1 == 2}', error: it never holds } }\n")
+        self.init()
+        for args in (("plan", "-out=p.plan"), ("show", "p.plan"), ("apply", "p.plan"), ("plan",)):
+            done = self.ok(*args)
+            self.assertEqual(done.text.count("it never holds") - done.text.count('error: it never holds'), 1, str(done))
+
     def test_replaced_with_what_it_refers_to(self):
         self.one("lifecycle: { replace_triggered_by: [thing.other] }")
         self.apply()

@@ -3,46 +3,11 @@
  * sent. */
 #include "providers/sdk/digest.h"
 #include "state/frame.h"
-#include "tests/state/support.h"
-
-struct world {
-    char dir[64];
-    struct mio_arena arena;
-    struct mio_store *s;
-    struct mio_state state;
-    struct mio_jrn *j;
-};
-
-static void reopen_store(struct world *w)
-{
-    struct mio_err err = {0};
-    w->s = open_store(w->dir, "dev");
-    assert_ok(err, mio_store_lock(w->s, "apply", 0, NULL, &err));
-    load(w->s, &w->arena, &w->state);
-}
+#include "tests/state/journal_world.h"
 
 static int setup(void **ctx)
 {
-    struct world *w = calloc(1, sizeof *w);
-    struct mio_err err = {0};
-    struct mio_jrn_begin b = {
-        .apply_id = Z("a"), .plan_digest = Z("0"), .tool_version = Z("0"), .lazy = true};
-    scratch_make(w->dir);
-    mio_arena_init(&w->arena);
-    reopen_store(w);
-    assert_ok(err, mio_store_begin(w->s, &w->state, &b, &w->j, &err));
-    *ctx = w;
-    return 0;
-}
-
-static int teardown(void **ctx)
-{
-    struct world *w = *ctx;
-    mio_jrn_close(w->j);
-    mio_store_close(w->s);
-    scratch_remove(w->dir);
-    mio_arena_free(&w->arena);
-    free(w);
+    *ctx = world_make(true);
     return 0;
 }
 
@@ -82,14 +47,6 @@ static void begin_op(struct world *w, uint64_t op, bool planned)
     struct mio_err err = {0};
     struct mio_jrn_intent i = intent(w, op, planned);
     assert_ok(err, mio_jrn_intent(w->j, &i, &err));
-}
-
-static void killed(struct world *w)
-{
-    mio_jrn_close(w->j);
-    w->j = NULL;
-    mio_store_close(w->s);
-    reopen_store(w);
 }
 
 static bool replay(struct world *w, struct mio_jrn_replay *r)

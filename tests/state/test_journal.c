@@ -2,62 +2,13 @@
  * can leave. */
 #include "providers/sdk/clock.h"
 #include "state/frame.h"
-#include "tests/state/support.h"
+#include "tests/state/journal_world.h"
 #include <pthread.h>
-
-struct world {
-    char dir[64];
-    struct mio_arena arena;
-    struct mio_store *s;
-    struct mio_state state;
-    struct mio_jrn *j;
-};
-
-static void begin(struct world *w)
-{
-    struct mio_err err = {0};
-    struct mio_jrn_begin b = {
-        .apply_id = Z("apply-1"), .plan_digest = Z("00"), .tool_version = Z("0.1")};
-    assert_ok(err, mio_store_begin(w->s, &w->state, &b, &w->j, &err));
-}
 
 static int setup(void **ctx)
 {
-    struct world *w = calloc(1, sizeof *w);
-    struct mio_err err = {0};
-    scratch_make(w->dir);
-    mio_arena_init(&w->arena);
-    w->s = open_store(w->dir, "dev");
-    assert_ok(err, mio_store_lock(w->s, "apply", 0, NULL, &err));
-    load(w->s, &w->arena, &w->state);
-    begin(w);
-    *ctx = w;
+    *ctx = world_make(false);
     return 0;
-}
-
-static int teardown(void **ctx)
-{
-    struct world *w = *ctx;
-    mio_fault_setup(NULL);
-    mio_jrn_close(w->j);
-    mio_store_close(w->s);
-    scratch_remove(w->dir);
-    mio_arena_free(&w->arena);
-    free(w);
-    return 0;
-}
-
-/* As a kill would: the process is gone, the files stay. */
-static void killed(struct world *w)
-{
-    struct mio_err err = {0};
-    mio_fault_setup(NULL);
-    mio_jrn_close(w->j);
-    w->j = NULL;
-    mio_store_close(w->s);
-    w->s = open_store(w->dir, "dev");
-    assert_ok(err, mio_store_lock(w->s, "apply", 0, NULL, &err));
-    load(w->s, &w->arena, &w->state);
 }
 
 static enum mio_code intend(struct world *w, uint64_t op, const char *address, struct mio_err *err)
@@ -196,7 +147,7 @@ static void test_rolled_back_state_is_refused(void **ctx)
     put(&w->state, "thing.b", "x");
     commit(w->s, &w->state);
     mio_jrn_close(w->j);
-    begin(w);
+    world_begin(w, false);
     assert_ok(err, intend(w, 1, "thing.c", &err));
     spill(w->dir, "state.jsonl", old);
     killed(w);
@@ -414,7 +365,7 @@ static void test_poisoned(void **ctx)
         struct mio_err drop = {0};
         assert_ok(drop, mio_store_drop_journal(w->s, &drop));
         assert_false(mio_fs_exists(in(w->dir, "journal.rescue")));
-        begin(w);
+        world_begin(w, false);
     }
 }
 
