@@ -169,6 +169,9 @@ static enum mio_code read_admin(struct mio_arena *a, struct mio_sources *sources
     const struct mio_node *n = mio_yaml_parse(a, sources, (uint32_t)sources->n, false, diags);
     if (!n || !mio_node_literal(a, n, out))
         return mio_fail(err, MIO_USAGE, "%s cannot be read", path);
+    if (out->type != MIO_MAP) /* a slip must not open what was meant to be closed */
+        return mio_fail(err, MIO_USAGE, "%s is %s, and no map of settings", path,
+                        mio_is_null(*out) ? "empty" : mio_type_name((enum mio_type)out->type));
     return MIO_OK;
 }
 

@@ -7,7 +7,8 @@
 #include "planner/run/internal.h"
 #include "providers/sdk/fs.h"
 
-#define ADMIN_FILE "/etc/mlops-iac/approvals.yaml"
+#define ADMIN_DIR "/etc/mlops-iac"
+#define ADMIN_FILE ADMIN_DIR "/approvals.yaml"
 enum { FILE_MAX = 1 << 20, MOST_APPROVALS = 100 };
 
 static enum mio_code add(struct mio_engine *e, const char *what, struct mio_str name,
@@ -38,12 +39,12 @@ static enum mio_code add_value(struct mio_engine *e, const char *what, const str
 }
 
 /* Lines of NAME KEY; # begins a remark. */
-static enum mio_code add_file(struct mio_engine *e, const char *what, struct mio_str path,
-                              struct mio_signers *out, struct mio_err *err)
+static enum mio_code add_file(struct mio_engine *e, const char *what, const char *dir,
+                              struct mio_str path, struct mio_signers *out, struct mio_err *err)
 {
     struct mio_str text;
-    if (mio_fs_read(&e->arena, mio_path_join(&e->arena, e->tpl->dir, path).p, FILE_MAX, &text, NULL,
-                    err))
+    if (mio_fs_read(&e->arena, mio_path_join(&e->arena, mio_str_z(dir), path).p, FILE_MAX, &text,
+                    NULL, err))
         return mio_err_wrap(err, "%s", what);
     enum mio_code rc = MIO_OK;
     while (!rc && text.n) {
@@ -60,14 +61,15 @@ static enum mio_code add_file(struct mio_engine *e, const char *what, struct mio
     return rc;
 }
 
-static enum mio_code read_signers(struct mio_engine *e, const char *what, struct mio_value v,
-                                  struct mio_signers *out, struct mio_err *err)
+/* A map, or a file whose name is relative to dir. */
+static enum mio_code read_signers(struct mio_engine *e, const char *what, const char *dir,
+                                  struct mio_value v, struct mio_signers *out, struct mio_err *err)
 {
     *out = (struct mio_signers){0};
     if (mio_is_null(v))
         return MIO_OK;
     if (v.type == MIO_STRING)
-        return add_file(e, what, mio_value_str(v), out, err);
+        return add_file(e, what, dir, mio_value_str(v), out, err);
     if (v.type != MIO_MAP)
         return mio_fail(err, MIO_USAGE, "%s must be a map of names to public keys, or a file",
                         what);
@@ -113,15 +115,16 @@ static enum mio_code from_template(struct mio_engine *e, struct mio_trust *t, st
     const struct mio_node *stage = e->tpl->stage_block;
     const struct mio_node *own = stage ? mio_node_get(stage, "approvers") : NULL,
                           *count = stage ? mio_node_get(stage, "required_approvals") : NULL;
+    const char *dir = mio_arena_z(&e->arena, e->tpl->dir);
     struct mio_value plans, mine;
     int64_t required = 0;
     enum mio_code rc = value_of(e, e->tpl->plans, "`mlops_iac.plans`", &plans, err);
     rc = rc ? rc : only(plans, "`mlops_iac.plans`", names, 2, err);
     rc = rc ? rc : value_of(e, own, "`approvers`", &mine, err);
-    rc = rc ? rc : read_signers(e, "`signers`", member(plans, "signers"), &t->signers, err);
+    rc = rc ? rc : read_signers(e, "`signers`", dir, member(plans, "signers"), &t->signers, err);
     rc = rc ? rc
-            : read_signers(e, "`approvers`", own ? mine : member(plans, "approvers"), &t->approvers,
-                           err);
+            : read_signers(e, "`approvers`", dir, own ? mine : member(plans, "approvers"),
+                           &t->approvers, err);
     if (count && !mio_value_i64(count->literal, &required))
         required = MOST_APPROVALS; /* refused when the stage was read */
     t->required = (size_t)required;
@@ -137,8 +140,8 @@ static enum mio_code from_admin(struct mio_engine *e, struct mio_trust *t, struc
     if (rc || mio_is_null(v))
         return rc;
     rc = only(v, ADMIN_FILE, names, 3, err);
-    rc = rc ? rc : read_signers(e, ADMIN_FILE, member(v, "signers"), &signers, err);
-    rc = rc ? rc : read_signers(e, ADMIN_FILE, member(v, "approvers"), &approvers, err);
+    rc = rc ? rc : read_signers(e, ADMIN_FILE, ADMIN_DIR, member(v, "signers"), &signers, err);
+    rc = rc ? rc : read_signers(e, ADMIN_FILE, ADMIN_DIR, member(v, "approvers"), &approvers, err);
     if (rc)
         return rc;
     if (signers.n)

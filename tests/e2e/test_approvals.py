@@ -320,5 +320,100 @@ class Sealed(Signed):
         self.refused("sealed, but as a state", env=self.env)
 
 
+
+# Runs a program that sees a folder as /etc/mlops-iac, and nobody else does: a file system laid over /etc in a mount
+# namespace of its own.
+ADMIN = """
+t=$1; shift
+mount -t tmpfs none "$t" && mkdir "$t/upper" "$t/work" && cp -a "$MIO_ADMIN" "$t/upper/mlops-iac" &&
+mount -t overlay none -o "lowerdir=/etc,upperdir=$t/upper,workdir=$t/work" /etc && exec "$@"
+echo "no namespace" >&2; exit 77
+"""
+
+
+class MachineWide(Signed):
+    """/etc/mlops-iac of the machine that applies: out of reach of who writes the template."""
+
+    def setUp(self):
+        super().setUp()
+        os.makedirs(self.path("admin"))
+        os.makedirs(self.path("mount"))
+        if self.as_admin("version").returncode:
+            self.skipTest("mount namespaces are not to be had here")
+        self.template("thing: { a: { name: a } }", top=self.settings(approvers=("eve",)))
+        self.stage("required_approvals: 1\n")
+        self.ok("init", "-stage=prod")
+
+    def as_admin(self, *args, env=None):
+        user = [] if os.geteuid() == 0 else ["-r"]
+        return subprocess.run(["unshare", "-m", *user, "sh", "-c", ADMIN, "sh", self.path("mount"), PROGRAM, *args], cwd=self.dir, text=True,
+                              env={**self.environment(env), "MIO_ADMIN": self.path("admin")}, capture_output=True, stdin=subprocess.DEVNULL)
+
+    def there(self, *args, code=0, says=(), env=None):
+        done = self.as_admin(*args, env=env)
+        return self.check(Done(args, done.returncode, done.stdout, done.stderr), code, says)
+
+    def lists(self, names):
+        return "{ " + ", ".join(f'{n}: "{self.public(n)}"' for n in names) + " }"
+
+    def test_approvers_and_how_many(self):
+        """They replace the template's, and the number is the least: eve, whom the template lists, counts for nothing."""
+        self.write("admin/approvals.yaml", f"approvers: {self.lists(['ada', 'bob'])}\nrequired_approvals: {{ prod: 2 }}\n")
+        self.ok("plan", "-stage=prod", "-out=p.plan", says="1 approval")
+        self.check(self.approve("eve"), 0, "1 of 1")
+        self.there("apply", "-stage=prod", "p.plan", code=1, says=["0 of 2 approvals", '"eve" does not count'])
+        self.assertEqual(self.things(), {})
+        for name, count in (("ada", "1 of 2"), ("bob", "2 of 2")):
+            self.there("approve", "-auto-approve", f"-key={self.keys[name]}", "p.plan", says=count)
+        self.there("apply", "-stage=prod", "p.plan", says="1 added")
+        self.there("apply", "-stage=prod", "p.plan", code=1, says="it was applied already")
+        self.there("destroy", "-stage=prod", "-auto-approve", code=1, says="needs 2 approvals")
+        self.assertEqual(len(self.things()), 1)
+
+    def test_of_the_default_stage(self):
+        self.write("admin/approvals.yaml", f"approvers: {self.lists(['ada'])}\nrequired_approvals: {{ default: 1 }}\n")
+        self.init()
+        self.there("apply", "-auto-approve", code=1, says=["the default stage needs 1 approval", "without a saved plan"])
+        self.there("plan", "-out=p.plan")
+        self.there("approve", "-auto-approve", f"-key={self.keys['ada']}", "p.plan")
+        self.there("apply", "p.plan", says="1 added")
+
+    def test_signers(self):
+        self.write("admin/approvals.yaml", f"signers: {self.lists(['ci'])}\n")
+        self.init()
+        self.ok("plan", "-out=p.plan")
+        self.there("apply", "p.plan", code=1, says="not signed")
+        self.there("plan", "-out=p.plan", env={"MLOPS_IAC_PLAN_KEY_FILE": self.keys["eve"]}, code=1, says="not by one of the signers")
+        self.there("plan", "-out=p.plan", env={"MLOPS_IAC_PLAN_KEY_FILE": self.keys["ci"]})
+        self.there("apply", "p.plan", says="1 added")
+
+    def test_a_wrong_file_stops_everything(self):
+        """A slip of the administrator must not open what it was meant to close."""
+        self.init()
+        self.write("people", f"eve {self.public('eve')}\n")  # of the template: it is not meant
+        for text, says in (("required_approvals: { prod: many }\n", "must be a number"), ("approvals: 2\n", "no setting `approvals`"),
+                           ("approvers: { ada: nonsense }\n", "ada"), ("a: [\n", "approvals.yaml"), ("[1]\n", "map"),
+                           ("approvers: people\n", "/etc/mlops-iac/people"), ("", "empty")):
+            with self.subTest(text):
+                self.write("admin/approvals.yaml", text)
+                self.there("apply", "-stage=prod", "-auto-approve", code=1, says=["/etc/mlops-iac/approvals.yaml", says])
+                self.assertEqual(self.things(), {})
+
+    def test_sealing(self):
+        """`enforced` by the machine: the template cannot take it back, and a state in clear is neither read nor written."""
+        self.write("admin/encryption.yaml", "enforced: true\n")
+        key = {"MLOPS_IAC_STATE_KEY": "66" * 32}
+        self.init()
+        for settings, env in (("enforced: false", {}), ("write_clear: true", key)):
+            self.template("thing: { a: { name: a } }", top=f"mlops_iac: {{ encryption: {{ {settings} }} }}\n")
+            self.there("apply", "-auto-approve", env=env, code=1, says="enforced")
+            self.assertEqual(self.things(), {})
+        self.template("thing: { a: { name: a } }")
+        self.apply()
+        self.there("plan", code=1, env=key, says=["in clear although sealing is enforced", "rekey -accept-clear"])
+        self.there("state", "rekey", "-accept-clear", env=key)
+        self.there("plan", "-detailed-exitcode", env=key, says="No changes.")
+
+
 if __name__ == "__main__":
     main()
