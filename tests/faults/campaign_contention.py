@@ -16,6 +16,7 @@ import tempfile
 import threading
 import time
 
+from campaign_secrets import descendants
 from remote import RemoteWorld
 from world import SCRATCH, SOURCE, Violation, World
 
@@ -28,7 +29,7 @@ BACKENDS = ("file", "http", "pg", "etcd", "s3", "azure", "ssh")
 def campaign(c):
     writers, rounds = {"all": (16, 200), "ci": (8, 2), "planted": (12, 4)}.get(c.mode, (16, 12))
     few = {"all": (16, 200), "ci": (4, 2), "planted": (4, 2)}.get(c.mode, (16, 4))
-    chosen = {"ci": ("file", "pg"), "planted": ("file",)}.get(c.mode, BACKENDS)
+    chosen = {"ci": ("file", "pg"), "planted": ("file", "pg")}.get(c.mode, BACKENDS)
     chosen = [kind for kind in c.chosen(BACKENDS) if c.only or kind in chosen]
     root = tempfile.mkdtemp(prefix="mio-faults-", dir=SCRATCH)
     try:
@@ -51,7 +52,7 @@ def on_backend(c, kind, root, writers, rounds):
             if done:
                 c.note(f"{kind}: {writers} x {rounds}, {done} commits in {time.monotonic() - started:.0f} s, none lost")
             if not c.enough():
-                c.each(f"holders with {kind}", [stopped, stolen], lambda fn: c.trial(
+                c.each(f"holders with {kind}", [stopped, stolen, late], lambda fn: c.trial(
                     f"{kind}: {fn.__name__}", fn, os.path.join(root, fn.__name__),
                     json.loads(config.replace("@", fn.__name__)) if config else None))
     except servers.Skip as why:
@@ -187,3 +188,30 @@ def stolen(folder, settings):
     names = [inputs["who"] for _, _, inputs, _ in w.things()]
     if len(names) != len(set(names)):
         raise Violation(f"doubled: {sorted(n for n in names if names.count(n) > 1)}")
+
+
+def late(folder, settings):
+    """The lock is taken from a holder that sleeps before it has begun anything; what it read is of the past then."""
+    w = slow_world(folder, settings)
+    w.template("resources:\n  thing:\n    old: { inputs: { who: old } }\n")
+    w.must("apply", "-auto-approve")
+    w.template("resources:\n  thing:\n    old: { inputs: { who: old } }\n    n: { count: 6, inputs: { who: \"n-${count.index}\" } }\n",
+               "read_latency_ms: 5000")
+    process = w.start("apply", "-auto-approve")
+    until = time.monotonic() + 100
+    while not list(descendants(process.pid)) and time.monotonic() < until:
+        time.sleep(0.02)
+    time.sleep(1)  # it waits for the answers of the cloud
+    os.killpg(process.pid, signal.SIGSTOP)
+    try:
+        if not settings:
+            os.unlink(w.state("lock"))
+        w.template("resources:\n  thing:\n    other: { count: 2, inputs: { who: \"o-${count.index}\" } }\n")
+        done = copy.copy(w).apply()
+        if done.code:
+            raise Violation(f"the one that took over fails: {done.out[-400:]}")
+    finally:
+        os.killpg(process.pid, signal.SIGCONT)
+    if w.finish(process).code == 0:
+        raise Violation(f"the one that slept says that all is well: {w.last.out[-300:]}")
+    w.converge(tries=1, created=3)

@@ -139,6 +139,9 @@ def everyday(w):
     says(w, "output")
     for address in ("thing.plain", "thing.inside", "thing_a.named", "thing_c.marked"):
         says(w, "state", "show", address)
+    for words in (("pull",), ("list",), ("history",), ("fsck",)):
+        says(w, "state", *words)
+    says(w, "graph")
     says(w, "drift", code=None)
     says(w, "plan", "-detailed-exitcode")
     says(w, "destroy", "-auto-approve", env={**ENV, "MLOPS_IAC_LOG_PATH": w.path("it.log")}, code=None)

@@ -13,7 +13,7 @@ from world import SOURCE
 
 FOLDER = os.environ.get("MIO_PLANTED_DIR") or os.path.join(SOURCE, "build/planted")
 TARGETS = ["mlops-iac", "mlops-iac-provider-host", "plugin_sim", "faults_killer", "faults_shaky", "faults_starve",
-           "faults_hungry", "faults_far", "backend_http"]
+           "faults_hungry", "faults_far", "backend_http", "backend_pg"]
 
 # (bug, file, text, replacement, campaigns that look for it)
 BUGS = [
@@ -63,6 +63,10 @@ BUGS = [
      ["plugin"]),
     ("nobody notices that another run took over", "state/backend_file_journal.c",
      "if (fstat(s->fd, &st) == 0 && st.st_nlink > 0)", "if (fstat(s->fd, &st) == 0)", ["contention"]),
+    ("a journal that was settled is written on", "state/remote/object_journal.c",
+     "if (rc || (found && text.n >=", "if (rc || true || (found && text.n >=", ["contention"]),
+    ("who slept begins from what it read before", "state/store.c",
+     "rc = rc ? rc : check_still_loaded(s, err);", "(void)check_still_loaded;", ["contention"]),
     ("what may have taken effect is sent again", "providers/host/provider.c",
      "if (err->code != MIO_TRANSIENT || err->ambiguous)", "if (err->code != MIO_TRANSIENT)", ["network"]),
     ("a write of the state that nobody answered counts as done", "state/remote/http.c",
