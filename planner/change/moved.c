@@ -126,15 +126,36 @@ static void move_implied(struct mio_planner *p)
     }
 }
 
-void mio_planner_moved(struct mio_planner *p)
+/* Those of the template and of every instance of its modules. */
+static struct moves all_moves(struct mio_planner *p)
 {
     struct moves m = {.p = p};
-    struct moving *items = NULL;
-    size_t n = 0, cap = 0;
     add_moves(&m, p->st->root);
     for (size_t i = 0; i < p->st->ncalls; i++)
         for (size_t k = 0; k < p->st->calls[i]->n; k++)
             add_moves(&m, p->st->calls[i]->items[k]);
+    return m;
+}
+
+void mio_planner_check_moved(struct mio_planner *p)
+{
+    struct moves m = all_moves(p);
+    for (size_t i = 0; i < m.n; i++)
+        for (size_t k = 0; k < p->st->ninsts; k++)
+            if (concerns(&m.items[i], p->st->insts[k]->address)) {
+                mio_diags_error(p->diags, MIO_TEMPLATE, m.items[i].pos,
+                                "rename what is there, too, or take the moved block out",
+                                "%.*s is moved, and the template still has %.*s",
+                                MIO_FMT(m.items[i].from), MIO_FMT(p->st->insts[k]->address));
+                break;
+            }
+}
+
+void mio_planner_moved(struct mio_planner *p)
+{
+    struct moves m = all_moves(p);
+    struct moving *items = NULL;
+    size_t n = 0, cap = 0;
     for (size_t i = 0; m.n && i < p->state->nrows; i++) {
         const struct mio_row *row = &p->state->rows[i];
         const struct move *why;

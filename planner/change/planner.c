@@ -556,6 +556,8 @@ enum mio_code mio_planner_run(struct mio_planner *p)
     mio_buf_init(&p->scratch, 0);
     p->claimed = mio_arena_zalloc(p->arena, p->state->nrows + 1);
     mio_stack_expand(p->st); /* what is wrong here does not keep the rest from being looked at */
+    if (p->mode == MIO_PLAN_NORMAL && !p->validating)
+        mio_planner_check_moved(p);
     bool readable = mio_refresh_collect(p->refresh, &err) == MIO_OK;
     if (!readable)
         mio_diags_add(p->diags, MIO_ERROR, &err);

@@ -81,6 +81,8 @@ void mio_planner_free(struct mio_planner *p);
 /* planner/change/moved.c: rows whose addresses moved blocks rewrite; in memory, before the refresh.
  * Warns of rows that cannot move because their place is taken. */
 void mio_planner_moved(struct mio_planner *p);
+/* Once the blocks are unfolded: what is moved away must not be there any more. */
+void mio_planner_check_moved(struct mio_planner *p);
 /* Does a removed block give this address up without destroying it? */
 bool mio_planner_forgets(const struct mio_planner *p, struct mio_str address);
 /* Warns of targets, exclusions and replacements that match nothing. */

@@ -61,6 +61,14 @@ class Refactor(Case):
         self.apply(says="0 added, 0 changed, 1 destroyed")
         self.assertEqual(self.rows(), {"thing.a": self.a, "thing.b": self.b, "thing.k": before["thing.k[1]"]})
 
+    def test_an_instance_that_is_still_there(self):
+        self.template("thing: { a: { name: a }, b: { name: b }, k: { for_each: [x, y], name: 'k-${each.key}' } }",
+                      "moved: [{ from: 'thing.k[\"x\"]', to: 'thing.k[\"z\"]' }]\n")
+        self.fails("plan", says=['thing.k["x"] is moved, and the template still has thing.k["x"]', "main.yaml line"])
+        self.template("thing: { a: { name: a }, b: { name: b }, k: { for_each: [z, y], name: 'k-${each.key}' } }",
+                      "moved: [{ from: 'thing.k[\"x\"]', to: 'thing.k[\"z\"]' }]\n")
+        self.ok("plan", says="2 to add, 0 to change, 0 to destroy")
+
     def test_a_place_that_is_taken(self):
         self.template("thing: { b: { name: b } }", "moved: [{ from: thing.a, to: thing.b }]\n")
         self.ok("plan", says=["Warning: thing.a cannot move to thing.b: something is recorded there already", "1 to destroy"])
