@@ -56,6 +56,7 @@ void local_asset_validate(struct local *l, const struct local_change *ch, struct
     }                                                                                  \
     const struct local_kind local_##kind = {                                           \
         .name = #kind,                                                                 \
+        .id = "WORKSPACE/NAME:VERSION",                                                \
         .validate = (check),                                                           \
         .plan = kind##_plan,                                                           \
         .create = kind##_create,                                                       \

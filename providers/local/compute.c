@@ -314,6 +314,7 @@ enum mio_code local_compute_take(struct local *l, const struct local_compute *c,
 
 const struct local_kind local_compute = {
     .name = "compute",
+    .id = "WORKSPACE/NAME",
     .validate = compute_validate,
     .plan = compute_plan,
     .create = compute_create,

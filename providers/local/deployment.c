@@ -430,6 +430,7 @@ static enum mio_code list(struct local *l, struct mio_str ws, struct local_findi
 
 const struct local_kind local_deployment = {
     .name = "deployment",
+    .id = "WORKSPACE/ENDPOINT/NAME",
     .validate = validate,
     .preflight = preflight,
     .create = converge,

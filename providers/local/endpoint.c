@@ -339,6 +339,7 @@ static enum mio_code list(struct local *l, struct mio_str ws, struct local_findi
 
 const struct local_kind local_endpoint = {
     .name = "endpoint",
+    .id = "WORKSPACE/NAME",
     .validate = validate,
     .preflight = preflight,
     .create = converge,

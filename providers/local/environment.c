@@ -519,6 +519,7 @@ enum mio_code local_environment_open(struct local *l, struct mio_str ws,
 
 const struct local_kind local_environment = {
     .name = "environment",
+    .id = "WORKSPACE/NAME:VERSION",
     .validate = environment_validate,
     .plan = environment_plan,
     .create = environment_create,

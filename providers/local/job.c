@@ -286,6 +286,7 @@ static enum mio_code job_list(struct local *l, struct mio_str ws, struct local_f
 
 const struct local_kind local_job = {
     .name = "job",
+    .id = "WORKSPACE/NAME-KEY",
     .validate = job_validate,
     .create = job_create,
     .update = job_update,

@@ -75,6 +75,7 @@ void local_find_warning(struct local_findings *f, const char *path, const char *
  * success. */
 struct local_kind {
     const char *name;
+    const char *id; /* the form of its identifiers: "WORKSPACE/NAME" */
     /* Also run before preflight, with null inputs made unknown and no base_dir. */
     void (*validate)(struct local *l, const struct local_change *ch, struct local_findings *f);
     /* *answer is the JSON object of mlops_provider.h, plan. */

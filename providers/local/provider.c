@@ -274,6 +274,21 @@ static int update(struct mlops_instance *p, const struct mlops_call *c,
     return change(p, c, a, false);
 }
 
+/* Has the identifier the form of those of the kind? One that has not is nobody's. */
+static bool is_id(const struct local_kind *k, struct mio_str id)
+{
+    struct mio_str form = mio_str_z(k->id);
+    for (;;) {
+        ptrdiff_t wanted = mio_str_find(form, '/'), slash = mio_str_find(id, '/');
+        if (id.n == 0 || slash == 0 || (wanted < 0) != (slash < 0))
+            return false;
+        if (slash < 0)
+            return mio_str_find(form, ':') < 0 || mio_str_find(id, ':') > 0;
+        form = mio_str_sub(form, (size_t)wanted + 1, form.n);
+        id = mio_str_sub(id, (size_t)slash + 1, id.n);
+    }
+}
+
 static int remove_object(struct mlops_instance *p, const struct mlops_call *c,
                          const struct mlops_change_args *a)
 {
@@ -283,7 +298,7 @@ static int remove_object(struct mlops_instance *p, const struct mlops_call *c,
     const struct local_kind *k = find_kind(&s, mio_str_z(a->kind));
     if (!k || parse_change(&s, a, &ch))
         return scope_fail(&s);
-    if (k->remove && k->remove(&s.l, &ch, &s.err))
+    if (k->remove && is_id(k, ch.id) && k->remove(&s.l, &ch, &s.err))
         return scope_fail(&s);
     return MLOPS_OK;
 }
@@ -294,7 +309,12 @@ static enum mio_code read_one(struct scope *s, struct mio_str kind, const struct
                               struct local_object *out)
 {
     const struct local_kind *k = find_kind(s, kind);
-    return k ? k->read(&s->l, r, out, &s->err) : s->err.code;
+    if (!k)
+        return s->err.code;
+    if (is_id(k, r->id))
+        return k->read(&s->l, r, out, &s->err);
+    out->status = MLOPS_NOT_FOUND;
+    return MIO_OK;
 }
 
 static void read_item(struct mlops_instance *p, const struct mlops_call *c, size_t index,

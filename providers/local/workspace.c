@@ -160,6 +160,7 @@ static void preflight(struct local *l, struct mio_value change, struct local_fin
 
 const struct local_kind local_workspace = {
     .name = "workspace",
+    .id = "NAME",
     .plan = workspace_plan,
     .create = workspace_create,
     .update = workspace_update,

@@ -198,5 +198,24 @@ class Moving(Clouds):
         self.fails("state", "replace-provider", "b", "c", says="the template has no provider c")
 
 
+
+class LocalConforms(Case):
+    """The plugin local under the conformance kit: an interrupted create is found again, what is not there is not found."""
+
+    def test_kinds(self):
+        self.write("src/a", "a\n")
+        self.write("main.yaml", f"providers: {{ local: {{ root: {self.path('root')} }} }}\nresources: {{ workspace: {{ w: {{ name: w }} }} }}\n")
+        self.init()
+        self.apply()
+        for kind, inputs in (("workspace", {"name": "ws%d"}), ("compute", {"workspace": "w", "name": "c%d", "max_instances": 2}),
+                             ("data", {"workspace": "w", "name": "d%d", "path": "src"}), ("model", {"workspace": "w", "name": "m%d", "path": "src"}),
+                             ("endpoint", {"workspace": "w", "name": "e%d", "auth_mode": "key"}), ("job", {"workspace": "w", "name": "j%d", "command": "true"})):
+            with self.subTest(kind):
+                done = subprocess.run([os.path.join(BUILD, "bin/mlops-iac-conformance"), os.path.join(PLUGINS, "local.so"), kind, json.dumps(inputs), "-",
+                                       json.dumps({"root": self.path("root")}), "4"], cwd=self.dir, capture_output=True, text=True)
+                self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+                self.assertIn("killed creates make no object twice and lose none", done.stdout)
+
+
 if __name__ == "__main__":
     main()
