@@ -153,7 +153,7 @@ enum mio_code mio_env_alternatives(struct mio_env_view *v, int64_t mtime,
 {
     struct all all = {.a = v->arena};
     for (size_t i = 0; i < v->n; i++)
-        if (!read_script(&all, v->cells[i].postinst) && !accepted(arg, v->cells[i].name)) {
+        if (!read_script(&all, v->cells[i].about.postinst) && !accepted(arg, v->cells[i].name)) {
             mio_fail(err, MIO_REALITY,
                      "package %.*s calls update-alternatives in a way that only its script knows",
                      MIO_FMT(v->cells[i].name));

@@ -140,8 +140,7 @@ enum mio_code mio_env_base_replaced(struct mio_arena *a, const struct mio_env_st
     if (!err->code && t.n) {
         mio_env_tree_sort(&t);
         if (!mio_env_tree_check(&t, err))
-            mio_env_cell_put(a, s, mio_env_tree_key(a, &t), &t, (struct mio_str){0},
-                             (struct mio_str){0}, out, err);
+            mio_env_cell_put(a, s, mio_env_tree_key(a, &t), &t, NULL, out, err);
     }
     mio_env_tree_free(&t);
     out->name = out->group = MIO_STR("replaced");

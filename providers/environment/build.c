@@ -272,8 +272,7 @@ static enum mio_code make_static(struct mio_arena *a, struct shop *s, struct mio
     if (!mio_env_static(&view, s->lock, &made, err)) {
         mio_env_tree_sort(&made);
         if (!mio_env_tree_check(&made, err))
-            mio_env_cell_put(a, s->o->store, mio_env_tree_key(a, &made), &made, (struct mio_str){0},
-                             (struct mio_str){0}, &cell, err);
+            mio_env_cell_put(a, s->o->store, mio_env_tree_key(a, &made), &made, NULL, &cell, err);
     }
     mio_env_tree_free(&made);
     cell.name = cell.group = MIO_STR("configuration");

@@ -45,7 +45,7 @@ static const struct mio_env_cell *named(const struct mio_env_cell *cells, size_t
                                         struct mio_str name)
 {
     for (size_t i = 0; i < n; i++)
-        if (mio_str_eq(cells[i].name, name) && cells[i].control.n)
+        if (mio_str_eq(cells[i].name, name) && cells[i].about.control.n)
             return &cells[i];
     return NULL;
 }
@@ -88,8 +88,8 @@ static void take_cell(struct closure *c, const struct mio_env_cell *cell)
 {
     if (!cell || !add(c, cell))
         return;
-    take_names(c, mio_env_field(cell->control, "Pre-Depends"));
-    take_names(c, mio_env_field(cell->control, "Depends"));
+    take_names(c, mio_env_field(cell->about.control, "Pre-Depends"));
+    take_names(c, mio_env_field(cell->about.control, "Depends"));
 }
 
 static const struct mio_env_cell *find_python(struct mio_arena *a, const struct mio_env_cell *cells,
@@ -315,7 +315,7 @@ static enum mio_code make(struct mio_arena *a, const struct mio_env_store *s,
                           const struct mio_env_interpreter *python, const struct mio_env_cell *of,
                           struct mio_str key, struct mio_env_cell *out, struct mio_err *err)
 {
-    struct mio_str text, none = {0};
+    struct mio_str text;
     struct mio_arena scratch;
     struct mio_env_tree t;
     const char *path = mio_env_store_tmp(a, s);
@@ -329,7 +329,7 @@ static enum mio_code make(struct mio_arena *a, const struct mio_env_store *s,
         else if (!compile(a, python, of, in, to, err) &&
                  !mio_fs_read(&scratch, path, MAX_OUTPUT, &text, NULL, err) &&
                  !collect(&t, text, err))
-            mio_env_cell_put(a, s, key, &t, none, none, out, err);
+            mio_env_cell_put(a, s, key, &t, NULL, out, err);
         unlink(path);
     }
     for (size_t i = 0; i < 2; i++)

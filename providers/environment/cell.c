@@ -73,20 +73,19 @@ enum mio_code mio_env_cell_load(struct mio_arena *a, const struct mio_env_store 
                                 struct mio_str key, bool *found, struct mio_env_cell *out,
                                 struct mio_err *err)
 {
-    struct mio_str text, part[3] = {{0}}, line;
+    struct mio_str text, part[4] = {{0}}, line;
     const char *path = cell_path(a, s, key, "idx");
     if (mio_fs_read(a, path, MAX_INDEX, &text, found, err) || !*found)
         return err->code;
     *out = (struct mio_env_cell){.key = key, .path = cell_path(a, s, key, "zst")};
-    for (size_t i = 0; i < 3; i++) { /* entries, control, postinst: each ended by a NUL */
+    for (size_t i = 0; i < 4; i++) { /* entries, then what it is about: each ended by a NUL */
         const char *end = memchr(text.p, 0, text.n);
         if (!end)
             return mio_fail(err, MIO_IO, "%s is damaged: remove it", path);
         part[i] = mio_str_sub(text, 0, (size_t)(end - text.p));
         text = mio_str_sub(text, part[i].n + 1, text.n);
     }
-    out->control = part[1];
-    out->postinst = part[2];
+    out->about = (struct mio_env_about){part[1], part[2], part[3]};
     if (!mio_env_line(&part[0], &line) || !mio_str_u64(line, &out->size))
         return mio_fail(err, MIO_IO, "%s is damaged: remove it", path);
     size_t cap = 0;
@@ -94,6 +93,13 @@ enum mio_code mio_env_cell_load(struct mio_arena *a, const struct mio_env_store 
         if (!mio_env_entry_read(line, &MIO_PUSH(a, out->items, out->n, cap)))
             return mio_fail(err, MIO_IO, "%s is damaged: remove it", path);
     return MIO_OK;
+}
+
+static void put_part(struct mio_buf *b, struct mio_str text)
+{
+    const char *end = text.n ? memchr(text.p, 0, text.n) : NULL;
+    mio_buf_str(b, mio_str_sub(text, 0, end ? (size_t)(end - text.p) : text.n));
+    mio_buf_char(b, 0);
 }
 
 enum mio_code mio_env_cell_index(struct mio_arena *a, const struct mio_env_store *s,
@@ -105,16 +111,15 @@ enum mio_code mio_env_cell_index(struct mio_arena *a, const struct mio_env_store
     for (size_t i = 0; i < c->n; i++)
         mio_env_entry_write(&b, &c->items[i]);
     mio_buf_char(&b, 0);
-    mio_buf_str(&b, c->control);
-    mio_buf_char(&b, 0);
-    mio_buf_str(&b, c->postinst);
-    mio_buf_char(&b, 0);
+    put_part(&b, c->about.control);
+    put_part(&b, c->about.postinst);
+    put_part(&b, c->about.preinst);
     return mio_fs_replace(cell_path(a, s, c->key, "idx"), mio_buf_view(&b), 0644, err);
 }
 
 enum mio_code mio_env_cell_put(struct mio_arena *a, const struct mio_env_store *s,
-                               struct mio_str key, struct mio_env_tree *t, struct mio_str control,
-                               struct mio_str postinst, struct mio_env_cell *out,
+                               struct mio_str key, struct mio_env_tree *t,
+                               const struct mio_env_about *about, struct mio_env_cell *out,
                                struct mio_err *err)
 {
     const char *tmp = mio_env_store_tmp(a, s), *path = cell_path(a, s, key, "zst");
@@ -133,13 +138,10 @@ enum mio_code mio_env_cell_put(struct mio_arena *a, const struct mio_env_store *
         unlink(tmp);
         return code;
     }
-    *out = (struct mio_env_cell){.key = key,
-                                 .path = path,
-                                 .items = t->items,
-                                 .n = t->n,
-                                 .control = control,
-                                 .postinst = postinst,
-                                 .size = sums.plain_size};
+    *out = (struct mio_env_cell){
+        .key = key, .path = path, .items = t->items, .n = t->n, .size = sums.plain_size};
+    if (about)
+        out->about = *about;
     return mio_env_cell_index(a, s, out, err);
 }
 

@@ -7,26 +7,31 @@
 #include "providers/environment/lock.h"
 #include "providers/environment/tar.h"
 
-enum { MIO_ENV_CELL_FORMAT = 1 };
+enum { MIO_ENV_CELL_FORMAT = 2 };
 
+/* What a .deb says of itself; all empty for other cells. Text up to its first NUL. */
+struct mio_env_about {
+    struct mio_str control, postinst, preinst; /* its stanza and its scripts */
+};
 struct mio_env_cell {
     struct mio_str name, group; /* group: source package, what layers are cut by */
     struct mio_str key;
     const char *path; /* of the fragment */
     struct mio_env_entry *items;
     size_t n;
-    struct mio_str control, postinst; /* of a .deb: its stanza and its script */
-    uint64_t size;                    /* of the fragment */
+    struct mio_env_about about;
+    uint64_t size; /* of the fragment */
 };
 /* From the cache, or built from the package's blob in the store. Errors: MIO_REALITY (unsafe or
  * broken archive, with the package's name), MIO_IO. Any thread, with an arena of its own. */
 enum mio_code mio_env_cell_deb(struct mio_arena *a, const struct mio_env_store *s,
                                const struct mio_env_package *p, struct mio_env_cell *out,
                                struct mio_err *err);
-/* From a tree; `key` (64 hex) names its content. Takes a sorted and checked tree. */
+/* From a tree; `key` (64 hex) names its content. Takes a sorted and checked tree. `about` is NULL
+ * unless it is of a .deb. */
 enum mio_code mio_env_cell_put(struct mio_arena *a, const struct mio_env_store *s,
-                               struct mio_str key, struct mio_env_tree *t, struct mio_str control,
-                               struct mio_str postinst, struct mio_env_cell *out,
+                               struct mio_str key, struct mio_env_tree *t,
+                               const struct mio_env_about *about, struct mio_env_cell *out,
                                struct mio_err *err);
 /* Writes the list of what is in a cell whose fragment lies elsewhere: of a layer of an image. */
 enum mio_code mio_env_cell_index(struct mio_arena *a, const struct mio_env_store *s,

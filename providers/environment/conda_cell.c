@@ -237,7 +237,7 @@ enum mio_code mio_env_cell_conda(struct mio_arena *a, const struct mio_env_store
         mio_env_tree_init(&t, a, s);
         if (!mio_env_unpack_conda(mio_env_store_blob(a, s, w->sha256), w->file, &t, err) &&
             !install(&k))
-            mio_env_cell_put(a, s, key, &t, (struct mio_str){0}, (struct mio_str){0}, out, err);
+            mio_env_cell_put(a, s, key, &t, NULL, out, err);
         mio_env_tree_free(&t);
         if (err->code)
             return mio_err_wrap(err, "conda package %.*s", MIO_FMT(w->file));

@@ -90,10 +90,12 @@ static enum mio_code build(struct mio_arena *a, const struct mio_env_store *s,
                            struct mio_env_tree *control, struct mio_env_tree *data,
                            struct mio_env_cell *out, struct mio_err *err)
 {
-    struct mio_str stanza, postinst;
+    struct mio_str stanza;
+    struct mio_env_about about;
     if (mio_env_unpack_deb(mio_env_store_blob(a, s, p->sha256), control, data, err) ||
         read_control(control, "control", &stanza, err) ||
-        read_control(control, "postinst", &postinst, err))
+        read_control(control, "postinst", &about.postinst, err) ||
+        read_control(control, "preinst", &about.preinst, err))
         return err->code;
     if (!mio_str_eq(mio_env_field(stanza, "Package"), p->name) ||
         !mio_str_eq(mio_env_field(stanza, "Version"), p->version))
@@ -113,7 +115,8 @@ static enum mio_code build(struct mio_arena *a, const struct mio_env_store *s,
     mio_env_tree_sort(data);
     if (mio_env_tree_check(data, err))
         return err->code;
-    return mio_env_cell_put(a, s, key, data, mio_str_trim(stanza), postinst, out, err);
+    about.control = mio_str_trim(stanza);
+    return mio_env_cell_put(a, s, key, data, &about, out, err);
 }
 
 enum mio_code mio_env_cell_deb(struct mio_arena *a, const struct mio_env_store *s,

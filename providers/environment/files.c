@@ -73,8 +73,7 @@ enum mio_code mio_env_files(struct mio_arena *a, const struct mio_env_build_opts
     if (!err->code) {
         mio_env_tree_sort(&t);
         if (!mio_env_tree_check(&t, err))
-            mio_env_cell_put(a, o->store, mio_env_tree_key(a, &t), &t, (struct mio_str){0},
-                             (struct mio_str){0}, out, err);
+            mio_env_cell_put(a, o->store, mio_env_tree_key(a, &t), &t, NULL, out, err);
     }
     mio_env_tree_free(&t);
     out->name = out->group = MIO_STR("files");

@@ -151,12 +151,14 @@ static enum mio_code open_due(struct writer *w)
     return MIO_OK;
 }
 
-/* Closing sets the time anew, which writing changed. */
+/* Closing sets anew what writing changed: the time, and for all but the machine's own root the
+ * right to run as another user. */
 static void close_file(struct writer *w)
 {
     const struct mio_env_entry *e = &w->cell->items[w->next - 1];
     struct timespec t[2] = {{.tv_sec = (time_t)e->mtime}, {.tv_sec = (time_t)e->mtime}};
-    futimens(w->fd, t);
+    if ((e->mode & 06000 && fchmod(w->fd, e->mode)) || futimens(w->fd, t))
+        mio_fail_sys(w->err, errno, "cannot set the mode of %.*s", MIO_FMT(e->path));
     close(w->fd);
     w->fd = -1;
 }
@@ -182,6 +184,8 @@ static enum mio_code take(void *arg, const void *p, size_t n, bool *enough, stru
         w->at += k;
         if (w->fd >= 0 && w->at == w->end)
             close_file(w);
+        if (err->code)
+            return err->code;
     }
     return MIO_OK;
 }

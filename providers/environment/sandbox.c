@@ -125,7 +125,7 @@ enum mio_code mio_env_sandbox(struct mio_arena *a, const struct mio_env_store *s
                               const struct mio_env_image *im, struct mio_env_cell *out,
                               struct mio_err *err)
 {
-    struct mio_str key = key_of(a, lock, im), none = {0};
+    struct mio_str key = key_of(a, lock, im);
     bool found = false;
     if (mio_env_cell_load(a, s, key, &found, out, err) || found)
         return err->code;
@@ -138,7 +138,7 @@ enum mio_code mio_env_sandbox(struct mio_arena *a, const struct mio_env_store *s
     if (!mio_env_root(a, im, root, err) && !configure(a, lock, root, err) &&
         !mio_env_capture(&t, im, spec, root, lock->epoch, err) &&
         !add_users(a, lock, spec, im, &t, err))
-        mio_env_cell_put(a, s, key, &t, none, none, out, err);
+        mio_env_cell_put(a, s, key, &t, NULL, out, err);
     mio_env_tree_free(&t);
     mio_fs_remove_tree(root, &ignored);
     return err->code;

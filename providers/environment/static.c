@@ -40,41 +40,58 @@ static bool accepted(const void *arg, struct mio_str package)
     return listed(j->lock->config, "accept_scripts", package);
 }
 
-/* Commands whose effect cannot be foreseen from the outside. */
-static const char *const risky[] = {"adduser",           "addgroup",         "useradd",
-                                    "groupadd",          "systemd-sysusers", "pam-auth-update",
-                                    "dpkg-statoverride", "setcap",           "confmodule"};
+/* Commands whose effect cannot be foreseen from the outside; NULL-terminated. */
+static const char *const risky[] = {
+    "adduser",         "addgroup",          "useradd", "groupadd",   "systemd-sysusers",
+    "pam-auth-update", "dpkg-statoverride", "setcap",  "confmodule", NULL};
+/* The same of scripts that come before unpacking, which no mode runs; what they ask debconf and do
+ * to PAM concerns upgrades. */
+static const char *const risky_before[] = {"adduser",     "addgroup",          "useradd",
+                                           "groupadd",    "systemd-sysusers",  "setcap",
+                                           "dpkg-divert", "dpkg-statoverride", NULL};
 
-static const char *find_risky(struct mio_str text)
+static const char *find_risky(struct mio_str text, const char *const *commands)
 {
     struct mio_str line;
     while (mio_env_line(&text, &line)) {
         struct mio_str word, trimmed = mio_str_trim(line);
         if (trimmed.n && trimmed.p[0] == '#')
             continue;
+        bool undoes = memmem(trimmed.p, trimmed.n, "--remove", 8) != NULL;
         while (mio_env_word(&line, &word))
-            for (size_t i = 0; i < sizeof risky / sizeof *risky; i++)
-                if (mio_str_is(mio_path_base(word), risky[i]))
-                    return risky[i];
+            for (size_t i = 0; commands[i] && !undoes; i++)
+                if (mio_str_is(mio_path_base(word), commands[i]))
+                    return commands[i];
     }
     return NULL;
 }
 
-static enum mio_code judge(struct job *j)
+static enum mio_code judge(struct job *j, const struct mio_env_cell *c)
 {
-    for (size_t i = 0; i < j->v->n; i++) {
-        const struct mio_env_cell *c = &j->v->cells[i];
-        const char *what = find_risky(c->postinst);
-        if (!what || accepted(j, c->name))
-            continue;
+    static const char except[] = "when the environment does not need this one, list the package "
+                                 "with a reason under debian.accept_scripts";
+    const char *what = find_risky(c->about.preinst, risky_before);
+    if (what && !accepted(j, c->name)) {
         mio_fail(j->err, MIO_REALITY,
-                 "package %.*s has a script that calls %s, which static mode cannot do",
+                 "package %.*s has a script that calls %s before it is unpacked, which is not done "
+                 "here",
                  MIO_FMT(c->name), what);
-        return mio_err_hint(j->err,
-                            "run scripts with scripts: sandbox; or, when the environment does not "
-                            "need this one, list the package with a reason under "
-                            "debian.accept_scripts");
+        return mio_err_hint(j->err, "leave the package out; or, %s", except);
     }
+    what = j->mode == MIO_SCRIPTS_STATIC ? find_risky(c->about.postinst, risky) : NULL;
+    if (!what || accepted(j, c->name))
+        return MIO_OK;
+    mio_fail(j->err, MIO_REALITY,
+             "package %.*s has a script that calls %s, which static mode cannot do",
+             MIO_FMT(c->name), what);
+    return mio_err_hint(j->err, "run scripts with scripts: sandbox; or, %s", except);
+}
+
+static enum mio_code judge_all(struct job *j)
+{
+    for (size_t i = 0; i < j->v->n; i++)
+        if (judge(j, &j->v->cells[i]))
+            return j->err->code;
     return MIO_OK;
 }
 
@@ -159,7 +176,7 @@ static enum mio_code make_dpkg(struct job *j)
     MIO_AUTO_BUF b;
     mio_buf_init(&b, 0);
     for (size_t i = 0; i < j->v->n; i++) {
-        struct mio_str rest = j->v->cells[i].control, line;
+        struct mio_str rest = j->v->cells[i].about.control, line;
         if (!rest.n)
             continue;
         mio_env_line(&rest, &line);
@@ -198,12 +215,13 @@ enum mio_code mio_env_static(struct mio_env_view *v, const struct mio_env_lock *
 {
     struct job j = {v, lock, made, mio_env_scripts_of(lock->config), err};
     static enum mio_code (*const always[])(struct job *) = {make_links, make_dpkg, repeat_late};
-    static enum mio_code (*const more[])(struct job *) = {judge, copy_templates,
-                                                          make_sitecustomize};
+    static enum mio_code (*const more[])(struct job *) = {copy_templates, make_sitecustomize};
     bool full = j.mode == MIO_SCRIPTS_STATIC;
     v->made = made;
     if (lock->suite.n == 0) /* on an image that others made */
         return repeat_late(&j);
+    if (j.mode != MIO_SCRIPTS_NONE && judge_all(&j))
+        return err->code;
     for (size_t i = 0; i < sizeof always / sizeof *always; i++)
         if (always[i](&j))
             return err->code;

@@ -3,6 +3,8 @@
 What static mode makes is held against what the scripts make. Without a mirror or bubblewrap: exit 77, skipped; the
 sandbox alone is skipped for users other than root.
 """
+import ctypes
+import hashlib
 import json
 import os
 import shutil
@@ -128,6 +130,87 @@ class Scripts(unittest.TestCase):
         self.certificates_are_those_of_static_mode(root)
         undeclared = {**declared, "debian": {"packages": ["dbus"], "setuid": [s for s in SETUID if s["name"] != "dbus"]}}
         self.refused("scripts", undeclared, "dbus-daemon-launch-helper run with another user's rights")
+
+    def with_script(self, name, declared, package, script, text_):
+        """The lock of a declaration with one package whose script is another, and that package in the store."""
+        self.assertEqual(self.env("lock", name, declared).returncode, 0)
+        path, tree, deb = f"{self.at}/environment.{name}.lock.json", f"{self.at}/{name}.tree", f"{self.at}/{name}.deb"
+        self.env("vendor", name, declared, f"-out={self.at}/{name}.inputs")
+        lock = json.loads(text(path))
+        row = next(p for p in lock["packages"] if p["name"] == package)
+        subprocess.run(["dpkg-deb", "-R", f"{self.at}/store/blobs/sha256/{row['sha256']}", tree], check=True)
+        with open(f"{tree}/DEBIAN/{script}", "w", encoding="utf-8") as f:
+            f.write("#!/bin/sh\n" + text_)
+        os.chmod(f"{tree}/DEBIAN/{script}", 0o755)
+        subprocess.run(["dpkg-deb", "--root-owner-group", "-b", tree, deb], check=True, capture_output=True)
+        with open(deb, "rb") as f:
+            content = f.read()
+        row.update(sha256=hashlib.sha256(content).hexdigest(), size=len(content))
+        shutil.copy(deb, f"{self.at}/store/blobs/sha256/{row['sha256']}")
+        with open(path, "w", encoding="utf-8") as f:
+            json.dump(lock, f)
+
+    def nothing_half_made(self):
+        self.assertEqual(os.listdir(f"{self.at}/store/tmp"), [])
+        self.assertFalse(os.path.exists(f"{self.at}/half"))
+
+    def test_a_script_before_unpacking_that_matters_is_refused(self):
+        for mode, variant in ("static", "slim"), ("sandbox", "essential"):
+            declared = body(variant, [], scripts=mode)
+            self.with_script(mode, declared, "mawk", "preinst", "dpkg-divert --package mawk --add --rename /usr/bin/awk\n")
+            done = self.env("build", mode, declared, "-offline", f"-root={self.at}/half")
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("package mawk has a script that calls dpkg-divert before it is unpacked", done.stderr)
+            self.assertIn("debian.accept_scripts", done.stderr)
+            self.nothing_half_made()
+
+    @unittest.skipIf(os.geteuid(), "root alone can be several users")
+    def test_a_script_that_fails(self):
+        declared = body("essential", [], scripts="sandbox")
+        self.with_script("failing", declared, "mawk", "postinst", "echo before; echo cannot go on >&2; exit 3\n")
+        for _ in range(2):
+            done = self.env("build", "failing", declared, "-offline", f"-root={self.at}/half")
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("the script of package mawk failed", done.stderr)
+            self.assertIn("cannot go on", done.stderr)
+            self.assertIn("debian.packages, or drop the package", done.stderr)
+            self.nothing_half_made()
+
+    @unittest.skipIf(os.geteuid(), "root alone may map a range of users")
+    def test_mapped_users_make_the_same(self):
+        """What `unshare --map-root-user --map-auto` gives a person: root of a range of users, and of nothing else."""
+        declared, base, other = body("essential", ["dbus"], scripts="sandbox"), 1000000, f"{self.at}/mapped"
+        self.root("mapped-by-root", declared)
+        digest = json.loads(text(f"{self.at}/environment.mapped-by-root.lock.json"))["sealed"]["config"]
+        self.assertEqual(self.env("vendor", "mapped-by-root", declared, f"-out={other}/inputs").returncode, 0)
+        shutil.copy(f"{self.at}/environment.mapped-by-root.lock.json", f"{other}/lock.json")
+        shutil.copy(PROGRAM, f"{other}/program")
+        for folder, _, names in os.walk(other):
+            for path in folder, *(f"{folder}/{n}" for n in names):
+                os.chown(path, base, base)
+        os.chmod(self.at, 0o755)
+        ready, go = os.pipe(), os.pipe()
+        pid = os.fork()
+        if not pid:
+            ok = ctypes.CDLL(None).unshare(0x10000000) == 0  # CLONE_NEWUSER
+            os.write(ready[1], b"x" if ok else b"-")
+            os.read(go[0], 1)
+            os.setgid(0), os.setuid(0), os.setgroups([])
+            out = os.open(f"{other}/said", os.O_WRONLY | os.O_CREAT, 0o644)
+            os.dup2(out, 1), os.dup2(out, 2)
+            os.chdir(other)
+            os.execve(f"{other}/program", ["env", "build", "-offline", f"-lock={other}/lock.json", f"-dir={other}",
+                                           f"-vendor={other}/inputs", f"-store={other}/store"], {"PATH": os.environ["PATH"]})
+        may = os.read(ready[0], 1) == b"x"
+        for kind in ("uid", "gid") if may else ():
+            with open(f"/proc/{pid}/{kind}_map", "w", encoding="utf-8") as f:
+                f.write(f"0 {base} 65536\n")
+        os.write(go[1], b"x")
+        status = os.waitpid(pid, 0)[1]
+        if not may:
+            self.skipTest("this kernel makes no user namespaces")
+        self.assertEqual(status, 0, text(f"{other}/said"))
+        self.assertIn(digest, text(f"{other}/said"))
 
     def certificates_are_those_of_static_mode(self, by_scripts):
         by_us = self.root("static", body("slim", ["ca-certificates"]))

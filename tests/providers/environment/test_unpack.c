@@ -97,7 +97,7 @@ static void a_cell_has_merged_paths_and_dpkgs_files(void **state)
     assert_non_null(mio_env_cell_find(&cached, MIO_STR("usr/lib/l")));
     assert_int_equal(mio_env_cell_read(&b->a, &cached, list, &text, &b->err), MIO_OK);
     assert_non_null(strstr(text.p, "/bin/tool\n")); /* as the package names it */
-    assert_true(mio_str_is(cached.postinst, "#!/bin/sh\n"));
+    assert_true(mio_str_is(cached.about.postinst, "#!/bin/sh\n"));
     const struct mio_env_entry *tool = mio_env_cell_find(&cached, MIO_STR("usr/bin/tool"));
     assert_int_equal(mio_env_cell_read(&b->a, &cached, tool, &text, &b->err), MIO_OK);
     assert_true(mio_str_is(text, "text"));
@@ -118,9 +118,8 @@ static void long_names_survive_the_tar(void **state)
     mio_env_tree_file(&t, mio_str_z(path), 0640, 7, MIO_STR("deep"), &b->err);
     mio_env_tree_symlink(&t, MIO_STR("s"), mio_str_z(path), 7);
     mio_env_tree_sort(&t);
-    struct mio_str none = {0};
     assert_int_equal(
-        mio_env_cell_put(&b->a, &b->s, mio_env_tree_key(&b->a, &t), &t, none, none, &cell, &b->err),
+        mio_env_cell_put(&b->a, &b->s, mio_env_tree_key(&b->a, &t), &t, NULL, &cell, &b->err),
         MIO_OK);
     mio_env_tree_free(&t);
     struct archive *ar = archive_read_new();
