@@ -84,14 +84,21 @@ static enum mio_code ob_lock(struct mio_backend *base, struct mio_str note, stru
     bool lost = false, found;
     *held = MIO_STR("");
     id_in(a, note, id);
+    if (b->waited && !b->o->lock) { /* to look costs less than to try, and many may wait */
+        enum mio_code looked = mio_ob_get(b, a, lock_name, held, &tag, &found, err);
+        if (looked || found)
+            return looked ? looked : mio_fail(err, MIO_LOCKED, "the state is locked");
+    }
     enum mio_code rc = b->o->lock ? b->o->lock(b->o, a, lock_name, note, id, &lost, err)
                                   : mio_ob_put(b, a, lock_name, note, "", &tag, &lost, err);
     if (rc)
         return rc;
     if (!lost) {
         snprintf(b->lock_id, sizeof b->lock_id, "%s", id);
+        b->waited = false;
         return MIO_OK;
     }
+    b->waited = true;
     rc = mio_ob_get(b, a, lock_name, held, &tag, &found, err);
     return rc ? rc : mio_fail(err, MIO_LOCKED, "the state is locked");
 }

@@ -10,6 +10,7 @@ struct object_backend {
     pthread_mutex_t mutex; /* the journal's sink is called from other threads */
     char *rescue;          /* local file, or NULL */
     char lock_id[65];
+    bool waited;         /* the lock was somebody else's when it was tried last */
     unsigned long parts; /* of the journal as it was read last */
     size_t last_part;    /* bytes of the last of them */
 };
