@@ -120,6 +120,27 @@ enum mio_code mio_prov_configure(struct mio_provs *p, struct mio_prov *it, struc
     return rc;
 }
 
+enum mio_code mio_provs_function(void *arg, struct mio_str provider, struct mio_str name,
+                                 struct mio_value args, struct mio_value *out, struct mio_err *err)
+{
+    struct mio_provs *p = arg;
+    struct mio_prov *it = mio_provs_find(p, provider);
+    if (!it) {
+        struct mio_str *names = MIO_NEW_N(p->arena, struct mio_str, p->n + 1);
+        for (size_t i = 0; i < p->n; i++)
+            names[i] = p->items[i].name;
+        struct mio_str near = mio_str_nearest(provider, names, p->n);
+        mio_fail(err, MIO_TEMPLATE, "there is no provider \"%.*s\" in the template",
+                 MIO_FMT(provider));
+        return near.n ? mio_err_hint(err, "did you mean \"%.*s\"?", MIO_FMT(near))
+                      : mio_err_hint(err, "Name it below `providers`.");
+    }
+    if (mio_prov_open(p, it, err))
+        return err->code;
+    enum mio_code rc = mio_provider_function(it->plugin, p->arena, name, args, out, err);
+    return rc ? mio_err_wrap(err, "provider::%.*s::%.*s()", MIO_FMT(provider), MIO_FMT(name)) : rc;
+}
+
 /* ---- for_each ---- */
 
 static void unfold(struct mio_provs *p, struct mio_stack *st, struct mio_prov folded)

@@ -41,6 +41,10 @@ enum mio_code mio_prov_open(struct mio_provs *p, struct mio_prov *it, struct mio
 /* Opens it, evaluates its settings and sends them; done once. */
 enum mio_code mio_prov_configure(struct mio_provs *p, struct mio_prov *it, struct mio_stack *st,
                                  struct mio_str lineage, struct mio_err *err);
+/* provider::NAME::FUNCTION(...) of a template: the hook of mio_stack; arg is the struct mio_provs.
+ */
+enum mio_code mio_provs_function(void *provs, struct mio_str provider, struct mio_str name,
+                                 struct mio_value args, struct mio_value *out, struct mio_err *err);
 /* Unfolds for_each, opens all; gives every resource of the stack its provider and kind, reporting
  * to diags what has none. */
 enum mio_code mio_provs_bind(struct mio_provs *p, struct mio_stack *st);

@@ -47,6 +47,10 @@ struct mio_scope {
     enum mio_code (*lookup)(void *arg, const struct mio_ref *ref, struct mio_value *out,
                             size_t *used, struct mio_err *err);
     void *arg;
+    /* provider::PROVIDER::NAME(args...): args is a list, known and plain. NULL: there are none
+     * here. */
+    enum mio_code (*function)(void *arg, struct mio_str provider, struct mio_str name,
+                              struct mio_value args, struct mio_value *out, struct mio_err *err);
     const char *dir; /* what file functions are below; NULL: they are refused */
     bool pure;       /* refuse timestamp(), uuid() and the like (policies, validation) */
     bool planning;   /* timestamp(), uuid(), bcrypt() are unknown until apply */

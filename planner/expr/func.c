@@ -42,8 +42,40 @@ static int by_name(const void *key, const void *row)
     return mio_str_cmp(*name, mio_str_z(f->name));
 }
 
+/* provider::PROVIDER::NAME(...): the plugin is asked, and says itself what is wrong with it. */
+static enum mio_code of_provider(struct mio_call *c, struct mio_value *out)
+{
+    struct mio_str name = mio_str_z(c->func->name);
+    name = mio_str_sub(name, sizeof "provider::" - 1, name.n);
+    size_t n = (size_t)mio_str_find(name, ':');
+    if (!c->scope->function)
+        return mio_eval_fail(c->ev, c->node, NULL, "functions of providers cannot be used here");
+    struct mio_value *args = MIO_NEW_N(c->a, struct mio_value, c->n + 1);
+    for (size_t i = 0; i < c->n; i++)
+        args[i] = mio_unmark(c->a, c->args[i]);
+    return c->scope->function(c->scope->arg, mio_str_sub(name, 0, n),
+                              mio_str_sub(name, n + 2, name.n), mio_list(args, c->n), out, c->err);
+}
+
+/* A row made for one call. */
+static const struct mio_func *provider_row(struct mio_arena *a, struct mio_str name,
+                                           const char **hint)
+{
+    struct mio_str rest = mio_str_sub(name, sizeof "provider::" - 1, name.n);
+    ptrdiff_t colon = mio_str_find(rest, ':');
+    *hint = "write provider::NAME::FUNCTION(...)";
+    if (colon <= 0 || mio_str_find(mio_str_sub(rest, (size_t)colon + 2, rest.n), ':') >= 0)
+        return NULL;
+    struct mio_func *f = MIO_NEW(a, struct mio_func);
+    *f = (struct mio_func){
+        .name = mio_arena_z(a, name), .impl = of_provider, .params = ".?*", .returns = '.'};
+    return f;
+}
+
 const struct mio_func *mio_func_find(struct mio_arena *a, struct mio_str name, const char **hint)
 {
+    if (mio_str_starts(name, "provider::"))
+        return provider_row(a, name, hint);
     if (mio_str_starts(name, "core::"))
         name = mio_str_sub(name, 6, name.n);
     const struct mio_func *f = bsearch(&name, FUNCS, FUNC_COUNT, sizeof *FUNCS, by_name);

@@ -651,11 +651,19 @@ static enum mio_code lookup(void *varg, const struct mio_ref *ref, struct mio_va
     return rc ? mio_err_at(err, ref->pos) : MIO_OK;
 }
 
+static enum mio_code function(void *arg, struct mio_str provider, struct mio_str name,
+                              struct mio_value args, struct mio_value *out, struct mio_err *err)
+{
+    const struct mio_stack *st = ((struct mio_scope_arg *)arg)->st;
+    return st->function(st->function_arg, provider, name, args, out, err);
+}
+
 struct mio_scope mio_stack_scope(struct mio_scope_arg *arg)
 {
     return (struct mio_scope){
         .arena = arg->st->arena,
         .lookup = lookup,
+        .function = arg->st->function ? function : NULL,
         .arg = arg,
         .dir = arg->mod->tpl->dir.p,
         .planning = arg->st->planning,

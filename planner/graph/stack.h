@@ -113,6 +113,10 @@ struct mio_stack {
     enum mio_code (*value)(void *arg, struct mio_inst *inst, struct mio_value *out,
                            struct mio_err *err);
     void *arg;
+    /* As in mio_scope; of the providers of the template. */
+    enum mio_code (*function)(void *arg, struct mio_str provider, struct mio_str name,
+                              struct mio_value args, struct mio_value *out, struct mio_err *err);
+    void *function_arg;
 };
 
 /* Fills st->root and st->res from a template; module calls are unfolded on the way. */

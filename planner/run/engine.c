@@ -157,10 +157,9 @@ enum mio_code mio_engine_stack(struct mio_engine *e, bool planning, bool validat
                                   .planning = planning,
                                   .validating = validating,
                                   .now = mio_wall_s(),
-                                  .value = unplanned};
-    enum mio_code rc = mio_stack_build(&e->stack, e->tpl);
-    if (rc)
-        return rc;
+                                  .value = unplanned,
+                                  .function = mio_provs_function,
+                                  .function_arg = &e->provs};
     bool found = false;
     if (!e->provs.have_lock &&
         mio_lockfile_read(&e->arena, e->opts.dir, &e->provs.lock, &found, &err))
@@ -169,7 +168,8 @@ enum mio_code mio_engine_stack(struct mio_engine *e, bool planning, bool validat
         mio_engine_find_plugins(e, &e->provs.lock))
         return MIO_PROVIDER;
     e->provs.have_lock = true;
-    return mio_provs_bind(&e->provs, &e->stack);
+    enum mio_code rc = mio_stack_build(&e->stack, e->tpl);
+    return rc ? rc : mio_provs_bind(&e->provs, &e->stack);
 }
 
 static enum mio_code lock(struct mio_engine *e, const char *operation)

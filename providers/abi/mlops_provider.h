@@ -320,8 +320,9 @@ struct mlops_provider {
     /* c->cancelled() is true from now on: wake up what sleeps, end what can be ended. c is the very
      * struct that the call was given. Must not wait for the call. */
     void (*cancel)(struct mlops_instance *p, const struct mlops_call *c);
-    /* Functions for templates: answer() the JSON result of call `name` with JSON list `arguments`.
-     */
+    /* Functions for templates, provider::PROVIDER::NAME(...): answer() the JSON result of `name`
+     * with the JSON list `arguments`. Pure: the same arguments, the same answer; p may be NULL. An
+     * unknown name, or arguments that do not fit, is MLOPS_E_TEMPLATE. */
     int (*function)(struct mlops_instance *p, const struct mlops_call *c, const char *name,
                     const char *arguments);
     void (*close)(struct mlops_instance *p);

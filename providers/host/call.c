@@ -326,6 +326,22 @@ enum mio_code mio_provider_data(struct mio_provider *p, struct mio_arena *a, str
                                 MIO_FMT(p->o.instance));
 }
 
+enum mio_code mio_provider_function(struct mio_provider *p, struct mio_arena *a,
+                                    struct mio_str name, struct mio_value arguments,
+                                    struct mio_value *answer, struct mio_err *err)
+{
+    MIO_AUTO_OUT args = {0};
+    mio_msg_str(&args, name);
+    put_value(&args, arguments);
+    bool supported = false;
+    if (json_call(p, a, MIO_VERB_FUNCTION, MLOPS_CAP_FUNCTIONS, &args, NULL, &supported, answer,
+                  err))
+        return err->code;
+    return supported ? MIO_OK
+                     : mio_fail(err, MIO_TEMPLATE, "provider \"%.*s\" has no functions",
+                                MIO_FMT(p->o.instance));
+}
+
 enum mio_code mio_provider_list(struct mio_provider *p, struct mio_arena *a, struct mio_str kind,
                                 struct mio_value *answer, struct mio_err *err)
 {

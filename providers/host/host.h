@@ -118,6 +118,11 @@ enum mio_code mio_provider_lookup(struct mio_provider *p, struct mio_arena *a, s
 enum mio_code mio_provider_data(struct mio_provider *p, struct mio_arena *a, struct mio_str kind,
                                 struct mio_value query, const struct mio_call_opts *o,
                                 struct mio_value *answer, struct mio_err *err);
+/* A function for templates: `arguments` is a list, the answer any value. Needs no configuration.
+ * Errors: MIO_TEMPLATE (no such function, wrong arguments) with the plugin's words. */
+enum mio_code mio_provider_function(struct mio_provider *p, struct mio_arena *a,
+                                    struct mio_str name, struct mio_value arguments,
+                                    struct mio_value *answer, struct mio_err *err);
 enum mio_code mio_provider_list(struct mio_provider *p, struct mio_arena *a, struct mio_str kind,
                                 struct mio_value *answer, struct mio_err *err);
 /* Tells every call in flight to stop (first Ctrl-C keeps them, second one cancels). */

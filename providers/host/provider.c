@@ -276,12 +276,13 @@ static void give_turn(struct mio_provider *p)
     pthread_mutex_unlock(&p->mu);
 }
 
-/* Under mu. Validation alone needs no settings. */
+/* Under mu. Validation and functions need no settings. */
 static enum mio_code ensure_ready(struct mio_provider *p, uint8_t verb, struct mio_err *err)
 {
     if (ensure_link(p, err))
         return err->code;
-    if (p->link_configured || (verb == MIO_VERB_VALIDATE && !p->config))
+    bool without = verb == MIO_VERB_VALIDATE || verb == MIO_VERB_FUNCTION;
+    if (p->link_configured || (without && !p->config))
         return MIO_OK;
     if (!p->config)
         return mio_fail(err, MIO_BUG, "provider \"%.*s\" was called before it was configured",

@@ -4,9 +4,9 @@
  * one call in flight, so that nothing stands between caller and plugin and nobody is woken but the
  * two. The first lane is descriptor 3 of the child; more are handed over on the control socket (4),
  * which also carries cancels, acknowledgements and heartbeats: a child whose threads are all busy
- * still hears them. A message is a head and a payload of numbers and counted, NUL-terminated strings in the
- * byte order of the machine: both ends are the same build. What comes from the child is never
- * trusted. */
+ * still hears them. A message is a head and a payload of numbers and counted, NUL-terminated
+ * strings in the byte order of the machine: both ends are the same build. What comes from the child
+ * is never trusted. */
 #pragma once
 #include "providers/sdk/alloc.h"
 #include "providers/sdk/str.h"

@@ -241,3 +241,50 @@ WITH_ARENA(sim_data_read, mlops_data_args, data_read)
 WITH_ARENA(sim_list, mlops_list_args, list)
 WITH_ARENA(sim_preflight, mlops_preflight_args, preflight)
 WITH_ARENA(sim_validate, mlops_change_args, validate)
+
+/* ---- functions ---- */
+
+static int slug(const struct mlops_call *c, struct mio_value list, struct mio_arena *arena)
+{
+    struct mio_err err = {0};
+    MIO_AUTO_BUF b = {0};
+    if (list.n != 1 || list.items[0].type != MIO_STRING) {
+        mio_fail(&err, MIO_TEMPLATE, "it takes one text");
+        mio_err_hint(&err, "provider::sim::slug(\"My Model\")");
+        return mio_plugin_fail(c, &err);
+    }
+    struct mio_str text = mio_value_str(list.items[0]);
+    for (size_t i = 0; i < text.n; i++) {
+        char x = text.p[i];
+        bool upper = x >= 'A' && x <= 'Z', kept = (x >= 'a' && x <= 'z') || (x >= '0' && x <= '9');
+        if (upper || kept)
+            mio_buf_char(&b, upper ? (char)(x - 'A' + 'a') : x);
+        else if (b.n && b.p[b.n - 1] != '-')
+            mio_buf_char(&b, '-');
+    }
+    struct mio_str out = mio_buf_view(&b);
+    out.n -= out.n && out.p[out.n - 1] == '-';
+    return mio_plugin_answer(c, mio_string(mio_arena_str(arena, out)));
+}
+
+int sim_function(struct mlops_instance *p, const struct mlops_call *c, const char *name,
+                 const char *arguments)
+{
+    (void)p; /* NULL when the provider is not configured yet: functions are pure */
+    struct mio_arena arena;
+    struct mio_err err = {0};
+    struct mio_value list;
+    int status;
+    mio_arena_init(&arena);
+    if (strcmp(name, "slug") != 0) {
+        mio_fail(&err, MIO_TEMPLATE, "there is no such function");
+        mio_err_hint(&err, "sim has slug(text).");
+        status = mio_plugin_fail(c, &err);
+    } else if (mio_plugin_json(&arena, arguments, &list, &err)) {
+        status = mio_plugin_fail(c, &err);
+    } else {
+        status = slug(c, list, &arena);
+    }
+    mio_arena_free(&arena);
+    return status;
+}

@@ -139,9 +139,11 @@ static const struct mlops_provider provider = {
     .abi_minor = MLOPS_ABI_MINOR,
     .name = "sim",
     .version = MIO_VERSION,
-    .doc = "A simulated cloud in one SQLite file, which can be told to misbehave.",
+    .doc = "A simulated cloud in one SQLite file, which can be told to misbehave. Its function "
+           "slug(text) "
+           "gives a text as a name: provider::sim::slug(\"My Model\") is \"my-model\".",
     .caps = MLOPS_CAP_CONCURRENT | MLOPS_CAP_IMPORT | MLOPS_CAP_LIST | MLOPS_CAP_LOOKUP |
-            MLOPS_CAP_PREFLIGHT | MLOPS_CAP_DATA | MLOPS_CAP_CANCEL,
+            MLOPS_CAP_PREFLIGHT | MLOPS_CAP_DATA | MLOPS_CAP_CANCEL | MLOPS_CAP_FUNCTIONS,
     .batch = 1000,
     .config = config_fields,
     .kinds = kinds,
@@ -157,6 +159,7 @@ static const struct mlops_provider provider = {
     .preflight = sim_preflight,
     .data_read = sim_data_read,
     .cancel = cancel,
+    .function = sim_function,
     .close = close_instance,
 };
 

@@ -34,6 +34,9 @@ int sim_preflight(struct mlops_instance *p, const struct mlops_call *c,
 int sim_data_read(struct mlops_instance *p, const struct mlops_call *c,
                   const struct mlops_data_args *a);
 
+int sim_function(struct mlops_instance *p, const struct mlops_call *c, const char *name,
+                 const char *arguments);
+
 /* Sleeps; false when the call was cancelled meanwhile. */
 bool sim_sleep(struct mlops_instance *p, const struct mlops_call *c, int64_t ms);
 _Noreturn void sim_hang(void);

@@ -59,4 +59,12 @@ void kit_schema(struct kit *k)
         }
         kit_check(k, ok, check.p, "%s", where);
     }
+    if (k->schema->caps & MLOPS_CAP_FUNCTIONS) {
+        struct mio_err err = {0};
+        struct mio_value answer;
+        mio_provider_function(k->p, &k->a, MIO_STR("no_such_function"), mio_list(NULL, 0), &answer,
+                              &err);
+        kit_check(k, err.code == MIO_TEMPLATE, "an unknown function is an error of the template",
+                  "%s: %s", err.code ? mio_code_name(err.code) : "it answered", err.message);
+    }
 }

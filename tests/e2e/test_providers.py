@@ -199,6 +199,43 @@ class Moving(Clouds):
 
 
 
+class Functions(Case):
+    """provider::NAME::FUNCTION(...), as in Terraform: the plugin answers, in every command that evaluates."""
+
+    def test_everywhere(self):
+        self.template("""
+            thing:
+              a: { name: '${provider::sim::slug("My Model!")}' }
+              b: { count: '${length(provider::sim::slug("ab"))}', name: '${provider::sim::slug("B ${count.index} ${thing.a.id}")}' }
+        """, top="""
+            variables: { pw: { type: string, sensitive: true, default: "Sword Fish 9" } }
+            outputs: { s: { value: '${provider::sim::slug(var.pw)}', sensitive: true } }
+        """)
+        self.init()
+        self.ok("validate")
+        self.ok("plan", "-out=p.plan", says=['name   = "my-model"', "name   = (known after apply)", "s = (sensitive value)"])
+        done = self.ok("apply", "p.plan", says="3 added")
+        self.assertNotIn("sword-fish", done.text)
+        self.assertEqual(sorted(self.things()), ["b-0-t-1", "b-1-t-1", "my-model"])
+        self.no_changes()
+        self.assertEqual(self.ok("console", input='provider::sim::slug("X Y")\n').out.strip(), '"x-y"')
+
+    def test_what_is_wrong(self):
+        self.template("thing: {}")
+        self.init()
+        for call, says in (("provider::sim::nope(1)", ["provider::sim::nope(): there is no such function", "sim has slug(text)"]),
+                           ("provider::sin::slug(1)", ["there is no provider \"sin\"", 'did you mean "sim"?']),
+                           ("provider::sim::slug(1)", ["it takes one text"]), ("provider::slug(1)", ["provider::NAME::FUNCTION(...)"])):
+            self.template(f"thing: {{ a: {{ inputs: {{ x: '${{{call}}}' }} }} }}")
+            self.fails("plan", says=["main.yaml line 4", *says])
+        self.template("thing: { a: { inputs: { x: '${provider::local::slug(1)}' } } }")
+        with open(self.path("main.yaml"), encoding="utf-8") as f:
+            text = f.read()
+        self.write("main.yaml", text.replace("providers:\n", f"providers:\n  local: {{ root: {self.path('root')} }}\n", 1))
+        self.init()
+        self.fails("validate", says='provider "local" has no functions')
+
+
 class LocalConforms(Case):
     """The plugin local under the conformance kit: an interrupted create is found again, what is not there is not found."""
 
