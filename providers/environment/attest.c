@@ -25,10 +25,13 @@ static struct mio_str provenance(struct mio_arena *a, const struct mio_env_lock 
     MIO_AUTO_BUF materials;
     mio_buf_init(&b, 0);
     mio_buf_init(&materials, 0);
-    struct mio_str image = mio_get_str(l->image, "manifest");
-    if (image.n)
-        put_material(&materials, "image", mio_get_str(l->image, "reference"), image,
+    const struct mio_value *bases = mio_get_z(l->build, "bases");
+    for (uint32_t i = 0; i < (bases ? bases->n : !mio_is_null(l->image)); i++) {
+        struct mio_value v = bases ? bases->items[i] : l->image;
+        struct mio_str image = mio_get_str(v, "manifest");
+        put_material(&materials, "image", mio_get_str(v, "reference"), image,
                      mio_str_sub(image, 7, image.n));
+    }
     for (size_t i = 0; i < l->n_packages; i++)
         put_material(&materials, "deb", l->packages[i].name, l->packages[i].version,
                      l->packages[i].sha256);

@@ -3,9 +3,12 @@
 #include "providers/sdk/clock.h"
 #include "providers/sdk/fs.h"
 #include "providers/sdk/json.h"
+#include <errno.h>
 
 #define LAYER "application/vnd.oci.image.layer.v1.tar"
 #define DOCKER "application/vnd.docker."
+#define CONFIG "application/vnd.oci.image.config.v1+json"
+#define MANIFEST "application/vnd.oci.image.manifest.v1+json"
 enum { MAX_CONFIG = 8 << 20, LAYER_FORMAT = 1 };
 
 static struct mio_value at(struct mio_value v, const char *key)
@@ -74,7 +77,35 @@ bool mio_env_base_alone(const struct mio_env_lock *lock)
     for (size_t i = 0; i < sizeof added / sizeof *added; i++)
         if (!mio_is_null(at(lock->config, added[i])))
             return false;
-    return !mio_is_null(lock->image);
+    return !mio_is_null(lock->image) || !mio_is_null(lock->build);
+}
+
+struct mio_value mio_env_below(const struct mio_env_lock *lock)
+{
+    return mio_is_null(lock->image) ? at(lock->sealed, "built") : lock->image;
+}
+
+enum mio_code mio_env_manifest_of(struct mio_arena *a, const struct mio_env_store *s,
+                                  struct mio_value image, struct mio_str *hex, struct mio_err *err)
+{
+    struct mio_value layers = at(image, "layers");
+    struct mio_str config = mio_get_str(image, "config");
+    struct stat st;
+    MIO_AUTO_BUF b;
+    mio_buf_init(&b, 0);
+    if (stat(mio_env_store_blob(a, s, hex_of(image, "config")), &st))
+        return mio_fail_sys(err, errno, "cannot look at the configuration of the image");
+    mio_buf_printf(&b,
+                   "{\"config\":{\"digest\":\"%.*s\",\"mediaType\":\"" CONFIG
+                   "\",\"size\":%lld},\"layers\":[",
+                   MIO_FMT(config), (long long)st.st_size);
+    for (uint32_t i = 0; i < layers.n; i++)
+        mio_buf_printf(&b, "%s{\"digest\":\"%.*s\",\"mediaType\":\"%.*s\",\"size\":%lld}",
+                       i ? "," : "", MIO_FMT(mio_get_str(layers.items[i], "digest")),
+                       MIO_FMT(mio_get_str(layers.items[i], "type")),
+                       (long long)mio_get_i64(layers.items[i], "size", 0));
+    mio_buf_z(&b, "],\"mediaType\":\"" MANIFEST "\",\"schemaVersion\":2}");
+    return mio_env_store_put(a, s, mio_buf_view(&b), hex, err);
 }
 
 /* ---- what a reference stands for ---- */
@@ -346,8 +377,7 @@ static bool kept(struct mio_arena *a, const struct mio_env_store *s,
     return true;
 }
 
-/* To the second; 0 where it says nothing of use. */
-static int64_t created(struct mio_arena *a, struct mio_value config)
+int64_t mio_env_base_created(struct mio_arena *a, struct mio_value config)
 {
     struct mio_str s = mio_str_sub(mio_get_str(config, "created"), 0, 19);
     int64_t when;
@@ -370,7 +400,7 @@ enum mio_code mio_env_base_lock(struct mio_arena *a, const struct mio_env_store 
         mio_env_base_layers(a, s, image, &layers, &n, err) ||
         mio_env_base_facts(a, layers, n, config, spec->python_version, &image, err))
         return mio_err_wrap(err, "image %.*s", MIO_FMT(spec->image));
-    l->epoch = created(a, config);
+    l->epoch = mio_env_base_created(a, config);
     l->image = image;
     return MIO_OK;
 }

@@ -35,6 +35,13 @@ enum mio_code mio_env_base_fetch(struct mio_arena *a, const struct mio_env_build
 /* Hex of everything that it is made of: manifest, configuration, layers. */
 void mio_env_base_blobs(struct mio_arena *a, struct mio_value image, struct mio_str **out,
                         size_t *n);
+/* When it says that it was made, to the second; 0 where it says nothing of use. */
+int64_t mio_env_base_created(struct mio_arena *a, struct mio_value config);
+/* What a lock stands on: its image, or what its Dockerfile gave when it was sealed; null. */
+struct mio_value mio_env_below(const struct mio_env_lock *lock);
+/* A manifest of its own for an image, in the store. */
+enum mio_code mio_env_manifest_of(struct mio_arena *a, const struct mio_env_store *s,
+                                  struct mio_value image, struct mio_str *hex, struct mio_err *err);
 /* Its layers, each with one cell. Errors: MIO_REALITY (broken, unsafe, or not what the diff ID
  * says). */
 enum mio_code mio_env_base_layers(struct mio_arena *a, const struct mio_env_store *s,

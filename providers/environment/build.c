@@ -1,5 +1,5 @@
 /* providers/environment/build.c: lock to cells to layers to image. */
-#include "providers/environment/base_image.h"
+#include "providers/environment/dockerfile.h"
 #include "providers/environment/conda.h"
 #include "providers/environment/bytecode.h"
 #include "providers/environment/fetch.h"
@@ -123,6 +123,10 @@ static enum mio_code fetch_debs(struct mio_arena *a, const struct mio_env_build_
 enum mio_code mio_env_fetch_lock(struct mio_arena *a, const struct mio_env_build_opts *o,
                                  const struct mio_env_lock *lock, struct mio_err *err)
 {
+    const struct mio_value *bases = mio_get_z(lock->build, "bases");
+    for (uint32_t i = 0; bases && bases->type == MIO_LIST && i < bases->n; i++)
+        if (mio_env_base_fetch(a, o, lock->name, bases->items[i], err))
+            return err->code;
     if (mio_env_base_fetch(a, o, lock->name, lock->image, err) || fetch_debs(a, o, lock, err))
         return err->code;
     for (size_t i = 0; i < lock->n_wheels; i++) {
@@ -373,10 +377,14 @@ static enum mio_code check_seal(const struct mio_env_lock *lock, const struct mi
         mio_fail(err, MIO_STATE,
                  "environment %.*s came out as %.*s, but its lock is sealed as %.*s",
                  MIO_FMT(lock->name), MIO_FMT(is), MIO_FMT(was));
+        if (!mio_is_null(lock->build))
+            return mio_err_hint(err, "its Dockerfile does not give the same every time: take the "
+                                     "image from a registry (env pull), or lock and build it anew");
         return mio_err_hint(err, "the same lock must give the same bytes: please report this, with "
                                  "the lock and what 'env diff' says");
     }
-    if (mio_str_eq(mio_get_str(lock->sealed, "encoder"), mio_get_str(im->sealed, "encoder")) &&
+    if (mio_is_null(lock->build) &&
+        mio_str_eq(mio_get_str(lock->sealed, "encoder"), mio_get_str(im->sealed, "encoder")) &&
         !mio_equal(lock->sealed, im->sealed))
         return mio_fail(err, MIO_STATE,
                         "environment %.*s: same content, but other blobs by the same encoder",
@@ -406,6 +414,8 @@ enum mio_code mio_env_build(struct mio_arena *a, const struct mio_env_build_opts
         mio_env_fetch_lock(a, o, lock, err))
         return err->code;
     im->base = lock->image;
+    if (!mio_is_null(lock->build) && mio_env_dockerfile_build(a, o, lock, &s.spec, &im->base, err))
+        return mio_err_wrap(err, "environment %.*s", MIO_FMT(lock->name));
     s.codec = s.spec.gzip ? MIO_CODEC_GZIP : MIO_CODEC_ZSTD;
     struct worker *workers = MIO_NEW_N(a, struct worker, threads);
     im->arenas = MIO_NEW_N(a, struct mio_arena *, threads);

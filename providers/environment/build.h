@@ -12,6 +12,7 @@ struct mio_env_build_opts {
     const char *dir;    /* the template directory: files are relative to it */
     const char *vendor; /* folder of vendored blobs, or NULL */
     bool offline;       /* fetch nothing */
+    bool anew;          /* a Dockerfile is built although the store has what it gave */
     unsigned threads;   /* 0: as many as there are processors */
 };
 struct mio_env_image {

@@ -216,7 +216,11 @@ static enum mio_code from_value(struct mio_arena *a, struct mio_value v, struct 
     }
     if (!l->name.n || !sound_hex(l->inputs) || !l->arch.n || l->epoch < 0)
         return mio_fail(err, MIO_STATE, "name, inputs, arch or epoch is missing");
-    if (!mio_env_base_sound(l->image))
+    const struct mio_value *bases = mio_get_z(l->build, "bases");
+    bool whole = mio_env_base_sound(l->image) && (mio_is_null(l->build) || bases);
+    for (uint32_t i = 0; bases && bases->type == MIO_LIST && i < bases->n; i++)
+        whole &= bases->items[i].type == MIO_MAP && mio_env_base_sound(bases->items[i]);
+    if (!whole)
         return mio_fail(err, MIO_STATE, "its image is incomplete");
     return read_rows(a, v, l, err);
 }

@@ -1,5 +1,5 @@
 /* providers/environment/lock_make.c: from what is declared to what is locked. */
-#include "providers/environment/base_image.h"
+#include "providers/environment/dockerfile.h"
 #include "providers/environment/conda.h"
 #include "providers/sdk/digest.h"
 #include "providers/sdk/fs.h"
@@ -127,6 +127,8 @@ enum mio_code mio_env_lock_make(struct mio_arena *a, const struct mio_env_store 
         put_files(a, spec, dir, &l.files, err))
         return mio_err_wrap(err, "environment %.*s", MIO_FMT(spec->name));
     if (spec->image.n && stand_on(a, s, &spec, &own, dir, keep, &l, err))
+        return mio_err_wrap(err, "environment %.*s", MIO_FMT(spec->name));
+    if (spec->context.n && mio_env_dockerfile_lock(a, s, spec, dir, keep, &l, err))
         return mio_err_wrap(err, "environment %.*s", MIO_FMT(spec->name));
     if (spec->suite.n &&
         (mio_env_sources(a, spec, &sources, &n_sources, err) ||

@@ -93,7 +93,7 @@ static struct mio_value variables(struct mio_arena *a, const struct mio_env_lock
 
 struct mio_value mio_env_run_of(const struct mio_env_lock *lock)
 {
-    struct mio_value run = at(mio_is_null(lock->image) ? lock->sealed : lock->image, "run");
+    struct mio_value run = at(mio_env_below(lock), "run");
     return run.type == MIO_MAP ? run : mio_map(NULL, 0);
 }
 
@@ -251,6 +251,10 @@ enum mio_code mio_env_oci_describe(struct mio_arena *a, const struct mio_env_sto
     if (mio_env_store_put(a, s, im->manifest, &im->manifest_digest, err))
         return err->code;
     put(&seal, "manifest", sha(a, im->manifest_digest));
+    if (!mio_is_null(lock->build)) {
+        put(&seal, "built", im->base);
+        put(&seal, "proven", mio_bool(false)); /* until env verify has built it again */
+    }
     im->sealed = done(&seal);
     return MIO_OK;
 }

@@ -1,5 +1,6 @@
 /* providers/environment/sbom.c: SPDX 2.3 and CycloneDX 1.5. */
 #include "providers/environment/sbom.h"
+#include "providers/environment/base_image.h"
 #include "providers/environment/conda.h"
 #include "providers/sdk/clock.h"
 #include "providers/sdk/fs.h"
@@ -57,14 +58,19 @@ static struct part package_part(struct mio_arena *a, struct mio_value image, str
 
 static struct part *parts_of(struct mio_arena *a, const struct mio_env_lock *l, size_t *n)
 {
-    const struct mio_value *inside = mio_get_z(l->image, "packages");
-    struct part *parts =
-        MIO_NEW_N(a, struct part, l->n_packages + l->n_wheels + (inside ? inside->n : 0) + 2u);
+    struct mio_value image = mio_env_below(l);
+    const struct mio_value *inside = mio_get_z(image, "packages");
+    const struct mio_value *bases = mio_get_z(l->build, "bases");
+    size_t n_bases = bases && bases->type == MIO_LIST ? bases->n : 0;
+    struct part *parts = MIO_NEW_N(
+        a, struct part, l->n_packages + l->n_wheels + (inside ? inside->n : 0) + n_bases + 2u);
     *n = 0;
     if (!mio_is_null(l->image))
         parts[(*n)++] = image_part(a, l->image);
+    for (uint32_t i = 0; bases && i < bases->n; i++)
+        parts[(*n)++] = image_part(a, bases->items[i]);
     for (uint32_t i = 0; inside && i < inside->n; i++)
-        parts[(*n)++] = package_part(a, l->image, inside->items[i]);
+        parts[(*n)++] = package_part(a, image, inside->items[i]);
     for (size_t i = 0; i < l->n_packages; i++) {
         const struct mio_env_package *p = &l->packages[i];
         parts[(*n)++] = (struct part){

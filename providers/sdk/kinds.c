@@ -131,6 +131,7 @@ static const struct mlops_field python_fields[] = {
 static const struct mlops_field build_fields[] = {
     F("path", STRING, FILES, "Folder with the build's files."),
     F("dockerfile_path", STRING, NONE, "Build file in the folder; Dockerfile when absent."),
+    F("network", BOOL, NONE, "Whether its commands have a network."),
     END,
 };
 const char *const mio_environment_built_from[] = {

@@ -3,13 +3,13 @@
 write. The image is made of this machine's shell and Python, so that no mirror is needed.
 """
 import hashlib
-import io
-import re
-import tarfile
 import tempfile
 import urllib.request
 
 from support import *
+
+sys.path.insert(0, os.path.join(SOURCE, "tests/providers/environment"))
+import machine
 
 STORE = tempfile.mkdtemp(prefix="mio-e2e-store-")
 TOOLS = ("/usr/bin/dash", "/usr/bin/cat", "/usr/bin/mkdir", "/usr/bin/ls", "/usr/bin/python3.11")
@@ -54,34 +54,9 @@ SCORE = """
 """
 
 
-def libraries(program):
-    said = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
-    return set(re.findall(r"(/\S+) \(0x", said))
-
-
 def image(at):
     """An OCI layout of one layer: shell, a few programs, Python with its library."""
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w", format=tarfile.GNU_FORMAT) as t:
-        def plain(info):
-            info.uid, info.gid, info.uname, info.gname = (os.geteuid(), os.getegid(), "", "") if os.geteuid() else (0, 0, "", "")
-            return None if re.search(r"/(test|tests|idlelib|__pycache__|config-[^/]*|ensurepip|lib2to3)$|\.a$", info.name) else info
-        done = set()
-        for path in [*TOOLS, "/usr/lib/python3.11", *sorted(set().union(*(libraries(p) for p in TOOLS)))]:
-            real = os.path.realpath(path)
-            name = ("usr" + path if path.startswith("/lib") else path.lstrip("/"))
-            if name not in done:
-                done.add(name)
-                t.add(real, name, filter=plain)
-        for name, target in (("bin", "usr/bin"), ("lib", "usr/lib"), ("lib64", "usr/lib64"), ("usr/bin/sh", "dash"), ("usr/bin/python3", "python3.11")):
-            info = tarfile.TarInfo(name)
-            info.type, info.linkname = tarfile.SYMTYPE, target
-            t.addfile(plain(info))
-        for name in ("opt", "etc", "new"):
-            info = tarfile.TarInfo(name)
-            info.type, info.mode = tarfile.DIRTYPE, 0o755
-            t.addfile(plain(info))
-    layer = out.getvalue()
+    layer = machine.layer(TOOLS, ["/usr/lib/python3.11"], [("usr/bin/python3", "python3.11")])
 
     def put(data):
         name = hashlib.sha256(data).hexdigest()

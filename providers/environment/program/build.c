@@ -86,6 +86,11 @@ enum mio_code mio_env_verb_build(struct mio_env_cli *c)
     }
     mio_buf_printf(&c->out, "environment sha256:%.*s\nmanifest    sha256:%.*s\n",
                    MIO_FMT(im.config_digest), MIO_FMT(im.manifest_digest));
+    if (!mio_is_null(lock.build) && !mio_get_bool(lock.sealed, "proven", false))
+        mio_buf_printf(&c->out,
+                       "not proven: a Dockerfile may give other bytes every time; "
+                       "'mlops-iac env verify %.*s' builds it again and compares\n",
+                       MIO_FMT(lock.name));
     mio_buf_printf(&c->out, "%zu layers, %.1f MB (%.1f MB unpacked)\n", im.n_layers,
                    (double)packed / 1e6, (double)plain / 1e6);
     if (!mio_is_null(lock.sealed))

@@ -8,6 +8,7 @@
 #include "providers/environment/conda.h"
 #include "providers/environment/program/verbs.h"
 #include "providers/environment/registry.h"
+#include "providers/sdk/digest.h"
 #include "providers/sdk/fs.h"
 #include "providers/sdk/json.h"
 #include <errno.h>
@@ -79,9 +80,12 @@ static enum mio_code write_document(const struct export *x, const char *form)
     mio_buf_z(&b, "os_type: linux\ntags:\n");
     put(&b, "  mlops_iac_environment", digest);
     put(&b, "  mlops_iac_inputs", x->lock->inputs);
-    if (!strcmp(form, "build"))
-        mio_buf_z(&b, "build:\n  path: context\n  dockerfile_path: Dockerfile\n");
-    else
+    const struct mio_value *build = mio_get_z(x->lock->config, "build");
+    struct mio_str file = build ? mio_get_str(*build, "dockerfile_path") : (struct mio_str){0};
+    if (!strcmp(form, "build")) {
+        mio_buf_z(&b, "build:\n  path: context\n");
+        put(&b, "  dockerfile_path", file.n ? file : MIO_STR("Dockerfile"));
+    } else
         put(&b, "image", mio_str_z(x->reference));
     if (!strcmp(form, "conda"))
         mio_buf_z(&b, "conda_file: conda.yaml\n");
@@ -197,6 +201,29 @@ static enum mio_code write_layer(const struct export *x, size_t i, const char *n
                             &x->c->err);
 }
 
+/* Of an environment that a Dockerfile makes: its own folder. */
+static enum mio_code copy_context(const struct export *x)
+{
+    const struct mio_value *build = mio_get_z(x->lock->config, "build");
+    struct mio_arena *a = &x->c->arena;
+    struct mio_str from = mio_get_str(*build, "path"), digest;
+    const struct mio_value *locked = mio_get(x->lock->sources, from);
+    const char *to = in(x, "context");
+    static const char *const added[] = {"env", "files", "workdir", "command", "user"};
+    for (size_t i = 0; i < sizeof added / sizeof *added; i++)
+        if (mio_get_z(x->lock->config, added[i])) {
+            mio_fail(&x->c->err, MIO_USAGE, "%s is declared beside the Dockerfile", added[i]);
+            return mio_err_hint(&x->c->err, "write the form image, or put it into the Dockerfile");
+        }
+    if (mio_fs_copy_tree(mio_path_join(a, mio_str_z(x->c->dir), from).p, to, &x->c->err) ||
+        mio_digest_path(a, to, &digest, &x->c->err))
+        return x->c->err.code;
+    return locked && mio_str_eq(mio_value_str(*locked), digest)
+               ? MIO_OK
+               : mio_fail(&x->c->err, MIO_STATE,
+                          "%.*s has changed since the environment was locked", MIO_FMT(from));
+}
+
 static enum mio_code write_context(const struct export *x)
 {
     MIO_AUTO_BUF b;
@@ -235,7 +262,9 @@ static enum mio_code fill(const struct export *x, const char *form)
         return x->c->err.code;
     if (!strcmp(form, "conda"))
         return write_conda(x);
-    return !strcmp(form, "build") ? write_context(x) : MIO_OK;
+    if (!strcmp(form, "build"))
+        return mio_is_null(x->lock->build) ? write_context(x) : copy_context(x);
+    return MIO_OK;
 }
 
 /* Whole, or not there. */

@@ -53,6 +53,11 @@ static enum mio_code save(struct mio_env_cli *c, const char *path, const struct 
     if (!mio_is_null(lock->image))
         mio_buf_printf(o, "image %.*s is %.*s\n", MIO_FMT(mio_get_str(lock->image, "reference")),
                        MIO_FMT(mio_get_str(lock->image, "manifest")));
+    const struct mio_value *bases = mio_get_z(lock->build, "bases");
+    for (uint32_t i = 0; bases && i < bases->n; i++)
+        mio_buf_printf(o, "image %.*s is %.*s\n",
+                       MIO_FMT(mio_get_str(bases->items[i], "reference")),
+                       MIO_FMT(mio_get_str(bases->items[i], "manifest")));
     mio_buf_printf(o, "%s: %zu packages, %zu wheels\n", path, lock->n_packages, lock->n_wheels);
     return MIO_OK;
 }
@@ -62,7 +67,8 @@ static enum mio_code check_names(struct mio_env_cli *c, const struct mio_env_loc
                                  const struct mio_env_keep *keep)
 {
     for (size_t i = 0; i < keep->n_names; i++) {
-        bool there = !mio_is_null(old->image) && mio_str_is(keep->names[i], "image");
+        bool there = (!mio_is_null(old->image) || !mio_is_null(old->build)) &&
+                     mio_str_is(keep->names[i], "image");
         for (size_t k = 0; k < old->n_packages; k++)
             there |= mio_str_eq(old->packages[k].name, keep->names[i]);
         for (size_t k = 0; k < old->n_wheels; k++)

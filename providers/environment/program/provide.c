@@ -2,7 +2,7 @@
  * look.
  *
  * They answer with one JSON object; -json turns errors into one as well. */
-#include "providers/environment/inspect.h"
+#include "providers/environment/base_image.h"
 #include "providers/environment/program/verbs.h"
 #include "providers/sdk/fs.h"
 #include "providers/sdk/json.h"
@@ -31,7 +31,7 @@ static struct mio_str packages_digest(struct mio_arena *a, const struct mio_env_
 {
     MIO_AUTO_BUF b;
     mio_buf_init(&b, 0);
-    mio_buf_str(&b, mio_get_str(lock->image, "manifest"));
+    mio_buf_str(&b, mio_get_str(mio_env_below(lock), "manifest"));
     for (size_t i = 0; i < lock->n_packages; i++)
         mio_buf_printf(&b, "%.*s %.*s\n", MIO_FMT(lock->packages[i].name),
                        MIO_FMT(lock->packages[i].version));
@@ -60,8 +60,9 @@ enum mio_code mio_env_cli_sealed(struct mio_env_cli *c, struct mio_env_lock *loc
 static void answer(struct mio_env_cli *c, const struct mio_env_lock *lock, bool made)
 {
     struct mio_arena *a = &c->arena;
-    const struct mio_value *python = mio_get_z(lock->image, "python"),
-                           *packages = mio_get_z(lock->image, "packages");
+    struct mio_value below = mio_env_below(lock);
+    const struct mio_value *python = mio_get_z(below, "python"),
+                           *packages = mio_get_z(below, "packages");
     struct mio_str version = python ? mio_get_str(*python, "version") : python_of(lock);
     size_t n = lock->n_packages + lock->n_wheels + (packages ? packages->n : 0);
     struct mio_pair rows[] = {
@@ -73,7 +74,7 @@ static void answer(struct mio_env_cli *c, const struct mio_env_lock *lock, bool 
         {MIO_STR("made"), mio_bool(made)},
         {MIO_STR("package_count"), mio_number_i64(a, (int64_t)n)},
         {MIO_STR("packages_digest"), mio_string(packages_digest(a, lock))},
-        {MIO_STR("proven"), mio_bool(!mio_get_z(lock->config, "build"))}, /* no Dockerfile */
+        {MIO_STR("proven"), mio_bool(mio_get_bool(lock->sealed, "proven", true))},
     };
     struct mio_pair *pairs = MIO_NEW_N(a, struct mio_pair, sizeof rows / sizeof *rows);
     memcpy(pairs, rows, sizeof rows);

@@ -224,7 +224,8 @@ enum mio_code mio_env_verb_run(struct mio_env_cli *c)
         return mio_fail(&c->err, MIO_USAGE, "%s is no folder", c->root_path);
     if (!c->root_path && store_root(c, &variables, &command))
         return c->err.code;
-    for (uint32_t i = 0; !c->n_args && command.type == MIO_LIST && i < command.n; i++)
+    bool given = c->n_args > 0;
+    for (uint32_t i = 0; !given && command.type == MIO_LIST && i < command.n; i++)
         MIO_PUSH(&c->arena, c->args, c->n_args, c->args_cap) =
             mio_arena_z(&c->arena, mio_value_str(command.items[i]));
     if (!c->n_args) {

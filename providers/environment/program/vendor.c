@@ -32,6 +32,13 @@ enum mio_code mio_env_verb_vendor(struct mio_env_cli *c)
     for (size_t i = 0; i < n; i++)
         if (copy(c, &store, image[i]))
             return c->err.code;
+    const struct mio_value *bases = mio_get_z(lock.build, "bases");
+    for (uint32_t k = 0; bases && k < bases->n; k++) {
+        mio_env_base_blobs(&c->arena, bases->items[k], &image, &n);
+        for (size_t i = 0; i < n; i++)
+            if (copy(c, &store, image[i]))
+                return c->err.code;
+    }
     for (size_t i = 0; i < lock.n_packages; i++)
         if (copy(c, &store, lock.packages[i].sha256))
             return c->err.code;

@@ -165,6 +165,8 @@ enum mio_code mio_env_verb_verify(struct mio_env_cli *c)
         mio_env_store_open(a, c->store_path, &store, &c->err) ||
         mio_env_cli_build(c, &store, &lock, &im))
         return c->err.code;
+    if (!mio_is_null(lock.build))
+        return mio_env_cli_prove(c, &store, &lock, path, &im);
     const char *folder = mio_env_store_tmp(a, &store),
                *inputs = mio_arena_printf(a, "%s/blobs", store.root).p,
                *one = mio_arena_printf(a, "%s/one", folder).p,
