@@ -262,7 +262,8 @@ const struct mio_command mio_command_table[] = {
          "env command. Says what changes. Versions "
          "that are locked stay where they still fit; -upgrade renews all of them, or the packages "
          "that are named. -check writes nothing and fails, with the difference, when the lock is "
-         "not that of the template. -out writes the wheels as pylock.toml (PEP 751), too.",
+         "not that of the template. -out writes the wheels as pylock.toml (PEP 751), too. "
+         "-upgrade image renews what the tags of images stand for.",
      .min_args = 1,
      .max_args = 1000,
      .options = ENV_OPTS | B(CHECK) | B(UPGRADE) | B(OUT),
@@ -281,7 +282,9 @@ const struct mio_command mio_command_table[] = {
      .args = "NAME",
      .summary = "Build an environment twice and compare",
      .text = "Builds a second time in another folder, with another umask, time zone, language and "
-             "number of threads, and compares every byte.",
+             "number of threads, and compares every byte. What a Dockerfile makes is built again by "
+             "buildah, without its caches, and compared layer by layer: when nothing differs, the "
+             "lock says from then on that it is proven.",
      .min_args = 1,
      .max_args = 1,
      .options = ENV_OPTS | B(VENDOR) | B(OFFLINE),
@@ -320,13 +323,15 @@ const struct mio_command mio_command_table[] = {
      .options = ENV_OPTS | B(OUT),
      .run = mio_cmd_env_pull},
     {.name = "env drift",
-     .args = "NAME HOST[:PORT]/REPOSITORY[:TAG]|DIR",
+     .args = "NAME [HOST[:PORT]/REPOSITORY[:TAG]|DIR]",
      .summary = "Compare an image in a registry, or a root file system, with the lock",
      .text = "Says whether the tag still stands for the image that the lock was sealed with, or "
              "whether "
              "the root file system in DIR holds what it should; where not, names every path and "
-             "variable that differs. With -detailed-exitcode it exits with 2 then.",
-     .min_args = 2,
+             "variable that differs. Without either: whether the tags of the images that the "
+             "environment stands on still mean what was locked. With -detailed-exitcode it exits "
+             "with 2 when something differs.",
+     .min_args = 1,
      .max_args = 2,
      .options = ENV_OPTS | B(VENDOR) | B(OFFLINE) | B(DETAILED_EXITCODE),
      .run = mio_cmd_env_drift},

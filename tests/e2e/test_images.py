@@ -3,6 +3,7 @@
 write. The image is made of this machine's shell and Python, so that no mirror is needed.
 """
 import hashlib
+import sys
 import tempfile
 import urllib.request
 
@@ -166,6 +167,61 @@ class Images(Case):
         none = ["unshare", "-Ur", "sh", "-c", 'echo 0 > /proc/sys/user/max_mnt_namespaces; exec "$@"', "sh"]
         self.fails("plan", says=("none can be made here: bwrap:", "Allow user namespaces"), through=none)
         self.ok("plan", says="3 to add")
+
+    def exported(self, form, *more):
+        """Written as Azure ML writes it, and read again."""
+        self.ok("env", "export", "py", form, *more, f"-out=x-{form}")
+        self.ok("validate", f"x-{form}/environment.yaml", says="environment py ok")
+        with open(self.path(f"x-{form}/environment.yaml"), encoding="utf-8") as f:
+            return f.read()
+
+    def test_an_image_with_routes_as_azure_ml_writes_it(self):
+        self.write("main.yaml", "providers: { local: { workspace: w } }\nresources: { workspace: { w: { name: w } } }\n")
+        self.write("environment.yml", """
+            $schema: https://azuremlschemas.azureedge.net/latest/environment.schema.json
+            name: py
+            image: oci:base
+            inference_config:
+              liveness_route: { path: /live, port: 5001 }
+              readiness_route: { path: /ready, port: 5001 }
+              scoring_route: { path: /score, port: 5001 }
+        """)
+        self.lock()
+        routes = '  readiness_route:\n    port: 5001\n    path: "/ready"\n  scoring_route:\n    port: 5001\n    path: "/score"\n'
+        text = self.exported("image", "127.0.0.1:5000/team/py")
+        with open(self.path("environment.py.lock.json"), encoding="utf-8") as f:
+            lock = json.load(f)
+        self.assertEqual(lock["config"]["serve"]["liveness"], {"path": "/live", "port": 5001})
+        self.assertIn(f'image: "127.0.0.1:5000/team/py@{lock["sealed"]["manifest"]}"\n', text)
+        self.assertIn(routes, text)
+        self.fails("env", "export", "py", "build", "-out=y", says="no Dockerfile can begin with an image of a folder")
+        self.fails("env", "export", "py", "conda", "-out=y", says="has no wheels for a conda file")
+        self.assertRegex(self.ok("plan").out, r"\+ reproducible +=\s+true")
+
+    @unittest.skipUnless(os.geteuid() == 0 and shutil.which("buildah"), "buildah is not installed, or this is not root")
+    def test_a_dockerfile_is_not_proven_until_it_was_built_twice(self):
+        self.write("main.yaml", MAIN.replace('image: "oci:base"', 'build: { path: context }').replace("files:", "inference_config: "
+                   "{ scoring_route: { path: /score, port: 5001 } }\n          files:") % "hello")
+        self.write("context/Dockerfile", "FROM scratch\nADD root.tar /\nENV BASE=theirs PATH=/opt/bin:/usr/bin:/bin\nRUN mkdir /opt/ran\n")
+        with open(self.path("context/root.tar"), "wb") as f:
+            f.write(machine.layer(TOOLS[:-1]))
+        self.ok("init")
+        self.ok("env", "lock", "py")
+        self.ok("env", "build", "py", says=("not proven", "env verify py"))
+        done = self.ok("plan", says=("reproducible", "what a Dockerfile builds is not proven"))
+        self.assertRegex(done.out, r"\+ reproducible +=\s+false")
+        self.ok("env", "verify", "py", says="the environment is proven")
+        self.assertRegex(self.ok("plan").out, r"\+ reproducible +=\s+true")
+        self.look(True)
+        self.no_changes()
+        self.fails("env", "export", "py", "build", "-out=y", says="is declared beside the Dockerfile")
+        self.write("main.yaml", MAIN.replace('image: "oci:base"', 'build: { path: context }').replace(
+            "files: [{ source: lib, target: /opt/lib }]", "").replace('env: { GREETING: "%s" }', ""))
+        os.remove(self.path("job.yaml"))
+        self.ok("env", "lock", "py")
+        self.ok("env", "build", "py")
+        self.assertIn('build:\n  path: context\n  dockerfile_path: "Dockerfile"\n', self.exported("build"))
+        self.assertTrue(os.path.exists(self.path("x-build/context/root.tar")))
 
     def ask(self):
         with urllib.request.urlopen(urllib.request.Request(self.ok("output", "-raw", "uri").out, data=b"{}",

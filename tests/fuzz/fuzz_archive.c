@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "providers/environment/inspect.h"
 #include "providers/environment/unpack.h"
 #include "providers/environment/wheel.h"
 #include "providers/sdk/fs.h"
@@ -56,7 +57,29 @@ static void make_cell(struct mio_arena *a, const struct mio_env_store *s, bool w
     unlink(mio_env_store_blob(a, s, hex));
 }
 
-/* The first byte chooses: its lowest bit between a package and a wheel, the next one how. */
+/* A layer of an image, over a root that has links and files in its way. */
+static void read_layer(struct mio_arena *a, const struct mio_env_store *s, struct mio_str in)
+{
+    static const struct mio_env_entry below[] = {
+        {.path = {"etc", 3}, .type = MIO_ENTRY_DIR},
+        {.path = {"lib", 3}, .link = {"usr/lib", 7}, .type = MIO_ENTRY_SYMLINK},
+        {.path = {"out", 3}, .link = {"../../etc", 9}, .type = MIO_ENTRY_SYMLINK},
+        {.path = {"file", 4}, .type = MIO_ENTRY_FILE}};
+    struct mio_err err = {0};
+    struct mio_env_content all;
+    struct mio_str hex;
+    if (mio_env_store_put(a, s, in, &hex, &err))
+        abort();
+    mio_env_content_init(&all, a);
+    mio_env_content_lay(&all, below, sizeof below / sizeof *below);
+    if (!mio_env_content_layer(&all, mio_env_store_blob(a, s, hex), &err))
+        for (size_t i = 0; i < all.n; i++)
+            check_paths(a, all.items[i], 1);
+    unlink(mio_env_store_blob(a, s, hex));
+}
+
+/* The first byte chooses: its lowest bit between a package and a wheel, the next one how; the third
+ * is for layers. */
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 {
     static struct mio_env_store store;
@@ -69,7 +92,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
     struct mio_arena a;
     struct mio_str in = {(const char *)p + 1, n - 1};
     mio_arena_init(&a);
-    if (p[0] & 2)
+    if (p[0] & 4)
+        read_layer(&a, &store, in);
+    else if (p[0] & 2)
         make_cell(&a, &store, p[0] & 1, in);
     else
         unpack(&a, &store, p[0] & 1, in);
