@@ -195,7 +195,7 @@ class Images(Case):
         self.assertIn(f'image: "127.0.0.1:5000/team/py@{lock["sealed"]["manifest"]}"\n', text)
         self.assertIn(routes, text)
         self.fails("env", "export", "py", "build", "-out=y", says="no Dockerfile can begin with an image of a folder")
-        self.fails("env", "export", "py", "conda", "-out=y", says="has no wheels for a conda file")
+        self.fails("env", "export", "py", "conda", "-out=y", says="has no wheels and no conda packages")
         self.assertRegex(self.ok("plan").out, r"\+ reproducible +=\s+true")
 
     @unittest.skipUnless(os.geteuid() == 0 and shutil.which("buildah"), "buildah is not installed, or this is not root")
