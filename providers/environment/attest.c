@@ -110,21 +110,26 @@ static enum mio_code open_key(const char *path, EVP_PKEY **out, struct mio_err *
     return mio_err_hint(err, "openssl genpkey -algorithm ed25519 -out KEY.pem");
 }
 
-/* The signature is over "DSSEv1 LENGTH TYPE LENGTH PAYLOAD"; ECDSA signs its SHA-256. */
-static enum mio_code sign(EVP_PKEY *key, struct mio_str payload, uint8_t out[SIGNATURE], size_t *n,
-                          struct mio_err *err)
+/* In base64; ECDSA signs the message's SHA-256. */
+static enum mio_code sign(struct mio_arena *a, EVP_PKEY *key, struct mio_str message,
+                          struct mio_str *out, struct mio_err *err)
 {
     __attribute__((cleanup(auto_ctx))) EVP_MD_CTX *ctx = EVP_MD_CTX_new();
     const char *digest = EVP_PKEY_get_base_id(key) == EVP_PKEY_EC ? "SHA256" : NULL;
-    MIO_AUTO_BUF b;
-    mio_buf_init(&b, 0);
-    mio_buf_printf(&b, "DSSEv1 %zu %s %zu ", strlen(TYPE_PAYLOAD), TYPE_PAYLOAD, payload.n);
-    mio_buf_str(&b, payload);
-    *n = SIGNATURE;
+    uint8_t signature[SIGNATURE];
+    size_t n = SIGNATURE;
     if (EVP_DigestSignInit_ex(ctx, NULL, digest, NULL, NULL, key, NULL) != 1 ||
-        EVP_DigestSign(ctx, out, n, (const unsigned char *)b.p, b.n) != 1)
+        EVP_DigestSign(ctx, signature, &n, (const unsigned char *)message.p, message.n) != 1)
         return mio_fail(err, MIO_AUTH, "the key cannot sign");
+    *out = mio_base64(a, signature, n);
     return MIO_OK;
+}
+
+enum mio_code mio_env_sign(struct mio_arena *a, const char *key_file, struct mio_str message,
+                           struct mio_str *out, struct mio_err *err)
+{
+    __attribute__((cleanup(auto_key))) EVP_PKEY *key = NULL;
+    return open_key(key_file, &key, err) ? err->code : sign(a, key, message, out, err);
 }
 
 /* SHA-256 of the public key as X.509 has it. */
@@ -142,17 +147,20 @@ enum mio_code mio_env_attest(struct mio_arena *a, const struct mio_env_lock *loc
                              enum mio_env_predicate predicate, const char *key_file,
                              struct mio_str *out, struct mio_err *err)
 {
-    struct mio_str payload;
-    uint8_t signature[SIGNATURE];
-    size_t n;
+    struct mio_str payload, signature;
+    MIO_AUTO_BUF b; /* "DSSEv1 LENGTH TYPE LENGTH PAYLOAD" */
+    mio_buf_init(&b, 0);
     __attribute__((cleanup(auto_key))) EVP_PKEY *key = NULL;
-    if (open_key(key_file, &key, err) || statement(a, lock, predicate, &payload, err) ||
-        sign(key, payload, signature, &n, err))
+    if (open_key(key_file, &key, err) || statement(a, lock, predicate, &payload, err))
+        return err->code;
+    mio_buf_printf(&b, "DSSEv1 %zu %s %zu ", strlen(TYPE_PAYLOAD), TYPE_PAYLOAD, payload.n);
+    mio_buf_str(&b, payload);
+    if (sign(a, key, mio_buf_view(&b), &signature, err))
         return err->code;
     *out = mio_arena_printf(a,
                             "{\"payload\":\"%.*s\",\"payloadType\":\"" TYPE_PAYLOAD
                             "\",\"signatures\":[{\"keyid\":\"%.*s\",\"sig\":\"%.*s\"}]}\n",
                             MIO_FMT(mio_base64(a, payload.p, payload.n)), MIO_FMT(key_id(a, key)),
-                            MIO_FMT(mio_base64(a, signature, n)));
+                            MIO_FMT(signature));
     return MIO_OK;
 }

@@ -22,8 +22,9 @@ enum mio_code mio_env_push_manifest(struct mio_arena *a, const struct mio_env_st
                                     const struct mio_env_registry *r, const char *tag,
                                     const struct mio_str *blobs, size_t n, struct mio_str manifest,
                                     size_t *sent, struct mio_err *err);
-/* attach.c: signs provenance and bills of materials of the sealed image and puts them beside it as
- * cosign does: under the tag sha256-DIGEST.att. Errors: those of mio_env_attest and mio_env_push.
+/* attach.c: signs the sealed image, its provenance and bills of materials, and puts that beside it
+ * as cosign does: under the tags sha256-DIGEST.sig and .att; *tag is sha256-DIGEST. Errors: those
+ * of mio_env_attest and mio_env_push.
  */
 enum mio_code mio_env_attach(struct mio_arena *a, const struct mio_env_store *s,
                              const struct mio_env_registry *r, const struct mio_env_lock *lock,

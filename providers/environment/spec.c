@@ -276,6 +276,13 @@ static enum mio_code read_from(struct reader *r, struct mio_value p, struct mio_
 {
     struct mio_str from = mio_get_str(p, "from"), base = mio_path_base(from);
     s->pylock = mio_get_str(p, "pylock");
+    if (mio_str_is(base, "uv.lock")) {
+        mio_fail(r->err, MIO_TEMPLATE, "environment: %.*s is uv's own lock, which only uv reads",
+                 MIO_FMT(from));
+        return mio_err_hint(r->err,
+                            "run 'uv export --format pylock.toml --no-emit-project -o pylock.toml' "
+                            "beside it, and write from: pylock.toml");
+    }
     if (mio_str_starts(base, "pylock.") && mio_str_ends(base, ".toml")) {
         if (s->pylock.n)
             return bad(r, "python", "names two locks: from and pylock");

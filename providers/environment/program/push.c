@@ -33,7 +33,9 @@ enum mio_code mio_env_verb_push(struct mio_env_cli *c)
         lock.sealed = im.sealed;
     if (mio_env_attach(&c->arena, &store, &r, &lock, key, &tag, &c->err))
         return c->err.code;
-    mio_buf_printf(&c->out, "provenance and bills of materials: tag %s\n", tag);
+    mio_buf_printf(&c->out,
+                   "signature: tag %s.sig; provenance and bills of materials: tag %s.att\n", tag,
+                   tag);
     return MIO_OK;
 }
 

@@ -172,6 +172,7 @@ class Attest(Case):
         sealed = json.loads(text(f"{self.at}/environment.e.lock.json"))["sealed"]["manifest"]
         tag = sealed.replace(":", "-") + ".att"
         self.assertIn(tag, done.stdout)
+        self.a_copy_bears_signature_and_attestations(f"127.0.0.1:{port}/team/e", sealed, public)
 
         def get(path):
             request = urllib.request.Request(f"https://127.0.0.1:{port}/v2/team/e/{path}", headers={
@@ -190,6 +191,35 @@ class Attest(Case):
             self.assertEqual("sha256:" + statement["subject"][0]["digest"]["sha256"], sealed)
             kinds.add(statement["predicateType"])
         self.assertEqual(kinds, {"https://slsa.dev/provenance/v1", "https://spdx.dev/Document", "https://cyclonedx.org/bom"})
+
+    def a_copy_bears_signature_and_attestations(self, repository, sealed, public):
+        """By skopeo, jq and openssl alone: what 'cosign verify' looks at, and in that order."""
+        if not shutil.which("skopeo") or not shutil.which("jq"):
+            return
+        def run(*args):
+            return subprocess.run(args, check=True, capture_output=True, text=True).stdout.strip()
+        for ending in "sig", "att":
+            to = f"{self.at}/copied-{ending}"
+            run("skopeo", "copy", "-q", "--src-tls-verify=false", "--src-creds=ml:secret-word", "--insecure-policy",
+                f"docker://{repository}:{sealed.replace(':', '-')}.{ending}", f"oci:{to}:x")
+            digest = run("jq", "-r", ".manifests[0].digest", f"{to}/index.json").split(":")[1]
+            manifest = f"{to}/blobs/sha256/{digest}"
+            layer = f"{to}/blobs/sha256/" + run("jq", "-r", ".layers[0].digest", manifest).split(":")[1]
+            if ending == "att":
+                self.assertEqual(run("jq", "-r", ".payloadType", layer), "application/vnd.in-toto+json")
+                continue
+            self.assertEqual(run("jq", "-r", ".layers[0].mediaType", manifest), "application/vnd.dev.cosign.simplesigning.v1+json")
+            self.assertEqual(json.loads(text(layer)), {
+                "critical": {"identity": {"docker-reference": repository}, "image": {"docker-manifest-digest": sealed},
+                             "type": "cosign container image signature"}, "optional": None})
+            signature = run("jq", "-r", '.layers[0].annotations["dev.cosignproject.cosign/signature"]', manifest)
+            with open(f"{self.at}/signature", "wb") as f:
+                f.write(base64.b64decode(signature))
+            check = ["openssl", "pkeyutl", "-verify", "-pubin", "-inkey", public, "-rawin", "-sigfile", f"{self.at}/signature", "-in"]
+            run(*check, layer)
+            with open(f"{self.at}/other", "w", encoding="utf-8") as f:
+                f.write(text(layer).replace("team/e", "team/f"))
+            self.assertNotEqual(subprocess.run([*check, f"{self.at}/other"], capture_output=True).returncode, 0)
 
 
 if __name__ == "__main__":

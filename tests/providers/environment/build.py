@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -236,13 +237,14 @@ class Build(unittest.TestCase):
             os.makedirs(f"{there}/s/tmp/left/over")
             os.makedirs(f"{there}/s/cells")
             open(f"{there}/s/cells/x.idx.0123456789ab.tmp", "w").close()
-            for i in range(40):  # killed at ever later moments, until one comes to its end
+            signals = signal.SIGKILL, signal.SIGINT, signal.SIGTERM
+            for i in range(48):  # ended at ever later moments, until one comes to its end
                 b = subprocess.Popen([*args, f"-out={there}/out", f"-root={there}/root"], stdout=subprocess.DEVNULL)
                 try:
-                    b.wait(0.1 * (i + 1))
+                    b.wait(0.1 * 1.13 ** i)
                     break
                 except subprocess.TimeoutExpired:
-                    b.kill()
+                    b.send_signal(signals[i % 3])
                     b.wait()
                 whole = [n for n in os.listdir(there) if n in ("out", "root")]
                 for name in whole:

@@ -386,6 +386,19 @@ class Real(Case):
                             "azmlinfsrv", "--help"], capture_output=True, text=True)
         self.assertIn("--entry_script", r.stdout, r.stderr)
 
+    def test_a_lock_of_uv(self):
+        self.write("pyproject.toml", "[project]\nname = 'p'\nversion = '0'\nrequires-python = '>=3.11'\n"
+                   "dependencies = ['requests==2.32.3', 'pyyaml==6.0.2', 'colorama; sys_platform == \"win32\"']\n")
+        for words in ["lock", "-q"], ["export", "-q", "--format", "pylock.toml", "--no-emit-project", "-o", "pylock.toml"]:
+            subprocess.run([f"{self.uv}/uv", *words], cwd=self.at, env={**self.env, "UV_FIND_LINKS": ""}, check=True)
+        self.fails("lock", python={"from": "uv.lock"}, says=["uv.lock is uv's own lock", "uv export --format pylock.toml"])
+        self.ok("lock", python={"from": "pylock.toml"})
+        found = text(f"{self.at}/uv.lock")
+        for name, wheel in self.locked().items():
+            self.assertIn(f'name = "{name}"\nversion = "{wheel["version"]}"', found)
+            self.assertIn(f"sha256:{wheel['sha256']}", found, name)
+        self.assertEqual(sorted(self.locked()), ["certifi", "charset-normalizer", "idna", "pyyaml", "requests", "urllib3"])
+
 
 def main():
     with tempfile.TemporaryDirectory() as at:
