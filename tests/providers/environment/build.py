@@ -247,10 +247,11 @@ class Build(unittest.TestCase):
                     b.send_signal(signals[i % 3])
                     b.wait()
                 whole = [n for n in os.listdir(there) if n in ("out", "root")]
-                for name in whole:
-                    self.assertEqual(name, "out", "the layout comes first")
+                if whole:
+                    self.assertIn("out", whole, "the layout comes first")
                     self.assertTrue(same(f"{self.at}/one", f"{there}/out"))
-                    shutil.rmtree(f"{there}/out")
+                for name in whole:
+                    shutil.rmtree(f"{there}/{name}")
             self.assertEqual(b.returncode, 0)
             self.assertEqual(os.listdir(f"{there}/s/tmp"), [])
             self.assertEqual([n for n in os.listdir(f"{there}/s/cells") if n.endswith(".tmp")], [])
