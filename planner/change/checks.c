@@ -111,13 +111,33 @@ static void refuse(struct mio_stack *st, const struct mio_check *c, const char *
     mio_diags_add(st->diags, MIO_ERROR, &err);
 }
 
+/* Does it ask for changes of the plan? Those stay as they were planned. */
+static bool is_about_plan(const struct mio_check *c)
+{
+    bool found = false;
+    mio_node_exprs(c->condition, find_plan, &found);
+    return found;
+}
+
+/* A policy that nothing can decide any more must not pass for one that holds. */
+static bool is_undecidable(const struct mio_stack *st, const struct mio_check *c)
+{
+    return c->blocks && (!st->planning || is_about_plan(c));
+}
+
 static void run_check(struct mio_stack *st, const struct mio_scope *scope,
                       const struct mio_check *c, struct mio_check_result *r)
 {
     struct mio_err err = {0};
     int ok = -1;
     if (condition(scope, c->condition, &ok, &err)) {
+        r->message = mio_arena_str(st->arena, mio_str_z(err.message));
         mio_diags_add(st->diags, MIO_ERROR, &err);
+        return;
+    }
+    if (ok < 0 && is_undecidable(st, c)) {
+        r->message = MIO_STR("what it asks for is not known, so nobody can say whether it holds");
+        refuse(st, c, "cannot be decided", r->message);
         return;
     }
     r->unknown = ok < 0;
@@ -142,12 +162,10 @@ static void run_check(struct mio_stack *st, const struct mio_scope *scope,
 static bool is_asked(struct mio_stack *st, const struct mio_modinst *m, const struct mio_plan *plan,
                      struct mio_check *c)
 {
-    bool about_plan = false;
-    mio_node_exprs(c->condition, find_plan, &about_plan);
     if (m->prefix.n)
         c->name = mio_arena_printf(st->arena, "%.*s%.*s", MIO_FMT(m->prefix), MIO_FMT(c->name));
     /* When everything goes, only what is said about the going counts. */
-    return plan->mode == MIO_PLAN_NORMAL || (c->blocks && about_plan);
+    return plan->mode == MIO_PLAN_NORMAL || (c->blocks && is_about_plan(c));
 }
 
 /* The checks and policies of one module instance; they see its names and the whole plan. Planning:

@@ -311,6 +311,19 @@ class Policies(Case):
         self.fails("destroy", "-auto-approve", says='policy "no_loss" refuses the plan')
         self.assertEqual(list(self.things()), ["a"])
 
+    def test_what_nobody_can_decide_does_not_pass(self):
+        self.template("thing: { x: { name: x } }", """\
+            policies:
+              d: { condition: '${plan.changes[0].after.id == "t-1"}', error: d }
+              e: { condition: "${timestamp() != plan.changes[0].address}", error: e }
+              f: { condition: "${plan.count.add == 1}", error: f }
+            """)
+        self.init()
+        done = self.fails("apply", "-auto-approve", says=['policy "d" cannot be decided', 'policy "e" cannot be decided',
+                          'there is no attribute or key "count"', "Policy f failed: there is no attribute"])
+        self.assertNotIn("Policy f failed: \n", done.text)
+        self.assertEqual(self.things(), {})
+
     def test_what_is_refused_is_shown(self):
         self.write("main.yaml", """
             providers: { sim: { path: cloud.db } }
