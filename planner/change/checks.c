@@ -6,7 +6,9 @@ static enum mio_code condition(const struct mio_scope *scope, const struct mio_n
                                struct mio_err *err)
 {
     struct mio_value v;
-    if (mio_node_eval(n, scope, &v, err) || mio_to_bool(v, &v, err))
+    if (!mio_node_eval(n, scope, &v, err) && mio_is_null(v))
+        mio_fail(err, MIO_TEMPLATE, "the condition is null, not true or false");
+    if (err->code || mio_to_bool(v, &v, err))
         return mio_err_at(err, n->pos);
     *ok = v.type == MIO_BOOL ? v.b : -1;
     return MIO_OK;

@@ -215,6 +215,9 @@ static void assert_one(struct mio_engine *e, const struct mio_node *rule, struct
     struct mio_value ok, said;
     if (mio_engine_eval_node(e, cond, extra, &ok, &err) || mio_to_bool(ok, &ok, &err)) {
         mio_err_at(&err, cond->pos);
+    } else if (mio_is_null(ok)) {
+        mio_fail(&err, MIO_TEMPLATE, "the condition is null, not true or false");
+        mio_err_at(&err, cond->pos);
     } else if (ok.type != MIO_BOOL) {
         mio_fail(&err, MIO_TEMPLATE, "the condition depends on what is known only after apply");
         mio_err_hint(&err, "Use `command: apply` in this step.");

@@ -37,6 +37,17 @@ class Lifecycle(Case):
                     else:
                         self.ok(command)
 
+    def test_a_null_is_no_condition_that_holds(self):
+        rule = "condition: '${null}', error: x"
+        for top in (f"checks: {{ c: {{ {rule} }} }}", f"policies: {{ p: {{ {rule} }} }}", f"outputs: {{ o: {{ value: 1, precondition: [{{ {rule} }}] }} }}",
+                    f"variables: {{ v: {{ default: 1, validation: [{{ {rule} }}] }} }}",
+                    f"resources: {{ thing: {{ a: {{ name: a, lifecycle: {{ precondition: [{{ {rule} }}] }} }} }} }}",
+                    f"resources: {{ thing: {{ a: {{ name: a, lifecycle: {{ postcondition: [{{ {rule} }}] }} }} }} }}"):
+            with self.subTest(top):
+                self.template("", top + "\n")
+                self.init()
+                self.fails("apply", "-auto-approve", says="the condition is null, not true or false")
+
     def test_options_of_providers_that_the_template_does_not_have(self):
         self.template("""
             thing:
