@@ -79,17 +79,31 @@ enum mio_code mio_prov_open(struct mio_provs *p, struct mio_prov *it, struct mio
     return MIO_OK;
 }
 
+static enum mio_code on_resources(const struct mio_prov *it, struct mio_err *err)
+{
+    mio_fail(err, MIO_TEMPLATE, "the settings of provider \"%.*s\" depend on resources",
+             MIO_FMT(it->name));
+    mio_err_hint(err,
+                 "Use variables, locals and the stage in provider settings: they are needed before "
+                 "any resource can be read.");
+    return it->block ? mio_err_at(err, it->block->pos) : err->code;
+}
+
 enum mio_code mio_prov_settings(struct mio_stack *st, const struct mio_prov *it,
                                 struct mio_value *config, struct mio_err *err)
 {
     struct mio_inst self = {.key = it->key, .each = it->each}, *outer = st->self;
     const struct mio_node *map = it->block ? it->block->config : NULL;
+    struct mio_deps deps = {0}, *outer_deps = st->collect;
     st->self = mio_is_null(it->key) ? NULL : &self;
+    st->collect = &deps;
     enum mio_code rc = mio_object_eval(st, st->root, map, &it->schema->config,
                                        it->block ? it->block->pos : (struct mio_pos){0},
                                        "the provider", config, err);
     st->self = outer;
-    return rc;
+    st->collect = outer_deps;
+    err->reported = rc != MIO_OK; /* each fault was, where it stands */
+    return rc == MIO_OK && deps.n ? on_resources(it, err) : rc;
 }
 
 enum mio_code mio_prov_configure(struct mio_provs *p, struct mio_prov *it, struct mio_stack *st,
@@ -100,20 +114,9 @@ enum mio_code mio_prov_configure(struct mio_provs *p, struct mio_prov *it, struc
     if (mio_prov_open(p, it, err))
         return err->code;
     struct mio_value config;
-    struct mio_deps deps = {0}, *outer = st->collect;
-    st->collect = &deps;
     enum mio_code rc = mio_prov_settings(st, it, &config, err);
-    st->collect = outer;
-    err->reported = rc != MIO_OK; /* each fault was, where it stands */
-    if (rc == MIO_OK && (deps.n || mio_has_unknown(config))) {
-        mio_fail(err, MIO_TEMPLATE, "the settings of provider \"%.*s\" depend on resources",
-                 MIO_FMT(it->name));
-        mio_err_hint(
-            err,
-            "Use variables, locals and the stage in provider settings: they are needed before any "
-            "resource can be read.");
-        rc = it->block ? mio_err_at(err, it->block->pos) : err->code;
-    }
+    if (rc == MIO_OK && mio_has_unknown(config))
+        rc = on_resources(it, err);
     if (rc == MIO_OK)
         rc = mio_provider_configure(it->plugin, config, lineage, err);
     it->configured = rc == MIO_OK;

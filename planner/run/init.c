@@ -131,8 +131,9 @@ static void check_settings(struct mio_engine *e)
         struct mio_prov *it = &e->provs.items[i];
         struct mio_err err = {0};
         struct mio_value config;
-        if (it->schema && it->block && !it->folded)
-            mio_prov_settings(&e->stack, it, &config, &err);
+        if (it->schema && it->block && !it->folded &&
+            mio_prov_settings(&e->stack, it, &config, &err) && !err.reported)
+            mio_engine_fail(e, &err);
     }
 }
 
@@ -146,9 +147,10 @@ static enum mio_code look_through(struct mio_engine *e)
     mio_refresh_none(&e->refresh);
     e->planner = mio_engine_planner(e, MIO_PLAN_NORMAL);
     e->planner.validating = true;
+    e->planner.no_paths = e->opts.no_paths;
+    check_settings(e); /* before there is a planner: they may ask nothing of resources */
     e->stack.value = mio_planner_value;
     e->stack.arg = &e->planner;
-    check_settings(e);
     rc = mio_planner_run(&e->planner);
     for (size_t i = 0; i < e->planner.nsteps && !rc; i++)
         if (e->planner.steps[i] && e->planner.steps[i]->inst &&

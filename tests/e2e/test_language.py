@@ -342,6 +342,20 @@ class Policies(Case):
         self.assertEqual(done.out, "")
 
 
+class Settings(Case):
+    def test_they_cannot_ask_resources(self):
+        self.write("main.yaml", """
+            providers:
+              sim: { path: cloud.db }
+              other: { type: sim, path: "${thing.x.name}.db" }
+              worse: { type: sim, pth: x }
+            resources: { thing: { x: { name: x, provider: sim }, y: { name: y, provider: nope } } }
+            """)
+        self.init()
+        for command in ("validate", "plan"):
+            self.fails(command, says=['the settings of provider "other" depend on resources', "Did you mean path?", 'there is no provider "nope"'])
+
+
 class Import(Case):
     def test_blocks_are_written_for_imports_that_have_none(self):
         self.template('thing: { x: { name: "odd ${1 + 1}", inputs: { text: "$${y}", list: [1, { k: v }] } } }')
