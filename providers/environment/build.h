@@ -5,7 +5,7 @@
 
 /* Which bytes a lock gives: one more whenever the same lock gives others than before, so that a
  * seal of an older builder is told from bytes that went wrong. */
-enum { MIO_ENV_BUILDER = 3 };
+enum { MIO_ENV_BUILDER = 4 };
 
 struct mio_env_build_opts {
     const struct mio_env_store *store;
