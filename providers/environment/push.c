@@ -126,13 +126,32 @@ static enum mio_code is_there(struct mio_env_session *s, struct mio_str hex, boo
     return s->err->code;
 }
 
+/* What another repository of the registry holds need not travel. A registry that will not lend it
+ * begins an upload instead, which is left to end by itself. */
+static enum mio_code borrow(struct mio_env_session *s, struct mio_str hex, struct mio_str from,
+                            bool *there)
+{
+    struct mio_env_exchange x;
+    mio_env_exchange_init(
+        &x, "POST",
+        mio_env_session_url(s, mio_arena_printf(s->a, "blobs/uploads/?mount=sha256:%.*s&from=%.*s",
+                                                MIO_FMT(hex), MIO_FMT(from))
+                                   .p));
+    if (!mio_env_exchange_do(s, &x))
+        *there = x.status == 201;
+    else if (s->err->code == MIO_AUTH || s->err->code == MIO_REALITY)
+        mio_err_clear(s->err); /* not for this user: it is sent */
+    mio_env_exchange_free(&x);
+    return s->err->code;
+}
+
 static enum mio_code push_blob(struct mio_env_session *s, const struct mio_env_store *store,
-                               struct mio_str hex, size_t *sent)
+                               struct mio_str hex, struct mio_str from, size_t *sent)
 {
     const char *path = mio_env_store_blob(s->a, store, hex);
     bool there = false;
     struct stat st;
-    if (is_there(s, hex, &there) || there)
+    if (is_there(s, hex, &there) || there || (from.n && borrow(s, hex, from, &there)) || there)
         return s->err->code;
     MIO_AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &st))
@@ -144,17 +163,18 @@ static enum mio_code push_blob(struct mio_env_session *s, const struct mio_env_s
     return MIO_OK;
 }
 
-enum mio_code mio_env_push_manifest(struct mio_arena *a, const struct mio_env_store *store,
-                                    const struct mio_env_registry *r, const char *tag,
-                                    const struct mio_str *blobs, size_t n, struct mio_str manifest,
-                                    size_t *sent, struct mio_err *err)
+/* The first `lent` blobs may lie in the repository `from` as well. */
+static enum mio_code push_all(struct mio_arena *a, const struct mio_env_store *store,
+                              const struct mio_env_registry *r, const char *tag,
+                              const struct mio_str *blobs, size_t n, struct mio_str manifest,
+                              struct mio_str from, size_t lent, size_t *sent, struct mio_err *err)
 {
     struct mio_env_session s;
     *sent = 0;
     if (mio_env_session_open(&s, a, r, err))
         return err->code;
     for (size_t i = 0; i < n && !err->code; i++)
-        push_blob(&s, store, blobs[i], sent);
+        push_blob(&s, store, blobs[i], i < lent ? from : (struct mio_str){0}, sent);
     struct mio_env_exchange x;
     mio_env_exchange_init(&x, "PUT",
                           mio_env_session_url(&s, mio_arena_printf(a, "manifests/%s", tag).p));
@@ -175,6 +195,26 @@ enum mio_code mio_env_push_manifest(struct mio_arena *a, const struct mio_env_st
     return err->code;
 }
 
+enum mio_code mio_env_push_manifest(struct mio_arena *a, const struct mio_env_store *store,
+                                    const struct mio_env_registry *r, const char *tag,
+                                    const struct mio_str *blobs, size_t n, struct mio_str manifest,
+                                    size_t *sent, struct mio_err *err)
+{
+    return push_all(a, store, r, tag, blobs, n, manifest, (struct mio_str){0}, 0, sent, err);
+}
+
+/* The repository of the image below, where that is one of the same registry. */
+static struct mio_str lender(struct mio_arena *a, const struct mio_env_registry *r,
+                             struct mio_value base)
+{
+    struct mio_env_registry of;
+    struct mio_err ignored = {0};
+    struct mio_str reference = mio_get_str(base, "reference");
+    bool same = reference.n &&
+                !mio_env_registry_parse(a, mio_arena_z(a, reference), &of, &ignored) &&
+                mio_str_eq(of.host, r->host) && !mio_str_eq(of.name, r->name);
+    return same ? of.name : (struct mio_str){0};
+}
 enum mio_code mio_env_push(struct mio_arena *a, const struct mio_env_store *store,
                            const struct mio_env_registry *r, const struct mio_env_image *im,
                            size_t *sent, struct mio_err *err)
@@ -183,6 +223,9 @@ enum mio_code mio_env_push(struct mio_arena *a, const struct mio_env_store *stor
     for (size_t i = 0; i < im->n_layers; i++)
         blobs[i] = im->layers[i].sums.packed;
     blobs[im->n_layers] = im->config_digest;
-    return mio_env_push_manifest(a, store, r, mio_arena_z(a, r->tag), blobs, im->n_layers + 1,
-                                 im->manifest, sent, err);
+    size_t lent = 0; /* layers of the image below come first */
+    while (lent < im->n_layers && im->layers[lent].type.n)
+        lent++;
+    return push_all(a, store, r, mio_arena_z(a, r->tag), blobs, im->n_layers + 1, im->manifest,
+                    lender(a, r, im->base), lent, sent, err);
 }

@@ -10,7 +10,8 @@ struct mio_env_registry {
  * and _CA; the tag defaults to "latest". Errors: MIO_USAGE. */
 enum mio_code mio_env_registry_parse(struct mio_arena *a, const char *reference,
                                      struct mio_env_registry *out, struct mio_err *err);
-/* Sends what the registry does not hold yet: layers, configuration, and the manifest last, so that
+/* Sends what the registry does not hold yet (what the repository of the image below holds is lent
+ * by it): layers, configuration, and the manifest last, so that
  * a tag never points at half an image. Layers go in chunks: where the connection breaks, the
  * registry is asked how far it came, and the rest is sent. Errors: MIO_AUTH, MIO_REALITY (refused),
  * MIO_TRANSIENT (no answer), MIO_IO. */

@@ -166,6 +166,9 @@ class Images(tiny.Case):
             self.assertEqual(json.load(f)["manifests"][0]["digest"], digest)
         self.assertIn("verified", self.good("verify", "alone", body))
         self.assertIn("\n0 of ", self.good("push", "alone", body, self.reference("t/alone:v2")))
+        said = self.good("push", "alone", body, self.reference("other/place:v1"))
+        self.assertIn("\n1 of 3 blobs were sent", said, "the layers are mounted from t/alone, the configuration is sent")
+        self.good("drift", "alone", body, self.reference("other/place:v1"))
 
     def test_what_is_added_lies_on_top(self):
         run = {"Env": ["PATH=/opt/bin:/usr/bin", "A=1", "B=2"], "Entrypoint": ["/usr/bin/tool"], "Cmd": ["x"], "User": "7", "WorkingDir": "/opt",
@@ -351,11 +354,39 @@ class Images(tiny.Case):
         self.good("drift", "conda", body, f"{self.at}/conda")
         self.good("verify", "conda", body)
         self.assertIn("fits what is declared", self.good("lock", "conda", body, "-check"))
+        named = self.on("t/conda:v1", conda_file={"dependencies": ["python=3.10", "pip"]})
+        self.assertIn("python=3.10: python.version 3.10", self.good("lock", "named", named).replace(" -> ", ": "))
+        self.assertEqual(self.lock("named")["config"]["python"]["prefix"], "/opt/conda")
+        git = self.on("t/conda:v1", conda_file={"dependencies": ["python=3.10", "git"]})
+        self.assertIn("debian needs base:", self.env("lock", "named", git).stderr)
         body["python"]["version"] = "3.12"
         self.refused(self.env("lock", "conda", body), "the image has no Python 3.12")
         self.assertIn("debian needs base:", self.env("lock", "x", self.on("t/conda:v1", debian={"packages": ["hello"]})).stderr)
 
     # ---- what is refused ----
+
+    def test_a_registry_that_asks_for_nobody(self):
+        digest, _ = self.hub.image("t/open", "v1", [tar(BASE)])
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            port = s.getsockname()[1]
+        server = registry.start(self.hub.at, port, auth=False)
+        nobody = {k: v for k, v in os.environ.items() if not k.startswith("MLOPS_IAC_REGISTRY")}
+        try:
+            for name, image, more in (("open", f"127.0.0.1:{port}/t/open:v1", {"MLOPS_IAC_REGISTRY_CA": f"{self.hub.at}/cert.pem"}),
+                                      ("closed", self.reference("t/open:v1"), {"MLOPS_IAC_REGISTRY_CA": f"{self.hub.at}/cert.pem"}),
+                                      ("unknown", f"127.0.0.1:{port}/t/open:v1", {})):
+                done = tiny.Case.env(self, "lock", name, {"image": image}, env={**nobody, **more}, store="open")
+                if name == "open":
+                    self.assertEqual(done.returncode, 0, done.stderr)
+                    self.assertEqual(self.lock("open")["image"]["manifest"], digest)
+                else:
+                    self.assertEqual(done.returncode, 1)
+                    self.assertIn({"closed": "refuses this user", "unknown": "cannot be reached"}[name], done.stderr)
+                    self.nothing_half_made("open")
+        finally:
+            server.terminate()
+            server.wait()
 
     def test_tags_and_users(self):
         self.hub.image("t/there", "v1", [tar(BASE)])

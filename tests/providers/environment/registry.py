@@ -38,9 +38,10 @@ def start(at, port, auth=None):
     if not os.path.exists(f"{at}/cert.pem"):
         certify(at)
     with open(f"{at}/config.yml", "w") as f:
+        closed = {} if auth is False else {"auth": auth or {"htpasswd": {"realm": "r", "path": f"{at}/users"}}}
         json.dump({"version": "0.1", "log": {"level": "error", "accesslog": {"disabled": True}},
                    "storage": {"filesystem": {"rootdirectory": f"{at}/data"}},
-                   "auth": auth or {"htpasswd": {"realm": "r", "path": f"{at}/users"}},
+                   **closed,
                    "http": {"addr": f"127.0.0.1:{port}", "tls": {"certificate": f"{at}/cert.pem", "key": f"{at}/key.pem"}}}, f)
     server = subprocess.Popen(["docker-registry", "serve", f"{at}/config.yml"], stdout=subprocess.DEVNULL,
                               stderr=subprocess.DEVNULL)
