@@ -4,7 +4,7 @@
 #include "cli/render_diag.h"
 #include "cli/render_value.h"
 #include "cli/session.h"
-#include "planner/expr/expr.h"
+#include "planner/expr/convert.h"
 #include "providers/sdk/alloc.h"
 #include "providers/sdk/clock.h"
 #include "providers/sdk/fs.h"
@@ -175,11 +175,31 @@ static enum mio_code evaluate_alone(struct console *k, struct mio_str text, stru
     return e ? mio_expr_eval(e, &scope, out, err) : err->code;
 }
 
+/* type(EXPRESSION), here alone: what kind of value it is. The word becomes blanks, so that errors
+ * point at the right column. */
+static bool asks_type(struct console *k, struct mio_str *text)
+{
+    static const char word[] = "type(";
+    if (!mio_str_starts(*text, word) || !mio_str_ends(*text, ")"))
+        return false;
+    char *inside = mio_arena_z(&k->c->arena, *text);
+    memset(inside, ' ', sizeof word - 2);
+    text->p = inside;
+    return true;
+}
+
+static void put_type(struct mio_cli *c, struct mio_value v)
+{
+    struct mio_str name = mio_typespec_name(&c->arena, mio_type_of(&c->arena, v));
+    mio_buf_str(&c->out.buf, name);
+}
+
 static void evaluate(struct console *k, struct mio_str text)
 {
     struct mio_cli *c = k->c;
     struct mio_err err = {0};
     struct mio_value v;
+    bool type = asks_type(k, &text);
     enum mio_code code =
         k->dir ? evaluate_alone(k, text, &v, &err) : mio_engine_eval(c->engine, text, &v, &err);
     if (code) {
@@ -191,7 +211,10 @@ static void evaluate(struct console *k, struct mio_str text)
         return;
     }
     struct mio_pen pen = mio_out_pen(&c->out);
-    mio_put_value(&pen, v, 0, "");
+    if (type)
+        put_type(c, v);
+    else
+        mio_put_value(&pen, v, 0, "");
     mio_buf_char(&c->out.buf, '\n');
     mio_ui_flush(&c->ui);
 }

@@ -17,20 +17,27 @@ struct body {
 
 enum { LONGEST_FOREIGN = 4096 }; /* bounds the search for an end that may never come */
 
-/* Behind "${{" or "$[[" at `at`: where the foreign expression ends, or NULL when it is none. */
-static const char *foreign_end(const char *at, const char *end)
+/* Behind "${{" or "$[[" at `at`: where the foreign expression ends, or NULL when it is none.
+ * `clear` says up to where there is no end of either kind: nothing is searched twice. */
+static const char *foreign_end(const char *at, const char *end, const char *clear[2])
 {
     if (end - at < 3 || at[0] != '$' || at[1] != at[2] || (at[1] != '{' && at[1] != '['))
         return NULL;
-    size_t room = (size_t)(end - at) - 3;
-    const char *close = memmem(at + 3, room < LONGEST_FOREIGN ? room : LONGEST_FOREIGN,
-                               at[1] == '{' ? "}}" : "]]", 2);
+    bool square = at[1] == '[';
+    const char *from = at + 3, *limit = end - from < LONGEST_FOREIGN ? end : from + LONGEST_FOREIGN;
+    if (clear[square] > from)
+        from = clear[square];
+    const char *close =
+        from < limit ? memmem(from, (size_t)(limit - from), square ? "]]" : "}}", 2) : NULL;
+    if (!close && from < limit)
+        clear[square] = limit - 1; /* the last byte may be half of an end */
     return close ? close + 2 : at + 3;
 }
 
 /* Where the next thing of ours begins: ${ %{ $${ %%{ or, in quotes, a backslash or the quote. */
 static const char *text_end(const char *at, const char *end, enum template_mode mode)
 {
+    const char *clear[2] = {at, at};
     while (at < end) {
         if (*at > '\\') { /* most bytes */
             at++;
@@ -38,7 +45,7 @@ static const char *text_end(const char *at, const char *end, enum template_mode 
         }
         if (mode == TEMPLATE_QUOTED && (*at == '"' || *at == '\\' || *at == '\n'))
             return at;
-        const char *foreign = *at == '$' ? foreign_end(at, end) : NULL;
+        const char *foreign = *at == '$' ? foreign_end(at, end, clear) : NULL;
         if (foreign) {
             at = foreign;
             continue;

@@ -150,6 +150,10 @@ class Console(Case):
                          "2\n[\n    2,\n    4,\n]\n(known after apply)\n")
         self.apply()
         self.assertEqual(self.ask("thing.a.id\nexit\n1/0\n")[0], '"t-1"\n')
+        self.assertEqual(self.ask('type(var.n)\ntype([1, "a"])\ntype({ a = toset([true]) })\ntype(sensitive("x"))\ntype(null)\n')[0],
+                         "number\ntuple([number, string])\nobject({a=set(bool)})\nstring\nany\n")
+        out, err = self.ask('type(var.m)\n', code=1)
+        self.assertIn("line 1, column 6", err)
         out, err = self.ask('vra.n\nupper(1\n\nsensitive("x")\n', code=1)
         self.assertIn("console line 1, column 1", err)
         self.assertIn("^", err)
