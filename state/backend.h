@@ -106,6 +106,9 @@ struct mio_backend_args {
     struct mio_str stage;
     const char *dir; /* absolute folder on this machine, for what is kept beside a remote state */
     bool create;
+    /* The variable of the environment that gives a secret, NULL for other settings; for messages.
+     * Filled in by mio_backend_open. */
+    const char *(*variable)(struct mio_str type, const char *name);
 };
 /* By type: "file" (or no type) is here; every other one is a shared object in `folder`, which is
  * loaded now and stays. Errors: MIO_USAGE (no such type, bad setting), MIO_AUTH, MIO_IO,
@@ -120,6 +123,8 @@ typedef enum mio_code mio_backend_entry(const struct mio_backend_args *args,
 /* And one that hands it the fault points of the program. */
 #define MIO_BACKEND_FAULTS "mio_backend_faults_v1"
 void mio_backend_faults_v1(mio_fault_fn *ask);
+
+const char *mio_backend_variable(struct mio_str type, const char *name);
 
 /* The file backend. create: make the folder when it is missing; otherwise a missing folder is an
  * empty store that cannot be written. Errors: MIO_IO, MIO_STATE (folder open to others). */

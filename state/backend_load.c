@@ -60,5 +60,7 @@ enum mio_code mio_backend_open(const struct mio_backend_args *args, const char *
         (size_t)snprintf(path, sizeof path, "%s/%.*s.so", folder, MIO_FMT(type)) >= sizeof path)
         return mio_fail(err, MIO_BUG, "no folder of backends is known");
     enum mio_code rc = load(path, &entry, err);
-    return rc ? rc : entry(args, out, err);
+    struct mio_backend_args with = *args;
+    with.variable = mio_backend_variable;
+    return rc ? rc : entry(&with, out, err);
 }

@@ -1,6 +1,7 @@
 /* state/backend_settings.c: which settings each backend has, which of them are secrets, and the
  * variables of the environment that can give them, so that no secret need be in a template. */
 #include "providers/sdk/redact.h"
+#include "state/backend.h"
 #include "state/store.h"
 
 enum { SECRET = 1, FLAG = 2, VARIABLES = 3 };
@@ -212,6 +213,12 @@ static bool holds_password(struct mio_str conn)
             return true;
     return scheme >= 0 && at > scheme &&
            mio_str_find(mio_str_sub(conn, (size_t)scheme, (size_t)at), ':') >= 0;
+}
+
+const char *mio_backend_variable(struct mio_str type, const char *name)
+{
+    const struct setting *row = find(type, mio_str_z(name));
+    return row && (row->marks & SECRET) ? row->variables[0] : NULL;
 }
 
 bool mio_backend_secret(struct mio_str type, const struct mio_pair *p)

@@ -18,7 +18,8 @@ enum mio_code mio_store_open(const struct mio_store_opts *o, struct mio_store **
     struct mio_backend *b;
     struct mio_sealer *sealer = NULL;
     enum mio_code rc = o->seal ? mio_sealer_open(o->seal, &sealer, err) : MIO_OK;
-    struct mio_backend_args args = {o->backend, o->stage, o->dir, o->create};
+    struct mio_backend_args args = {
+        .config = o->backend, .stage = o->stage, .dir = o->dir, .create = o->create};
     rc = rc ? rc : mio_backend_open(&args, o->backend_dir, &b, err);
     if (rc) {
         mio_sealer_close(sealer);

@@ -370,6 +370,12 @@ enum mio_code mio_setting(struct mio_arena *a, const struct mio_backend_args *ar
     if (text.n == 0 && !dflt) {
         struct mio_str type = mio_get_str(args->config, "type");
         mio_fail(err, MIO_USAGE, "the backend %.*s needs the setting `%s`", MIO_FMT(type), name);
+        const char *variable = args->variable ? args->variable(type, name) : NULL;
+        if (variable)
+            return mio_err_hint(err,
+                                "It is a secret, so no note is kept of it: set %s in the "
+                                "environment.",
+                                variable);
         return mio_err_hint(err, "Set it under `backend:` or with -backend-config=%s=...", name);
     }
     *out = text.n ? mio_arena_z(a, text) : dflt;
