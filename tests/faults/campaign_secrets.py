@@ -154,8 +154,11 @@ def failures(w):
              "    again: { name: \"${var.third}\", depends_on: [thing.twice], inputs: { who: again } }\n"
              "    fails: { fail: create, secret: \"${var.first}\", inputs: { who: fails, x: \"${var.second}\" } }\n"
              "    judged: { inputs: { who: judged }, lifecycle: { precondition: "
-             "[{ condition: \"${var.first == var.second}\", error: \"not ${var.third}\" }] } }\n"
-             "    quoted: { name: quoted, secret: \"${var.first}\", inputs: { who: quoted, token: \"${var.second}\" } }\n",
+             "[{ condition: \"${var.first == var.second}\", error: \"not ${var.third}\" }] } }\n")
+    says(w, "apply", "-auto-approve", code=1)
+    says(w, "apply", "-auto-approve", "-json", code=1)
+    # A cloud that quotes what it was sent, in its error and in the log.
+    template(w, 2, "    quoted: { name: quoted, secret: \"${var.first}\", inputs: { who: quoted, token: \"${var.second}\" } }\n",
              sim=SETTING[:-1] + ", { op: create, name: quoted, code: reality, quote: true }]")
     says(w, "apply", "-auto-approve", code=1)
     says(w, "apply", "-auto-approve", "-json", code=1)
