@@ -369,8 +369,8 @@ enum mio_code mio_env_seal_current(const struct mio_env_lock *lock, struct mio_e
 static enum mio_code check_seal(const struct mio_env_lock *lock, const struct mio_env_image *im,
                                 struct mio_err *err)
 {
-    if (mio_is_null(lock->sealed) || mio_env_seal_current(lock, err))
-        return err->code;
+    if (mio_is_null(lock->sealed))
+        return MIO_OK;
     struct mio_str was = mio_get_str(lock->sealed, "config"),
                    is = mio_get_str(im->sealed, "config");
     if (!mio_str_eq(was, is)) {
@@ -410,7 +410,8 @@ enum mio_code mio_env_build(struct mio_arena *a, const struct mio_env_build_opts
     unsigned threads = o->threads ? o->threads : (unsigned)(processors > 0 ? processors : 1) + 1;
     if (threads > 64)
         threads = 64;
-    if (mio_env_spec_read(a, lock->name, lock->config, &s.spec, err) ||
+    if (mio_env_seal_current(lock, err) ||
+        mio_env_spec_read(a, lock->name, lock->config, &s.spec, err) ||
         mio_env_fetch_lock(a, o, lock, err))
         return err->code;
     im->base = lock->image;

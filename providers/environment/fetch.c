@@ -4,10 +4,11 @@
 #include "providers/sdk/fs.h"
 #include "providers/sdk/proc.h"
 #include <errno.h>
+#include <pthread.h>
 #include <unistd.h>
 
 #define APT_HELPER "/usr/lib/apt/apt-helper"
-enum { BATCH = 200, BATCH_MS = 30 * 60 * 1000 };
+enum { BATCH = 200, COPIERS = 4, BATCH_MS = 30 * 60 * 1000 };
 
 static struct mio_str local_path(struct mio_str url)
 {
@@ -55,6 +56,49 @@ static enum mio_code copy_local(struct mio_arena *a, const struct mio_env_store 
         return err->code;
     }
     return accept_file(a, f, tmp, err);
+}
+
+/* Files of this machine, a few at a time: hashing is what takes the time. */
+struct copies {
+    const struct mio_env_store *s;
+    struct mio_env_fetch **items;
+    size_t n;
+    _Atomic size_t next;
+    pthread_mutex_t mu;
+    struct mio_err *err; /* the first one */
+};
+
+static void *copy_some(void *arg)
+{
+    struct copies *c = arg;
+    struct mio_arena a;
+    mio_arena_init(&a);
+    for (size_t i; (i = c->next++) < c->n;) {
+        struct mio_err err = {0};
+        if (!copy_local(&a, c->s, c->items[i], local_path(c->items[i]->url), &err))
+            continue;
+        pthread_mutex_lock(&c->mu);
+        if (!c->err->code)
+            *c->err = err;
+        pthread_mutex_unlock(&c->mu);
+        c->next = c->n;
+    }
+    mio_arena_free(&a);
+    return NULL;
+}
+
+static enum mio_code copy_all(struct copies *c)
+{
+    pthread_t threads[COPIERS];
+    size_t n = 0;
+    pthread_mutex_init(&c->mu, NULL);
+    while (n < COPIERS && n + 1 < c->n && !pthread_create(&threads[n], NULL, copy_some, c))
+        n++;
+    copy_some(c);
+    while (n)
+        pthread_join(threads[--n], NULL);
+    pthread_mutex_destroy(&c->mu);
+    return c->err->code;
 }
 
 static enum mio_code explain(struct mio_arena *a, struct mio_str said, struct mio_err *err)
@@ -124,6 +168,8 @@ enum mio_code mio_env_fetch_all(struct mio_arena *a, const struct mio_env_store 
                                 struct mio_env_fetch *items, size_t n, struct mio_err *err)
 {
     struct mio_env_fetch **todo = MIO_NEW_N(a, struct mio_env_fetch *, n + 1);
+    struct copies local = {
+        .s = s, .items = MIO_NEW_N(a, struct mio_env_fetch *, n + 1), .err = err};
     size_t k = 0;
     for (size_t i = 0; i < n; i++) {
         struct mio_env_fetch *f = &items[i];
@@ -132,12 +178,13 @@ enum mio_code mio_env_fetch_all(struct mio_arena *a, const struct mio_env_store 
             if (mio_fs_exists(f->path))
                 continue;
         }
-        struct mio_str path = local_path(f->url);
-        if (!path.n)
+        if (local_path(f->url).n)
+            local.items[local.n++] = f;
+        else
             todo[k++] = f;
-        else if (copy_local(a, s, f, path, err))
-            return err->code;
     }
+    if (copy_all(&local))
+        return err->code;
     for (size_t from = 0; from < k; from += BATCH)
         if (run_helper(a, s, todo + from, k - from < BATCH ? k - from : BATCH, err))
             return err->code;

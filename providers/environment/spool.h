@@ -5,7 +5,7 @@
 #pragma once
 #include "providers/environment/store.h"
 
-enum { MIO_ENV_SPOOL_BLOCK = 1 << 20, MIO_ENV_SPOOL_BLOCKS = 64 };
+enum { MIO_ENV_SPOOL_BLOCK = 1 << 20, MIO_ENV_SPOOL_BLOCKS = 32 };
 
 struct mio_env_spool {
     const struct mio_env_store *store; /* where the file is made */
