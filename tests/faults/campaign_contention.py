@@ -95,7 +95,7 @@ def crowd(root, writers, rounds, top):
                 return
 
     for number in range(writers):
-        threads.append(threading.Thread(target=writer, args=(number,)))
+        threads.append(threading.Thread(target=writer, args=(number,), daemon=True))
         threads[-1].start()
     for t in threads:
         t.join()

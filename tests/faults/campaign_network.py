@@ -277,7 +277,7 @@ def crowd(server, root, writers, rounds, seed):
                     break
 
     try:
-        threads = [threading.Thread(target=writer, args=(number,)) for number in range(writers)]
+        threads = [threading.Thread(target=writer, args=(number,), daemon=True) for number in range(writers)]
         for t in threads:
             t.start()
         for t in threads:
