@@ -124,6 +124,7 @@ static enum mio_code download(struct mio_env_session *s, struct mio_str hex, con
         mio_env_exchange_init(&x, "GET", url);
         x.out_fd = fd;
         x.from = before;
+        x.most = size;
         x.follow = true;
         enum mio_code code = mio_env_exchange_do(s, &x);
         long status = x.status;

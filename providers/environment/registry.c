@@ -85,7 +85,7 @@ bool mio_env_session_again(struct mio_env_session *s, unsigned *tries)
 struct transfer {
     struct mio_env_session *s;
     struct mio_env_exchange *x;
-    uint64_t sent;
+    uint64_t sent, got;
     bool failed; /* writing the answer down */
 };
 
@@ -95,6 +95,12 @@ static size_t on_body(char *p, size_t size, size_t n, void *arg)
     long status = 0;
     curl_easy_getinfo(t->s->curl, CURLINFO_RESPONSE_CODE, &status);
     if (t->x->out_fd >= 0 && status >= 200 && status < 300) {
+        t->got += size * n;
+        if (t->x->most && t->got > t->x->most) {
+            t->failed = true;
+            mio_fail(t->s->err, MIO_IO, "the registry gives more than the manifest says");
+            return 0;
+        }
         t->failed = mio_fs_write_all(t->x->out_fd, p, size * n, "a blob", t->s->err) != MIO_OK;
         return t->failed ? 0 : size * n;
     }

@@ -24,6 +24,7 @@ struct mio_env_exchange {
     uint64_t body_at, body_size;
     const char *range; /* of the body, as the registry counts: "0-99" */
     int out_fd;        /* where the answer goes; else into `answer` */
+    uint64_t most;     /* bytes that may go there; 0: as many as come */
     uint64_t from;     /* of what was asked for: the part before it is there already */
     bool follow;       /* blobs may lie elsewhere */
     long status;

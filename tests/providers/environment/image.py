@@ -450,6 +450,14 @@ class Images(tiny.Case):
             self.assertFalse(os.path.exists(f"{self.at}/bytes/blobs/sha256/{sha(layer)[7:]}"))
         with open(path, "wb") as f:
             f.write(kept)
+        text, _ = self.hub.image("t/long", "v1", [tar(BASE)])
+        manifest = json.loads(tiny.raw(self.hub.stored(text)))
+        manifest["layers"][0]["size"] = 10  # and it would go on for ever
+        self.hub.manifest("t/long", "v1", manifest)
+        done = self.env("lock", "long", self.on("t/long:v1"), store="long")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("gives more than the manifest says", done.stderr)
+        self.nothing_half_made("long")
         cut = gzip.compress(tar(BASE), mtime=0)[:-100]  # a layer that was cut before it was pushed
         self.hub.blob("t/cut", cut)
         config = json.dumps({"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": [sha(tar(BASE))]}}).encode()
