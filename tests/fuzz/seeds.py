@@ -2,6 +2,7 @@
 """Seeds for the fuzz targets: seeds.py FOLDER PROGRAM. What the tests hold already, cut into files: a folder a target."""
 import base64
 import glob
+import gzip
 import hashlib
 import io
 import json
@@ -121,6 +122,13 @@ def archive():
     for how in (0, 2):
         yield bytes([how]) + deb
         yield bytes([how + 1]) + wheel.getvalue()
+    layer = io.BytesIO()
+    with tarfile.open(fileobj=layer, mode="w", format=tarfile.GNU_FORMAT) as t:
+        for info, content in (tiny.entry("etc/.wh..wh..opq"), tiny.entry(".wh.file"), tiny.entry("lib/x", b"x"), tiny.entry("out/y", b"y"),
+                              tiny.entry("lib/z", kind=b"1", link="lib/x"), tiny.entry("etc", kind=b"2", link="out")):
+            t.addfile(info, io.BytesIO(content))
+    yield b"\4" + layer.getvalue()
+    yield b"\4" + gzip.compress(layer.getvalue())
 
 
 def lock():
