@@ -32,6 +32,16 @@ static enum mio_code wait_for_module(struct mio_scope_arg *s, struct mio_str pre
     return MIO_OK;
 }
 
+/* The index of a module has these beside its resources. */
+static bool is_other(struct mio_str kind)
+{
+    static const char *const words[] = {"var", "local", "output", "module"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (mio_str_is(kind, words[i]))
+            return true;
+    return false;
+}
+
 struct named_ref {
     struct mio_str text;
     bool found;
@@ -64,6 +74,12 @@ static enum mio_code depend_item(struct mio_scope_arg *s, const struct mio_node 
             s,
             mio_arena_printf(s->st->arena, "%.*s%.*s", MIO_FMT(s->mod->prefix), MIO_FMT(ad.module)),
             deps, err);
+    if (!ad.is_data && is_other(ad.kind)) {
+        mio_fail(err, MIO_TEMPLATE, "%.*s.%.*s is no resource and no module", MIO_FMT(ad.kind),
+                 MIO_FMT(ad.name));
+        mio_err_hint(err, "Name what it is made of; nothing has to wait for a value.");
+        return mio_err_at(err, n->pos);
+    }
     struct mio_str key = mio_arena_printf(s->st->arena, "%s%.*s.%.*s", ad.is_data ? "data." : "",
                                           MIO_FMT(ad.kind), MIO_FMT(ad.name));
     if (!mio_index_get(&s->mod->index, key, &r)) {

@@ -37,6 +37,17 @@ class Lifecycle(Case):
                     else:
                         self.ok(command)
 
+    def test_only_resources_and_modules_are_waited_for(self):
+        self.template("", "locals: { l: { a: 1 } }\nvariables: { v: { default: 1 } }\noutputs: { o: { value: 1 } }\n")
+        self.init()
+        for name in "local.l", "var.v", "output.o", '"${local.l}"', '"${var.v}"':
+            for where in ("resources: { thing: { a: { name: a, depends_on: [%s] } } }", "outputs: { p: { value: 1, depends_on: [%s] } }",
+                          "resources: { thing: { a: { name: a, lifecycle: { replace_triggered_by: [%s] } } } }"):
+                with self.subTest(where % name):
+                    self.write("more.yaml", where % name + "\n")
+                    for command in "validate", "plan":
+                        self.fails(command, says=["more.yaml line 1", "is no resource and no module"])
+
     def test_a_null_is_no_condition_that_holds(self):
         rule = "condition: '${null}', error: x"
         for top in (f"checks: {{ c: {{ {rule} }} }}", f"policies: {{ p: {{ {rule} }} }}", f"outputs: {{ o: {{ value: 1, precondition: [{{ {rule} }}] }} }}",
