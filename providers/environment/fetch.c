@@ -37,8 +37,9 @@ static enum mio_code accept_file(struct mio_arena *a, const struct mio_env_fetch
     else
         return MIO_OK;
     unlink(tmp);
-    return mio_err_hint(err, "the mirror does not hold what the lock names; try another mirror, or "
-                             "build from a vendored folder");
+    return mio_err_hint(
+        err, "the mirror does not hold what was signed or locked; try another mirror, or "
+             "build from a vendored folder");
 }
 
 static enum mio_code copy_local(struct mio_arena *a, const struct mio_env_store *s,

@@ -108,7 +108,7 @@ class Bad(Case):
             with open(path, "r+b") as f:
                 f.seek(-1, os.SEEK_END)
                 f.write(b"?")
-        self.build_fails(["good"], "SHA-256 is", "does not hold what the lock names", damage=flip)
+        self.build_fails(["good"], "SHA-256 is", "does not hold what was signed or locked", damage=flip)
 
     def test_a_download_that_was_cut_off(self):
         self.build_fails(["good"], "bytes came instead of", damage=lambda path: os.truncate(path, 100))
