@@ -143,6 +143,15 @@ class Images(Case):
         self.lock(through=user)
         self.look(True, through=user)
 
+    def test_an_overlay_over_a_path_that_reads_like_options(self):
+        probe = [os.path.join(BUILD, "lib/mlops-iac/mlops-iac-overlay"), "--probe"]
+        for name in ("plain", "a,ro:b=c d"):
+            self.write(name + "/file", "")
+            done = subprocess.run([*probe, self.path(name)], capture_output=True, text=True)
+            if name == "plain" and done.returncode:
+                self.skipTest("no overlay can be laid here")
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+
     def test_writes_are_refused_where_no_overlay_can_be_laid(self):
         """Overlays on overlays: at the third the kernel says no."""
         deeper = "a=$1; b=$2; shift 2; for i in 1 2 3; do mount -t tmpfs t $a && mkdir $a/u $a/w && mount -t overlay o " \

@@ -55,24 +55,23 @@ static bool separate(bool *own)
     return mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
 }
 
-/* ROOT/m becomes the root that can be written to. */
+/* ROOT/m becomes the root that can be written to. The options hold no path of the caller's: a comma
+ * or a colon in it would be read as another option. */
 static bool lay(const char *root)
 {
-    char options[3 * 4096 + 128], made[4096 + 2];
+    char options[128];
     bool own;
     if (strlen(root) >= 4096 || !separate(&own))
         return false;
+    int here = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
     int lower = open(root, O_DIRECTORY | O_RDONLY | O_CLOEXEC); /* by the mounts of ours */
-    if (lower < 0 || mount("tmpfs", root, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755"))
+    if (here < 0 || lower < 0 || mount("tmpfs", root, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755") ||
+        chdir(root) || mkdir("u", 0755) || mkdir("w", 0755) || mkdir("m", 0755))
         return false;
-    for (const char *name = "uwm"; *name; name++) {
-        snprintf(made, sizeof made, "%s/%c", root, *name);
-        if (mkdir(made, 0755))
-            return false;
-    }
-    snprintf(options, sizeof options, "lowerdir=/proc/self/fd/%d,upperdir=%s/u,workdir=%s/w%s",
-             lower, root, root, own ? ",userxattr" : "");
-    return mount("overlay", made, "overlay", MS_NOSUID | MS_NODEV, options) == 0;
+    snprintf(options, sizeof options, "lowerdir=/proc/self/fd/%d,upperdir=u,workdir=w%s", lower,
+             own ? ",userxattr" : "");
+    return mount("overlay", "m", "overlay", MS_NOSUID | MS_NODEV, options) == 0 &&
+           fchdir(here) == 0;
 }
 
 /* ---- bubblewrap's options ---- */
