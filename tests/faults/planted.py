@@ -54,7 +54,9 @@ BUGS = [
     ("variables reach the environment of children", "providers/host/process.c",
      "\"MLOPS_IAC_VAR_\", ", "", ["secrets"]),
     ("the engine can dump core", "cli/main.c",
-     "prctl(PR_SET_DUMPABLE, 0);", "prctl(PR_SET_DUMPABLE, 1);", ["secrets"]),
+     "prctl(PR_SET_DUMPABLE, 0); /* a core file would hold every secret of the run ... */\n"
+     "    setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0}); /* ... or, of a program it starts, a key */",
+     "prctl(PR_SET_DUMPABLE, 1);", ["secrets"]),
     ("what is marked sensitive is not hidden where a plugin quotes it", "providers/sdk/value.c",
      "        mio_secret_add(mio_value_str(v));", "        (void)mio_value_str(v);", ["secrets"]),
     ("an unknown outcome is taken for a failure", "planner/run/step.c",
