@@ -47,6 +47,8 @@ static enum mio_code copy_local(struct mio_arena *a, const struct mio_env_store 
                                 struct mio_err *err)
 {
     const char *tmp = mio_env_store_tmp(a, s), *from = mio_arena_z(a, path);
+    if (access(from, R_OK) && errno != ENOENT && errno != ENOTDIR)
+        return mio_fail_sys(err, errno, "cannot read %s", from);
     if (!mio_fs_exists(from)) {
         mio_fail(err, MIO_REALITY, "%s is not there", from);
         return mio_err_hint(err, "gone from the mirror: a newer version may have replaced it; "
