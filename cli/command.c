@@ -281,10 +281,11 @@ const struct mio_command mio_command_table[] = {
     {.name = "env verify",
      .args = "NAME",
      .summary = "Build an environment twice and compare",
-     .text = "Builds a second time in another folder, with another umask, time zone, language and "
-             "number of threads, and compares every byte. What a Dockerfile makes is built again by "
-             "buildah, without its caches, and compared layer by layer: when nothing differs, the "
-             "lock says from then on that it is proven.",
+     .text =
+         "Builds a second time in another folder, with another umask, time zone, language and "
+         "number of threads, and compares every byte. What a Dockerfile makes is built again by "
+         "buildah, without its caches, and compared layer by layer: when nothing differs, the "
+         "lock says from then on that it is proven.",
      .min_args = 1,
      .max_args = 1,
      .options = ENV_OPTS | B(VENDOR) | B(OFFLINE),

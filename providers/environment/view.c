@@ -79,11 +79,13 @@ static enum mio_code settle(struct mio_env_view *v, const struct owner *old,
         return MIO_OK;
     if (!same(x, y) && !old->cell->about.control.n && !new->cell->about.control.n)
         return settle_wheels(v, old, new, err);
-    if (!same(x, y) && names(mio_env_field(old->cell->about.control, "Replaces"), new->cell->name)) {
+    if (!same(x, y) &&
+        names(mio_env_field(old->cell->about.control, "Replaces"), new->cell->name)) {
         MIO_PUSH(v->arena, v->late, v->n_late, v->late_cap) = (struct mio_env_found){old->cell, x};
         return MIO_OK;
     }
-    if (!same(x, y) && !names(mio_env_field(new->cell->about.control, "Replaces"), old->cell->name)) {
+    if (!same(x, y) &&
+        !names(mio_env_field(new->cell->about.control, "Replaces"), old->cell->name)) {
         mio_fail(err, MIO_REALITY, "packages %.*s and %.*s both bring /%.*s, and differ",
                  MIO_FMT(old->cell->name), MIO_FMT(new->cell->name), MIO_FMT(y->path));
         return mio_err_hint(err, "drop one of them, with its reason, under debian.drop");

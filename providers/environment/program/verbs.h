@@ -32,8 +32,8 @@ enum mio_code mio_env_cli_sealed(struct mio_env_cli *c, struct mio_env_lock *out
 enum mio_code mio_env_cli_root(struct mio_env_cli *c, const struct mio_env_store *store,
                                const struct mio_env_lock *lock);
 
-/* prove.c: builds the Dockerfile of a lock once more; what is the same counts as proven in the lock.
- * Errors: MIO_STATE with what differs. */
+/* prove.c: builds the Dockerfile of a lock once more; what is the same counts as proven in the
+ * lock. Errors: MIO_STATE with what differs. */
 enum mio_code mio_env_cli_prove(struct mio_env_cli *c, const struct mio_env_store *s,
                                 struct mio_env_lock *lock, const char *path,
                                 const struct mio_env_image *im);
