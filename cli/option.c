@@ -65,7 +65,7 @@ const struct mio_option mio_option_table[MIO_OPT_COUNT] = {
                    .arg = "NAME[=VALUE]",
                    .help =
                        "A variable of the command; without a value the one that is set here. May "
-                       "providers may be out of reach then. May be repeated."},
+                       "be repeated."},
     [MIO_OPT_EXCLUDE] = {.name = "exclude",
                          .type = MIO_OPT_LIST,
                          .arg = "ADDRESS",
@@ -86,7 +86,7 @@ const struct mio_option mio_option_table[MIO_OPT_COUNT] = {
                         .arg = "NAME",
                         .complete = MIO_DO_FILE,
                         .help = "Only this test file (NAME ends with .mlopstest.yaml) or step. May "
-                                "providers may be out of reach then. May be repeated."},
+                                "be repeated."},
     [MIO_OPT_FORCE] = {.name = "force",
                        .help =
                            "Do not ask; for 'state push', take an older or another state, too."},
@@ -207,7 +207,7 @@ const struct mio_option mio_option_table[MIO_OPT_COUNT] = {
                          .complete = MIO_DO_ADDRESS,
                          .help =
                              "Replace this resource instance even where an update would do. May "
-                             "providers may be out of reach then. May be repeated."},
+                             "be repeated."},
     [MIO_OPT_ROOT] = {.name = "root",
                       .type = MIO_OPT_TEXT,
                       .arg = "DIR",
