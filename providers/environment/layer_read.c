@@ -4,22 +4,15 @@
  * content in the unpacked stream, whiteouts first, for they concern the layers below alone. Devices
  * and pipes below dev/ are passed over, because every sandbox has a /dev of its own; so are
  * extended attributes, which no root gets. Never: a path that leaves the root. */
+#include "providers/environment/archive.h"
 #include "providers/environment/inspect.h"
 #include "providers/sdk/alloc.h"
 #include "providers/sdk/digest.h"
-#include <archive.h>
 #include <archive_entry.h>
 #include <errno.h>
 
 enum { CHUNK = 1 << 16, MAX_ENTRIES = 2000000 };
 static const uint64_t max_layer = 64ull << 30;
-
-static void auto_archive(struct archive **a)
-{
-    if (*a)
-        archive_read_free(*a);
-}
-#define AUTO_ARCHIVE __attribute__((cleanup(auto_archive))) struct archive
 
 static enum mio_code broken(struct archive *ar, struct mio_err *err)
 {
@@ -234,7 +227,7 @@ static enum mio_code read_layer(struct index *x, const char *path, struct mio_st
                                 uint64_t *size, struct mio_err *err)
 {
     __attribute__((cleanup(auto_stream))) struct stream s;
-    AUTO_ARCHIVE *ar = archive_read_new();
+    MIO_AUTO_ARCHIVE *ar = archive_read_new();
     struct archive_entry *ae;
     const void *rest;
     int rc;

@@ -1,10 +1,10 @@
 /* providers/environment/unpack.c: .deb, wheel and compressed index, through libarchive. */
 #include "providers/environment/unpack.h"
+#include "providers/environment/archive.h"
 #include "providers/environment/elf.h"
 #include "providers/sdk/alloc.h"
 #include "providers/sdk/digest.h"
 #include "providers/sdk/fs.h"
-#include <archive.h>
 #include <archive_entry.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -12,13 +12,6 @@
 
 enum { CHUNK = 1 << 16, MAX_ENTRIES = 2000000 };
 static const uint64_t max_content = 64ull << 30;
-
-static void auto_archive(struct archive **a)
-{
-    if (*a)
-        archive_read_free(*a);
-}
-#define AUTO_ARCHIVE __attribute__((cleanup(auto_archive))) struct archive
 
 static enum mio_code broken(struct archive *ar, struct mio_err *err)
 {
@@ -29,7 +22,7 @@ static enum mio_code broken(struct archive *ar, struct mio_err *err)
 enum mio_code mio_env_inflate(struct mio_arena *a, const struct mio_env_store *s, const char *path,
                               struct mio_str sha256, uint64_t size, struct mio_err *err)
 {
-    AUTO_ARCHIVE *ar = archive_read_new();
+    MIO_AUTO_ARCHIVE *ar = archive_read_new();
     struct archive_entry *e;
     archive_read_support_filter_all(ar);
     archive_read_support_format_raw(ar);
@@ -183,7 +176,7 @@ static enum mio_code take_member(struct archive *outer, struct mio_env_tree *t, 
 {
     MIO_AUTO_FREE char *chunk = mio_alloc(CHUNK);
     struct inner in = {outer, chunk};
-    AUTO_ARCHIVE *ar = archive_read_new();
+    MIO_AUTO_ARCHIVE *ar = archive_read_new();
     archive_read_support_filter_gzip(ar);
     archive_read_support_filter_xz(ar);
     archive_read_support_filter_zstd(ar);
@@ -230,7 +223,7 @@ static struct archive *reader(int kind)
 enum mio_code mio_env_unpack_deb(const char *path, struct mio_env_tree *control,
                                  struct mio_env_tree *data, struct mio_err *err)
 {
-    AUTO_ARCHIVE *ar = reader(0);
+    MIO_AUTO_ARCHIVE *ar = reader(0);
     if (archive_read_open_filename(ar, path, CHUNK))
         return broken(ar, err);
     return take_deb(ar, control, data, err);
@@ -238,7 +231,7 @@ enum mio_code mio_env_unpack_deb(const char *path, struct mio_env_tree *control,
 
 enum mio_code mio_env_unpack_zip(const char *path, struct mio_env_tree *data, struct mio_err *err)
 {
-    AUTO_ARCHIVE *ar = reader(1);
+    MIO_AUTO_ARCHIVE *ar = reader(1);
     if (archive_read_open_filename(ar, path, CHUNK))
         return broken(ar, err);
     return take_all(ar, data, err);
@@ -247,7 +240,7 @@ enum mio_code mio_env_unpack_zip(const char *path, struct mio_env_tree *data, st
 enum mio_code mio_env_unpack_conda(const char *path, struct mio_str file, struct mio_env_tree *t,
                                    struct mio_err *err)
 {
-    AUTO_ARCHIVE *ar = archive_read_new();
+    MIO_AUTO_ARCHIVE *ar = archive_read_new();
     struct archive_entry *e;
     int rc, seen = 0;
     bool old = mio_str_ends(file, ".tar.bz2");
@@ -279,7 +272,7 @@ enum mio_code mio_env_archive_text(struct mio_arena *a, const char *path, const 
                                    size_t max, struct mio_str *out, bool *found,
                                    struct mio_err *err)
 {
-    AUTO_ARCHIVE *ar = archive_read_new();
+    MIO_AUTO_ARCHIVE *ar = archive_read_new();
     struct archive_entry *e;
     int rc;
     *found = false;
@@ -308,7 +301,7 @@ enum mio_code mio_env_archive_text(struct mio_arena *a, const char *path, const 
 enum mio_code mio_env_unpack_memory(const void *p, size_t n, int kind, struct mio_env_tree *control,
                                     struct mio_env_tree *data, struct mio_err *err)
 {
-    AUTO_ARCHIVE *ar = reader(kind);
+    MIO_AUTO_ARCHIVE *ar = reader(kind);
     if (archive_read_open_memory(ar, p, n))
         return broken(ar, err);
     return kind ? take_all(ar, data, err) : take_deb(ar, control, data, err);
