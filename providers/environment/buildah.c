@@ -46,7 +46,8 @@ static struct mio_words begin(const struct buildah *x)
     return w;
 }
 
-/* The end of what it said is where the reason stands. */
+/* The end of what it said is where the reason stands. Layouts are named from where it runs: it
+ * makes a reference of a layout's path, and not every path can be one. */
 static enum mio_code run(struct buildah *x, struct mio_words *w, const char *what, int64_t ms,
                          struct mio_buf *said)
 {
@@ -76,13 +77,8 @@ static enum mio_code run(struct buildah *x, struct mio_words *w, const char *wha
     mio_buf_init(&line, 0);
     for (size_t i = 0; i < text.n; i++)
         mio_buf_char(&line, text.p[i] == '\n' ? ' ' : text.p[i]);
-    mio_fail(x->err, MIO_REALITY, "%s (status %d): %.*s", what,
-             WIFEXITED(status) ? WEXITSTATUS(status) : status, MIO_FMT(mio_buf_view(&line)));
-    return x->b->network
-               ? x->err->code
-               : mio_err_hint(x->err,
-                              "commands have no network: declare build: { network: true } if "
-                              "they must have one");
+    return mio_fail(x->err, MIO_REALITY, "%s (status %d): %.*s", what,
+                    WIFEXITED(status) ? WEXITSTATUS(status) : status, MIO_FMT(mio_buf_view(&line)));
 }
 
 static enum mio_code check_here(struct buildah *x)
@@ -146,7 +142,7 @@ static enum mio_code put_base(struct buildah *x, size_t i)
     struct mio_words pull = begin(x), tag = begin(x);
     mio_words_add3(&pull, "pull", "--quiet", "--signature-policy");
     mio_words_add(&pull, mio_arena_printf(x->a, "%s/policy.json", x->b->work).p);
-    mio_words_add(&pull, mio_arena_printf(x->a, "oci:%s:base", layout).p);
+    mio_words_add(&pull, mio_arena_printf(x->a, "oci:base-%zu:base", i).p);
     if (run(x, &pull, "buildah cannot take the image", STEP_MS, &id))
         return mio_err_wrap(x->err, "FROM %.*s", MIO_FMT(reference));
     mio_words_add3(&tag, "tag", mio_arena_z(x->a, mio_str_trim(mio_buf_view(&id))),
@@ -179,10 +175,13 @@ static enum mio_code build(struct buildah *x)
     mio_words_add3(&w, policy, "--file", x->b->file);
     mio_words_add(&w, x->b->context);
     if (run(x, &w, "the Dockerfile does not build", BUILD_MS, &said))
-        return x->err->code;
+        return x->b->network
+                   ? x->err->code
+                   : mio_err_hint(x->err,
+                                  "commands have no network: declare build: { network: true } if "
+                                  "they must have one");
     mio_words_add3(&push, "push", "--quiet", "--signature-policy");
-    mio_words_add3(&push, policy, "localhost/result",
-                   mio_arena_printf(x->a, "oci:%s:result", x->b->out).p);
+    mio_words_add3(&push, policy, "localhost/result", "oci:out:result");
     mio_buf_reset(&said);
     return run(x, &push, "buildah cannot write the image", STEP_MS, &said);
 }

@@ -287,16 +287,16 @@ static enum mio_code list_bases(struct mio_arena *a, const struct mio_env_store 
     return MIO_OK;
 }
 
-/* What buildah wrote, in the store, with a manifest that says nothing of the machine. */
+/* What buildah wrote in `work`, in the store, with a manifest that says nothing of the machine. */
 static enum mio_code take_result(struct mio_arena *a, const struct mio_env_store *s,
-                                 const char *layout, const struct mio_env_lock *lock,
+                                 const char *work, const struct mio_env_lock *lock,
                                  struct mio_value *image, struct mio_err *err)
 {
     struct mio_env_layer *layers;
     struct mio_value config, v;
     struct mio_str hex;
     size_t n;
-    if (mio_env_base_find(a, s, mio_arena_printf(a, "oci:%s", layout), lock->arch, "/", &v, err) ||
+    if (mio_env_base_find(a, s, MIO_STR("oci:out"), lock->arch, work, &v, err) ||
         mio_env_base_config(a, s, v, &config, err) ||
         mio_env_base_layers(a, s, v, &layers, &n, err))
         return err->code;
@@ -315,8 +315,7 @@ static enum mio_code run(struct mio_arena *a, const struct mio_env_build_opts *o
 {
     struct mio_env_oci *bases = NULL;
     struct mio_value list = *mio_get_z(lock->build, "bases");
-    const char *context = mio_arena_printf(a, "%s/context", work).p,
-               *out = mio_arena_printf(a, "%s/out", work).p;
+    const char *context = mio_arena_printf(a, "%s/context", work).p;
     if (mio_fs_mkdirs(work, 0755, err) || copy_context(a, lock, spec, o->dir, context, err) ||
         list_bases(a, o->store, list, &bases, err))
         return err->code;
@@ -326,11 +325,10 @@ static enum mio_code run(struct mio_arena *a, const struct mio_env_build_opts *o
                                 .bases = bases,
                                 .n_bases = list.n,
                                 .epoch = lock->epoch,
-                                .network = spec->network,
-                                .out = out};
+                                .network = spec->network};
     return mio_env_buildah_run(a, o->store, &b, err)
                ? err->code
-               : take_result(a, o->store, out, lock, image, err);
+               : take_result(a, o->store, work, lock, image, err);
 }
 
 static bool in_store(struct mio_arena *a, const struct mio_env_store *s, struct mio_value image)

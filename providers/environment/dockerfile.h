@@ -26,7 +26,7 @@ enum mio_code mio_env_dockerfile_build(struct mio_arena *a, const struct mio_env
                                        const struct mio_env_lock *lock,
                                        const struct mio_env_spec *spec, struct mio_value *image,
                                        struct mio_err *err);
-/* buildah.c: runs buildah in a folder of its own: the result is an OCI layout at `out`. */
+/* buildah.c: runs buildah in a folder of its own: the result is an OCI layout, `out` in it. */
 struct mio_env_buildah {
     const char *work;           /* an empty folder, for the caller to remove */
     const char *context, *file; /* the folder, in the state in which it counts; below it the file */
@@ -34,7 +34,6 @@ struct mio_env_buildah {
     size_t n_bases;
     int64_t epoch; /* of every file and of the image */
     bool network;
-    const char *out;
 };
 enum mio_code mio_env_buildah_run(struct mio_arena *a, const struct mio_env_store *s,
                                   const struct mio_env_buildah *b, struct mio_err *err);

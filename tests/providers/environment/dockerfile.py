@@ -114,7 +114,7 @@ class Dockerfiles(Images):
         """Files are as old as the lock says, whenever it was built."""
         body = self.context("time", "FROM {host}/t/sh:v1\nRUN mkdir /opt/x && echo 1 > /opt/x/y\n", **{})
         self.good("lock", "time", body)
-        self.good("build", "time", body, f"-root={self.at}/time")
+        self.good("build", "time", body, f"-root={self.at}/time", store="a store: 2")
         self.good("verify", "time", body)
         self.assertEqual(int(os.stat(f"{self.at}/time/opt/x/y").st_mtime), self.lock("time")["epoch"])
 

@@ -127,7 +127,7 @@ class Case(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.at = tempfile.mkdtemp(prefix="mio-tiny-")
+        cls.at = tempfile.mkdtemp(prefix="mio-Tiny-", suffix="_")  # no path that could be the name of an image
         os.chmod(cls.at, 0o755)
         cls.keys = Keys(cls.at)
         cls.mirror = Mirror(f"{cls.at}/mirror", cls.keys, list(cls.packages))
