@@ -10,6 +10,7 @@ import re
 import shutil
 import tempfile
 import threading
+import time
 
 from campaign_contention import seed_thing
 from network import FAULTS, NOT_FOR_C, Bytes, Cloud, Relay
@@ -270,6 +271,8 @@ def crowd(server, root, writers, rounds, seed):
                     break
                 if held := re.search(r"force-unlock ([0-9a-f]{16,})", done.out):
                     w.run("force-unlock", "-force", held.group(1), timeout=400)
+                elif "is locked by another process" in done.out:
+                    time.sleep(1)  # a lease without a name ends by itself
                 elif "Error" not in done.out:
                     failures.append(f"exit {done.code} without a word: {done.out[-200:]}")
                 elif "already" in done.out:  # the answer was lost after all was done: it is told now

@@ -72,11 +72,15 @@ class RemoteWorld(World):
         super().template(f"mlops_iac: {{ backend: {json.dumps(self.backend)} }}\n{text}", sim)
 
     def apply(self, *args, **how):
-        """A lock that a dead holder has left is broken, as the message says."""
+        """A lock that a dead holder has left is broken, as the message says; a lease without a name is waited for."""
         done = super().apply(*args, **how)
-        if done.code and not how.get("before") and (held := re.search(r"force-unlock ([0-9a-f]{16,})", done.out)):
+        if not done.code or how.get("before"):
+            return done
+        if held := re.search(r"force-unlock ([0-9a-f]{16,})", done.out):
             self.must("force-unlock", "-force", held.group(1))
             done = super().apply(*args, **how)
+        elif "is locked by another process" in done.out:
+            done = super().apply("-lock-timeout=20s", *args, **how)
         return done
 
     def recorded(self):

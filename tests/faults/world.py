@@ -258,6 +258,7 @@ def evidence(folder):
         yield
     except Violation as e:
         if where := os.environ.get("MIO_KEEP"):
+            os.makedirs(where, exist_ok=True)
             kept = tempfile.mkdtemp(prefix=os.path.basename(folder) + "-", dir=where)
             shutil.copytree(folder, kept, symlinks=True, dirs_exist_ok=True)
             with open(os.path.join(kept, "broken.txt"), "w", encoding="utf-8") as f:
