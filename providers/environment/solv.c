@@ -14,14 +14,16 @@
  * order is kept as an attribute of our own. */
 #define IN_ORDER "mlops-iac:requires"
 
-enum { MAX_CACHE = 256 << 20 };
+/* FORMAT: to be raised when other attributes are kept. */
+enum { MAX_CACHE = 256 << 20, FORMAT = 2 };
+
 struct span {
     uint64_t at, n;
 };
 
 static const char *cache_path(struct mio_arena *a, const struct mio_env_index *x, const char *kind)
 {
-    return mio_arena_printf(a, "%s-%s.%s", x->cache, solv_version, kind).p;
+    return mio_arena_printf(a, "%s-%s-%d.%s", x->cache, solv_version, FORMAT, kind).p;
 }
 
 /* ---- from the text ---- */
@@ -54,6 +56,10 @@ static enum mio_code parse(struct mio_arena *a, const struct mio_env_index *x, R
         fclose(f);
     if (err->code)
         return err->code;
+    Id p;
+    Solvable *s;
+    FOR_REPO_SOLVABLES(repo, p, s) /* nothing goes by them, and reading them takes time */
+    s->suggests = s->enhances = s->supplements = 0;
     *stanzas = find_stanzas(a, x->packages, &n);
     if (n != (size_t)repo->nsolvables)
         return mio_fail(err, MIO_BUG, "the index of %.*s has %zu packages, and %d were read",
@@ -65,10 +71,9 @@ static enum mio_code parse(struct mio_arena *a, const struct mio_env_index *x, R
 
 static int keep_key(Repo *repo, Repokey *key, void *arg)
 {
-    static const Id kept[] = {SOLVABLE_NAME,     SOLVABLE_ARCH,       SOLVABLE_EVR,
-                              SOLVABLE_PROVIDES, SOLVABLE_OBSOLETES,  SOLVABLE_CONFLICTS,
-                              SOLVABLE_REQUIRES, SOLVABLE_RECOMMENDS, SOLVABLE_SUGGESTS,
-                              SOLVABLE_ENHANCES, SOLVABLE_SUPPLEMENTS};
+    static const Id kept[] = {SOLVABLE_NAME,     SOLVABLE_ARCH,      SOLVABLE_EVR,
+                              SOLVABLE_PROVIDES, SOLVABLE_OBSOLETES, SOLVABLE_CONFLICTS,
+                              SOLVABLE_REQUIRES, SOLVABLE_RECOMMENDS};
     for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
         if (key->name == kept[i])
             return repo_write_stdkeyfilter(repo, key, arg);
