@@ -229,7 +229,7 @@ static const char definitions[] =
     "\"items\":{\"type\":\"string\"}},"
     "\"provider\":{\"description\":\"Name of the provider under "
     "`providers`.\",\"type\":\"string\"},"
-    "\"provider_options\":{\"description\":\"Settings for one provider alone, by its "
+    "\"provider_options\":{\"description\":\"Settings for one type of provider alone, by its "
     "name.\",\"type\":\"object\"},"
     "\"timeouts\":{\"description\":\"How long an operation may "
     "take.\",\"type\":\"object\",\"properties\":{"

@@ -406,9 +406,12 @@ static void check_ignored(struct mio_stack *st, const struct mio_res *r)
     }
 }
 
-/* `provider_options` has a map of settings for each provider that it names, instance or type. */
-static void check_options(struct mio_provs *p, struct mio_stack *st, const struct mio_res *r)
+/* `provider_options` has a map of settings for each type of provider that it names. Those of the
+ * resource's own provider reach it with the other fields, if the kind has the field. */
+static void check_options(struct mio_provs *p, struct mio_stack *st, const struct mio_res *r,
+                          const struct mio_prov *own)
 {
+    bool taken = r->kind && mio_field_get(&r->kind->root, MIO_STR("provider_options"));
     const struct mio_node *options = mio_node_get(r->block->body, "provider_options");
     bool scalar = options && options->type == MIO_NODE_SCALAR;
     if (!options || (scalar && (options->expr || !options->text.n)))
@@ -421,18 +424,24 @@ static void check_options(struct mio_provs *p, struct mio_stack *st, const struc
         const struct mio_entry *e = &options->entries[i];
         bool known = false;
         for (size_t k = 0; !known && k < p->n; k++)
-            known = mio_str_eq(p->items[k].type, e->key) ||
-                    mio_str_eq(block_name(p->items[k].name), e->key);
-        if (known && e->value->type == MIO_NODE_MAP)
+            known = mio_str_eq(p->items[k].type, e->key);
+        bool map = e->value->type == MIO_NODE_MAP;
+        if (known && map && (taken || !e->value->n || !mio_str_eq(own->type, e->key)))
             continue;
         struct mio_str near = near_provider(p, e->key);
-        if (known)
+        if (known && map)
+            mio_diags_error(st->diags, MIO_TEMPLATE, e->key_pos,
+                            "Remove them; the settings of a provider stand under `providers:`.",
+                            "%.*s of provider %.*s takes no options", MIO_FMT(r->block->kind),
+                            MIO_FMT(own->type));
+        else if (known)
             mio_diags_error(st->diags, MIO_TEMPLATE, e->value->pos, NULL,
                             "the options of provider %.*s are a map", MIO_FMT(e->key));
         else
             mio_diags_error(st->diags, MIO_TEMPLATE, e->key_pos,
                             near.n ? near.p : "The template's `providers:` names those it has.",
-                            "provider_options: there is no provider \"%.*s\"", MIO_FMT(e->key));
+                            "provider_options: there is no provider of type \"%.*s\"",
+                            MIO_FMT(e->key));
     }
 }
 
@@ -453,8 +462,8 @@ enum mio_code mio_provs_bind(struct mio_provs *p, struct mio_stack *st)
         struct mio_prov *it = choose(p, st, r, &err);
         if (it) {
             r->provider = it->name;
-            check_options(p, st, r);
             r->kind = it->schema ? mio_schema_kind(it->schema, r->block->kind) : NULL;
+            check_options(p, st, r, it);
             if (!r->kind)
                 no_kind(p, r, it, &err);
             else if (r->block->is_data && !(r->kind->flags & MLOPS_KIND_DATA)) {

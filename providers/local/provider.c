@@ -119,7 +119,8 @@ static int answer_rows(struct scope *s, const struct local_findings *f)
     return mio_plugin_answer(s->l.c, mio_list(f->items, f->n));
 }
 
-/* The checks that need no platform: the name's rule, and what the kind adds. */
+/* The checks that need no platform: the name's rule, that nobody counts on an option of this
+ * provider, which has none, and what the kind adds. */
 static void check(struct scope *s, const struct local_kind *k, const struct local_change *ch,
                   struct local_findings *f)
 {
@@ -127,6 +128,12 @@ static void check(struct scope *s, const struct local_kind *k, const struct loca
     struct mio_err bad = {0};
     if (name.n && local_name_check(name, mio_arena_printf(s->l.a, "a %s", k->name).p, &bad))
         local_find_error(f, "name", bad.hint, "%s", bad.message);
+    const struct mio_value *all = mio_get_z(ch->inputs, "provider_options"),
+                           *ours = all ? mio_get_z(*all, "local") : NULL;
+    if (ours && ours->type == MIO_MAP && ours->n)
+        local_find_error(f, "provider_options",
+                         "Remove it; the settings of a provider stand under `providers:`.",
+                         "the provider local has no option \"%.*s\"", MIO_FMT(ours->pairs[0].key));
     if (k->validate)
         k->validate(&s->l, ch, f);
 }

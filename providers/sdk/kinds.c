@@ -30,12 +30,12 @@ static const struct mlops_field number = F(NULL, NUMBER, NONE, "A number.");
 static const struct mlops_field any = F(NULL, ANY, NONE, "Anything.");
 
 /* What every kind has. */
-#define ENVELOPE(what, idflags)                                                            \
-    F("name", STRING, REQ | FIXED, "Name of the " what "; the block's name when absent."), \
-        F("description", STRING, NONE, "Free text."),                                      \
-        F("tags", MAP, NONE, "Free labels.", .element = &text),                            \
-        F("provider_options", MAP, NONE, "Settings for one provider alone, by its name.",  \
-          .element = &any),                                                                \
+#define ENVELOPE(what, idflags)                                                                   \
+    F("name", STRING, REQ | FIXED, "Name of the " what "; the block's name when absent."),        \
+        F("description", STRING, NONE, "Free text."),                                             \
+        F("tags", MAP, NONE, "Free labels.", .element = &text),                                   \
+        F("provider_options", MAP, NONE, "Settings for one type of provider alone, by its name.", \
+          .element = &any),                                                                       \
         F("id", STRING, OUT | (idflags), "The platform's identifier.")
 #define IN_WORKSPACE F("workspace", STRING, REF | FIXED, "Workspace it belongs to.")
 /* What every versioned asset has. */

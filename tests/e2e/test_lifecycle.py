@@ -66,12 +66,13 @@ class Lifecycle(Case):
               b: { name: y, provider_options: { sim: 1 } }
               c: { name: z, provider_options: [1] }
               d: { name: w, provider: sin }
-              e: { name: v, provider_options: { sim: { a: 1 } } }
+              e: { name: v, provider_options: { sim: {} } }
+              f: { name: u, provider_options: { sim: { a: 1 } } }
             """)
         self.init()
-        done = self.fails("validate", says=("main.yaml line 5, column 39", 'provider_options: there is no provider "sin"',
+        done = self.fails("validate", says=("main.yaml line 5, column 39", 'provider_options: there is no provider of type "sin"',
                                             "the options of provider sim are a map", "a map by the names of providers",
-                                            'there is no provider "sin"'))
+                                            'there is no provider "sin"', "line 10", "thing of provider sim takes no options"))
         self.assertEqual(done.text.count("Did you mean sim?"), 2, done)
         self.assertNotIn("line 9", done.text)
 

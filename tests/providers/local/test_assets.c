@@ -213,6 +213,19 @@ static void test_validate_unconfigured(void **state)
     f->instance = kept;
 }
 
+/* What another provider understands is nobody's business here; an own option would be, if there
+ * were any. */
+static void test_options(void **state)
+{
+    struct fixture *f = *state;
+    struct answer a = do_validate(
+        f, "workspace", "{'name':'x','provider_options':{'azure':{'sku':'Basic'},'local':{}}}");
+    assert_int_equal(a.json.n, 0);
+    a = do_validate(f, "workspace", "{'name':'x','provider_options':{'local':{'sku':'Basic'}}}");
+    assert_int_equal(a.json.n, 1);
+    assert_non_null(strstr(mio_get_str(a.json.items[0], "message").p, "no option \"sku\""));
+}
+
 static void test_import_and_lookup(void **state)
 {
     struct fixture *f = *state;
@@ -308,6 +321,7 @@ int main(void)
         CASE(test_tags_keep_version),
         CASE(test_failed_create_leaves_nothing),
         CASE(test_validate_unconfigured),
+        CASE(test_options),
         CASE(test_import_and_lookup),
         CASE(test_threads_share_a_store),
         CASE(test_errors_say_what_to_do),
