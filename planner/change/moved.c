@@ -39,30 +39,54 @@ static bool concerns(const struct move *m, struct mio_str address)
            !(m->one && address.n > m->from.n && address.p[m->from.n] == '[');
 }
 
-/* Where the chain of moves that begins at an address ends; a circle was refused when the template
- * was read, and ends here in any case. */
-static struct mio_str destination(const struct moves *m, struct mio_str address,
-                                  const struct move **last)
-{
-    *last = NULL;
-    for (size_t round = 0; round < m->n; round++) {
-        const struct move *found = NULL;
-        for (size_t i = 0; i < m->n && !found; i++)
-            if (concerns(&m->items[i], address))
-                found = &m->items[i];
-        if (!found)
-            break;
-        *last = found;
-        address = mio_arena_printf(m->p->arena, "%.*s%.*s", MIO_FMT(found->to),
-                                   MIO_FMT(mio_str_sub(address, found->from.n, SIZE_MAX)));
-    }
-    return address;
-}
-
 struct moving {
     struct mio_str from, deposed, to;
-    const struct move *why;
+    const struct move *why; /* the last of the chain; NULL: nothing moves it */
+    size_t steps;           /* of the chain */
 };
+
+/* The block that says most about an address: an instance before its block, what is in a module
+ * before the module, whatever their order in the file. */
+static const struct move *closest(const struct moves *m, struct mio_str address)
+{
+    const struct move *found = NULL;
+    for (size_t i = 0; i < m->n; i++)
+        if (concerns(&m->items[i], address) && (!found || m->items[i].from.n > found->from.n))
+            found = &m->items[i];
+    return found;
+}
+
+/* Where the chain of moves that begins at an address ends. Circles of equal addresses were refused
+ * when the template was read; one by way of an instance or a module shows here. */
+static void follow(const struct moves *m, struct moving *it)
+{
+    const struct move *next;
+    it->to = it->from;
+    while ((next = closest(m, it->to)) != NULL) {
+        if (it->steps++ == m->n) {
+            mio_diags_error(m->p->diags, MIO_TEMPLATE, next->pos, "take one of them out",
+                            "moved blocks go in a circle at %.*s", MIO_FMT(it->to));
+            it->why = NULL;
+            return;
+        }
+        it->to = mio_arena_printf(m->p->arena, "%.*s%.*s", MIO_FMT(next->to),
+                                  MIO_FMT(mio_str_sub(it->to, next->from.n, SIZE_MAX)));
+        it->why = next;
+    }
+}
+
+/* What was moved by a block and then gets or loses its count has come from where it was at first.
+ */
+static void note(struct mio_planner *p, const struct moving *m)
+{
+    for (size_t i = 0; !m->why && i < p->nmoved; i++)
+        if (mio_str_eq(p->moved[i].to, m->from)) {
+            p->moved[i].to = m->to;
+            return;
+        }
+    MIO_PUSH(p->arena, p->moved, p->nmoved, p->moved_cap) = (struct mio_moved_row){m->from, m->to};
+    p->plan->counts.move++;
+}
 
 static void move_row(struct mio_planner *p, const struct moving *m)
 {
@@ -73,29 +97,30 @@ static void move_row(struct mio_planner *p, const struct moving *m)
         mio_diags_add(p->diags, MIO_ERROR, &err);
         return;
     }
-    MIO_PUSH(p->arena, p->moved, p->nmoved, p->moved_cap) = (struct mio_moved_row){m->from, m->to};
+    note(p, m);
     mio_state_remove(p->state, m->from, m->deposed);
     rec.address = m->to;
     if (mio_state_put(p->state, &rec, &err))
         mio_diags_add(p->diags, MIO_ERROR, &err);
-    p->plan->counts.move++;
 }
 
-/* Rows make room for each other: what can move does, until nothing can any more. */
+static int by_steps(const void *a, const void *b)
+{
+    const struct moving *x = a, *y = b;
+    int order = (x->steps > y->steps) - (x->steps < y->steps);
+    return order ? order : mio_str_cmp(x->from, y->from);
+}
+
+/* What lies where a chain ends does not move itself, so rows need no room made by others. Where two
+ * rows of one chain want the same place, the one that is nearer gets it: it was there last. */
 static void move_all(struct mio_planner *p, struct moving *items, size_t n)
 {
-    for (bool again = true; again;) {
-        again = false;
-        for (size_t i = 0; i < n; i++) {
-            if (!items[i].why || mio_state_find(p->state, items[i].to, items[i].deposed))
-                continue;
-            move_row(p, &items[i]);
-            items[i].why = NULL;
-            again = true;
-        }
-    }
+    if (n)
+        qsort(items, n, sizeof *items, by_steps);
     for (size_t i = 0; i < n; i++)
-        if (items[i].why)
+        if (!mio_state_find(p->state, items[i].to, items[i].deposed))
+            move_row(p, &items[i]);
+        else
             mio_diags_warn(p->diags, items[i].why->pos,
                            "Take the block back, or move or remove what is there "
                            "(mlops-iac state mv, state rm).",
@@ -107,7 +132,7 @@ static void move_all(struct mio_planner *p, struct moving *items, size_t n)
  * round, without a moved block. */
 static void move_implied(struct mio_planner *p)
 {
-    for (size_t i = 0; i < p->st->nres; i++) {
+    for (size_t i = 0; p->state->nrows && i < p->st->nres; i++) {
         const struct mio_res *r = p->st->res[i];
         const struct mio_block *b = r->block;
         if (b->is_data || b->for_each)
@@ -137,18 +162,37 @@ static struct moves all_moves(struct mio_planner *p)
     return m;
 }
 
+/* True, with a message, when a move takes away what the template still has. */
+static bool still_there(struct mio_planner *p, const struct move *m, struct mio_str address)
+{
+    if (!concerns(m, address))
+        return false;
+    mio_diags_error(
+        p->diags, MIO_TEMPLATE, m->pos, "rename what is there, too, or take the moved block out",
+        "%.*s is moved, and the template still has %.*s", MIO_FMT(m->from), MIO_FMT(address));
+    return true;
+}
+
+/* A module may have no resources, and is there all the same. */
+static bool module_is_there(struct mio_planner *p, const struct move *m)
+{
+    for (size_t i = 0; i < p->st->ncalls; i++)
+        for (size_t k = 0; k < p->st->calls[i]->n; k++) {
+            struct mio_str prefix = p->st->calls[i]->items[k]->prefix;
+            if (still_there(p, m, mio_str_sub(prefix, 0, prefix.n - 1)))
+                return true;
+        }
+    return false;
+}
+
 void mio_planner_check_moved(struct mio_planner *p)
 {
     struct moves m = all_moves(p);
-    for (size_t i = 0; i < m.n; i++)
-        for (size_t k = 0; k < p->st->ninsts; k++)
-            if (concerns(&m.items[i], p->st->insts[k]->address)) {
-                mio_diags_error(p->diags, MIO_TEMPLATE, m.items[i].pos,
-                                "rename what is there, too, or take the moved block out",
-                                "%.*s is moved, and the template still has %.*s",
-                                MIO_FMT(m.items[i].from), MIO_FMT(p->st->insts[k]->address));
-                break;
-            }
+    for (size_t i = 0; i < m.n; i++) {
+        bool found = module_is_there(p, &m.items[i]);
+        for (size_t k = 0; k < p->st->ninsts && !found; k++)
+            found = still_there(p, &m.items[i], p->st->insts[k]->address);
+    }
 }
 
 void mio_planner_moved(struct mio_planner *p)
@@ -158,12 +202,13 @@ void mio_planner_moved(struct mio_planner *p)
     size_t n = 0, cap = 0;
     for (size_t i = 0; m.n && i < p->state->nrows; i++) {
         const struct mio_row *row = &p->state->rows[i];
-        const struct move *why;
-        struct mio_str to = destination(&m, row->address, &why);
-        if (why)
-            MIO_PUSH(p->arena, items, n, cap) =
-                (struct moving){mio_arena_str(p->arena, row->address),
-                                mio_arena_str(p->arena, row->deposed), to, why};
+        struct moving it = {.from = row->address, .deposed = row->deposed};
+        follow(&m, &it);
+        if (!it.why)
+            continue;
+        it.from = mio_arena_str(p->arena, it.from);
+        it.deposed = mio_arena_str(p->arena, it.deposed);
+        MIO_PUSH(p->arena, items, n, cap) = it;
     }
     move_all(p, items, n);
     move_implied(p);

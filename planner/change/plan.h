@@ -93,6 +93,9 @@ struct mio_plan_binding { /* what the plan holds for; all of it is checked by ap
     const struct mio_str *plugins; /* "TYPE VERSION SHA256", sorted */
     size_t nplugins;
     int64_t created, expires; /* seconds since 1970 */
+    struct mio_str nonce; /* plans of one second and one template, in two places, are two: what is
+                           * known of the one, and the lineage of the state that it makes, must not
+                           * be taken for the other's */
 };
 struct mio_plan {
     enum mio_plan_mode mode;

@@ -206,6 +206,7 @@ static struct mio_value header(struct mio_arena *a, const struct mio_plan *p, co
     put(&m, "plugins", strings(a, k->plugins, k->nplugins));
     put_num(&m, "created", k->created);
     put_num(&m, "expires", k->expires);
+    put_str(&m, "nonce", k->nonce);
     put(&m, "targets", strings(a, p->targets, p->ntargets));
     put(&m, "excludes", strings(a, p->excludes, p->nexcludes));
     put(&m, "replaces", strings(a, p->replaces, p->nreplaces));
@@ -341,6 +342,7 @@ static void read_header(struct mio_arena *a, struct mio_value h, struct mio_plan
     k->plugins = list_of(a, h, "plugins", &k->nplugins);
     k->created = mio_get_i64(h, "created", 0);
     k->expires = mio_get_i64(h, "expires", 0);
+    k->nonce = mio_get_str(h, "nonce");
     p->targets = list_of(a, h, "targets", &p->ntargets);
     p->excludes = list_of(a, h, "excludes", &p->nexcludes);
     p->replaces = list_of(a, h, "replaces", &p->nreplaces);

@@ -314,6 +314,15 @@ static void bind_variables(struct mio_engine *e)
     e->plan.binding.variables_digest = (struct mio_str){hex, MIO_SHA256_HEX};
 }
 
+static struct mio_str nonce(struct mio_arena *a)
+{
+    uint8_t bytes[16];
+    char *hex = mio_arena_alloc(a, 2 * sizeof bytes + 1);
+    mio_random(bytes, sizeof bytes);
+    mio_hex(bytes, sizeof bytes, hex);
+    return (struct mio_str){hex, 2 * sizeof bytes};
+}
+
 static void bind(struct mio_engine *e)
 {
     struct mio_plan_binding *b = &e->plan.binding;
@@ -329,6 +338,7 @@ static void bind(struct mio_engine *e)
     b->created = mio_wall_s();
     b->expires = b->created + (e->opts.plan_life_s > 0 ? e->opts.plan_life_s : PLAN_LIFE_S);
     b->plugins = mio_engine_plugins(e, &b->nplugins);
+    b->nonce = nonce(&e->arena);
 }
 
 static const struct mio_str *names(struct mio_arena *a, const char *const *list, size_t n)

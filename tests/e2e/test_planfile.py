@@ -45,9 +45,30 @@ class PlanFile(Case):
             self.refused("it was applied already", "serial 2", "that state is gone", plan=plan)
         self.assertEqual(self.ops(), ["create 1"])
         os.remove(self.path("cloud.db"))
-        time.sleep(1.1)  # plans of one second are the same plan
         self.ok("plan", "-out=new.plan")
         self.ok("apply", "new.plan", says="1 added")  # another plan: it shows what it does
+
+    def test_plans_of_one_second_in_two_places(self):
+        """The same template in two folders makes two states, which are not taken for each other."""
+        self.template("thing: { a: { name: a } }")
+        self.init()
+        other = self.path("other")
+        os.mkdir(other)
+        for name in ("main.yaml", ".mlops-iac.lock.json"):
+            shutil.copy(self.path(name), other)
+        created = None
+        for _ in range(20):
+            self.ok("plan", "-out=p.plan")
+            self.ok("plan", "-out=p.plan", cwd=other)
+            created = [json.loads(open(os.path.join(d, "p.plan"), encoding="utf-8").readline())["created"] for d in (self.dir, other)]
+            if created[0] == created[1]:
+                break
+        self.assertEqual(*created)
+        lineages = set()
+        for folder in (self.dir, other):
+            self.ok("apply", "p.plan", says="1 added", cwd=folder)
+            lineages.add(json.loads(self.ok("state", "pull", cwd=folder).out.splitlines()[0])["lineage"])
+        self.assertEqual(len(lineages), 2)
 
     def test_used_twice(self):
         self.ok("plan", "-out=p.plan")

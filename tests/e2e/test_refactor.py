@@ -26,8 +26,9 @@ class Refactor(Case):
         self.no_changes()
 
     def test_to_keys(self):
-        self.template("thing: { c: { name: a } }", "moved: [{ from: thing.a, to: thing.b }, { from: thing.b, to: thing.c }]\n")
-        self.ok("plan", says=["thing.b cannot move to thing.c: something is recorded there already", "1 to destroy"])
+        self.template("thing: { c: { name: b } }", "moved: [{ from: thing.a, to: thing.b }, { from: thing.b, to: thing.c }]\n")
+        self.ok("plan", says=["# thing.b has moved to thing.c", "# thing.a will be destroyed", "1 to destroy",
+                              "thing.a cannot move to thing.c: something is recorded there already"])
         self.template("thing: { k: { for_each: [x, y], name: '${each.key == \"x\" ? \"a\" : \"b\"}' } }",
                       "moved: [{ from: thing.a, to: 'thing.k[\"x\"]' }, { from: thing.b, to: 'thing.k[\"y\"]' }]\n")
         self.apply(says="0 added, 0 changed, 0 destroyed")
@@ -48,6 +49,46 @@ class Refactor(Case):
         self.apply()
         self.write("m/main.yaml", "resources: { thing: { t: { name: t } } }\n")
         self.apply(says=["# module.m.thing.t[0] has moved to module.m.thing.t", "0 added, 0 changed, 0 destroyed"])
+
+    def test_moved_and_counted(self):
+        """A block that has another name and a count has come from its old name, once."""
+        self.template("thing: { c: { name: a, count: 1 }, b: { name: b } }", "moved: [{ from: thing.a, to: thing.c }]\n")
+        plan = self.ok("plan", says=["# thing.a has moved to thing.c[0]", "0 to add, 0 to change, 0 to destroy"])
+        self.assertNotIn("thing.c has moved", plan.text)
+        self.apply()
+        self.assertEqual(self.rows(), {"thing.b": self.b, "thing.c[0]": self.a})
+
+    def test_what_says_more_goes_first(self):
+        """An instance before its block, what is in a module before the module, in any order."""
+        module = "resources: { thing: { %s: { name: x }, k: { for_each: [i, j], name: 'k${each.key}' } } }\n"
+        self.write("m/main.yaml", module % "x")
+        things = "thing: { a: { name: a }, b: { name: b } }"
+        self.template(things, "modules: { p: { source: ./m } }\n")
+        self.apply()
+        before = self.rows()
+        self.write("m/main.yaml", (module % "y").replace("k:", "l:").replace("[i, j]", "[j]") + "moved: [{ from: thing.k, to: thing.l }]\n")
+        moves = ["{ from: module.p, to: module.q }", "{ from: module.p.thing.x, to: module.p.thing.y }",
+                 "{ from: 'module.p.thing.k[\"i\"]', to: thing.k }"]
+        for order in moves, moves[::-1]:
+            self.template("thing: { a: { name: a }, b: { name: b }, k: { name: ki } }",
+                          f"modules: {{ q: {{ source: ./m }} }}\nmoved: [{', '.join(order)}]\n")
+            self.ok("plan", says=["# module.p.thing.x has moved to module.q.thing.y", '# module.p.thing.k["i"] has moved to thing.k',
+                                  '# module.p.thing.k["j"] has moved to module.q.thing.l["j"]', "0 to add, 0 to change, 0 to destroy"])
+        self.apply()
+        self.assertEqual(self.rows()["thing.k"], before['module.p.thing.k["i"]'])
+
+    def test_a_circle_by_way_of_an_instance(self):
+        self.template("thing: { a: { name: a }, b: { name: b }, k: { for_each: [x], name: k } }")
+        self.apply()
+        self.template("thing: { a: { name: a }, b: { name: b } }",
+                      "moved: [{ from: thing.k, to: thing.l }, { from: 'thing.l[\"x\"]', to: 'thing.k[\"x\"]' }]\n")
+        self.fails("plan", says=["moved blocks go in a circle at thing.k[\"x\"]", "main.yaml line"])
+
+    def test_a_module_without_resources_is_still_there(self):
+        self.write("m/main.yaml", "resources: { thing: { t: { count: 0 } } }\n")
+        self.template("thing: { a: { name: a }, b: { name: b } }",
+                      "modules: { m: { source: ./m, count: 1 } }\nmoved: [{ from: 'module.m[0]', to: 'module.m[1]' }]\n")
+        self.fails("plan", says=["module.m[0] is moved, and the template still has module.m[0]", "main.yaml line"])
 
     def test_one_instance_moves_alone(self):
         """A block with a count is not moved as a whole by what is said of one instance."""

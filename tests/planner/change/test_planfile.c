@@ -64,7 +64,8 @@ static struct mio_plan sample(void)
                                          .plugins = plugins,
                                          .nplugins = 1,
                                          .created = 1000,
-                                         .expires = 2000}};
+                                         .expires = 2000,
+                                         .nonce = MIO_STR("0123abcd")}};
 }
 
 static void reads_back_what_it_wrote(void **state)
