@@ -2,6 +2,22 @@
  * tables. Addresses are completed by asking `state list`. */
 #include "cli/session.h"
 
+/* First words of commands that have two. */
+static const struct {
+    const char *name, *summary;
+} groups[] = {
+    {"state", "Look at and edit the recorded state"},
+    {"env", "Lock, build, check and publish environments"},
+};
+enum { NGROUPS = sizeof groups / sizeof *groups };
+
+/* "state SEPARATOR env" */
+static void put_groups(struct mio_buf *b, const char *separator)
+{
+    for (size_t i = 0; i < NGROUPS; i++)
+        mio_buf_printf(b, "%s%s", i ? separator : "", groups[i].name);
+}
+
 static bool is_visible(const struct mio_command *c)
 {
     return !(c->flags & MIO_CMD_HIDDEN);
@@ -47,7 +63,9 @@ static void put_bash(struct mio_buf *b)
                  "    for ((i = 1; i < COMP_CWORD; i++)); do\n"
                  "        word=${COMP_WORDS[i]}\n"
                  "        [[ $word == -* || $word == = || ${COMP_WORDS[i-1]} == = ]] && continue\n"
-                 "        if [[ -z $cmd ]]; then cmd=$word; [[ $cmd == state ]] || break\n"
+                 "        if [[ -z $cmd ]]; then cmd=$word; [[ $cmd == @(");
+    put_groups(b, "|");
+    mio_buf_z(b, ") ]] || break\n"
                  "        else cmd=\"$cmd $word\"; break; fi\n"
                  "    done\n"
                  "    case ${line##*[[:space:]]} in\n");
@@ -86,11 +104,14 @@ static void put_bash(struct mio_buf *b)
                  "    if [[ $cur == -* ]]; then\n"
                  "        COMPREPLY=($(compgen -W \"$opts\" -- \"$cur\"))\n"
                  "        [[ ${COMPREPLY[0]} == *= ]] && compopt -o nospace\n"
-                 "    elif [[ -z $cmd ]]; then\n        COMPREPLY=($(compgen -W \"");
+                 "    elif [[ -z $cmd || $cmd == help ]]; then\n        COMPREPLY=($(compgen -W \"");
     put_command_words(b, MIO_STR(""));
-    mio_buf_z(b, "\" -- \"$cur\"))\n"
-                 "    elif [[ $cmd == state ]]; then\n        COMPREPLY=($(compgen -W \"");
-    put_command_words(b, MIO_STR("state"));
+    mio_buf_z(b, "\" -- \"$cur\"))\n");
+    for (size_t i = 0; i < NGROUPS; i++) {
+        mio_buf_printf(b, "%s    elif [[ $cmd == %s ]]; then\n        COMPREPLY=($(compgen -W \"",
+                       i ? "\" -- \"$cur\"))\n" : "", groups[i].name);
+        put_command_words(b, mio_str_z(groups[i].name));
+    }
     mio_buf_z(
         b, "\" -- \"$cur\"))\n"
            "    elif [[ $cmd == completion ]]; then\n"
@@ -154,9 +175,11 @@ static void put_zsh(struct mio_buf *b)
            "_mlops_iac() {\n    local cmd word\n    local -a names\n"
            "    for word in ${words[2,CURRENT-1]}; do\n"
            "        [[ $word == -* ]] && continue\n"
-           "        if [[ -z $cmd ]]; then cmd=$word; [[ $cmd == state ]] || break\n"
-           "        else cmd=\"$cmd $word\"; break; fi\n"
-           "    done\n    case $cmd in\n    '')\n        names=(\n");
+           "        if [[ -z $cmd ]]; then cmd=$word; [[ $cmd == (");
+    put_groups(b, "|");
+    mio_buf_z(b, ") ]] || break\n"
+                 "        else cmd=\"$cmd $word\"; break; fi\n"
+                 "    done\n    case $cmd in\n    '')\n        names=(\n");
     for (size_t i = 0; i < mio_command_count; i++) {
         const struct mio_command *c = &mio_command_table[i];
         if (is_visible(c) && !strchr(c->name, ' ')) {
@@ -165,12 +188,16 @@ static void put_zsh(struct mio_buf *b)
             mio_buf_z(b, "'\n");
         }
     }
-    mio_buf_z(b, "            'state:Look at and edit the recorded state'\n        )\n"
-                 "        _describe command names\n        _arguments");
+    for (size_t i = 0; i < NGROUPS; i++)
+        mio_buf_printf(b, "            '%s:%s'\n", groups[i].name, groups[i].summary);
+    mio_buf_z(b, "        )\n        _describe command names\n        _arguments");
     put_zsh_options(b, MIO_OPTS_GLOBAL);
-    mio_buf_z(b, " ;;\n    state)\n        names=(");
-    put_command_words(b, MIO_STR("state"));
-    mio_buf_z(b, ")\n        compadd -a names ;;\n");
+    mio_buf_z(b, " ;;\n");
+    for (size_t i = 0; i < NGROUPS; i++) {
+        mio_buf_printf(b, "    %s)\n        names=(", groups[i].name);
+        put_command_words(b, mio_str_z(groups[i].name));
+        mio_buf_z(b, ")\n        compadd -a names ;;\n");
+    }
     for (size_t i = 0; i < mio_command_count; i++) {
         const struct mio_command *c = &mio_command_table[i];
         if (!is_visible(c))
@@ -217,6 +244,35 @@ static void put_fish_option(struct mio_buf *b, const char *condition, const stru
     mio_buf_char(b, '\n');
 }
 
+/* A command of two words is offered once the first is there, its options once both are. */
+static void put_fish_command(struct mio_buf *b, const struct mio_command *c)
+{
+    MIO_AUTO_BUF in = {0}, condition = {0};
+    struct mio_str name = mio_str_z(c->name);
+    ptrdiff_t blank = mio_str_find(name, ' ');
+    struct mio_str group = mio_str_sub(name, 0, blank < 0 ? 0 : (size_t)blank);
+    struct mio_str word = mio_str_sub(name, (size_t)(blank + 1), name.n);
+    if (group.n) {
+        mio_buf_printf(&in, "__fish_seen_subcommand_from %.*s", MIO_FMT(group));
+        mio_buf_printf(b, "complete -c mlops-iac -n '%s; and not __fish_seen_subcommand_from ",
+                       in.p);
+        put_command_words(b, group);
+    } else {
+        mio_buf_z(&in, "not __fish_seen_subcommand_from ");
+        put_groups(&in, " ");
+        mio_buf_z(b, "complete -c mlops-iac -n '__fish_use_subcommand");
+    }
+    mio_buf_printf(b, "' -a %.*s -d ", MIO_FMT(word));
+    put_fish_text(b, c->summary);
+    mio_buf_char(b, '\n');
+    mio_buf_printf(&condition, "-n '%s; and __fish_seen_subcommand_from %.*s'", in.p,
+                   MIO_FMT(word));
+    for (size_t k = 0; k < MIO_OPT_COUNT; k++) {
+        if (c->options >> k & 1)
+            put_fish_option(b, condition.p, &mio_option_table[k]);
+    }
+}
+
 static void put_fish(struct mio_buf *b)
 {
     mio_buf_z(b, "# fish completion of mlops-iac; made by 'mlops-iac completion fish'\n"
@@ -225,30 +281,12 @@ static void put_fish(struct mio_buf *b)
         if (MIO_OPTS_GLOBAL >> i & 1)
             put_fish_option(b, "", &mio_option_table[i]);
     }
+    for (size_t i = 0; i < NGROUPS; i++)
+        mio_buf_printf(b, "complete -c mlops-iac -n '__fish_use_subcommand' -a %s -d '%s'\n",
+                       groups[i].name, groups[i].summary);
     for (size_t i = 0; i < mio_command_count; i++) {
-        const struct mio_command *c = &mio_command_table[i];
-        const char *second = strchr(c->name, ' ');
-        if (!is_visible(c))
-            continue;
-        if (second)
-            mio_buf_printf(
-                b,
-                "complete -c mlops-iac -n '__fish_use_subcommand' -a state -d 'Look at and "
-                "edit the recorded state'\n"
-                "complete -c mlops-iac -n '__fish_seen_subcommand_from state' -a %s -d ",
-                second + 1);
-        else
-            mio_buf_printf(b, "complete -c mlops-iac -n '__fish_use_subcommand' -a %s -d ",
-                           c->name);
-        put_fish_text(b, c->summary);
-        mio_buf_char(b, '\n');
-        MIO_AUTO_BUF condition = {0};
-        mio_buf_printf(&condition, "-n '__fish_seen_subcommand_from %s'",
-                       second ? "state" : c->name);
-        for (size_t k = 0; k < MIO_OPT_COUNT; k++) {
-            if (c->options >> k & 1)
-                put_fish_option(b, condition.p, &mio_option_table[k]);
-        }
+        if (is_visible(&mio_command_table[i]))
+            put_fish_command(b, &mio_command_table[i]);
     }
 }
 

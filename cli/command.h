@@ -35,6 +35,8 @@ struct mio_buf;
 void mio_help_overview(struct mio_buf *b);
 void mio_help_group(struct mio_buf *b, struct mio_str group);
 void mio_help_command(struct mio_buf *b, const struct mio_command *c);
+/* cmd_help.c: NAME, of one word or of two, is no command; group: the first of two, or "". */
+enum mio_code mio_help_unknown(struct mio_cli *c, struct mio_str name, const char *group);
 
 /* cmd_docs.c: the manual page (roff) and docs/cli.md. */
 void mio_docs_man(struct mio_buf *b);
@@ -70,6 +72,7 @@ enum mio_code mio_cmd_explain(struct mio_cli *c);
 enum mio_code mio_cmd_fmt(struct mio_cli *c);
 enum mio_code mio_cmd_force_unlock(struct mio_cli *c);
 enum mio_code mio_cmd_graph(struct mio_cli *c);
+enum mio_code mio_cmd_help(struct mio_cli *c);
 enum mio_code mio_cmd_import(struct mio_cli *c);
 enum mio_code mio_cmd_init(struct mio_cli *c);
 enum mio_code mio_cmd_output(struct mio_cli *c);

@@ -118,25 +118,12 @@ static enum mio_code run(struct mio_cli *c)
     return c->command->run(c);
 }
 
-/* NAME, of one word or of two, is no command. */
-static enum mio_code unknown_command(struct mio_cli *c, struct mio_str name, const char *group)
-{
-    struct mio_err err = {0};
-    mio_fail(&err, MIO_USAGE, "there is no command \"%.*s\"", MIO_FMT(name));
-    struct mio_str near = mio_command_nearest(name);
-    if (near.n)
-        mio_err_hint(&err, "Did you mean '%.*s'?", MIO_FMT(near));
-    mio_err_hint(&err, "'mlops-iac %s%s-help' lists %s.", group, *group ? " " : "",
-                 *group ? "its commands" : "the commands");
-    return mio_cli_fail(c, &err);
-}
-
 /* No command, or one that does not exist. */
 static enum mio_code no_command(struct mio_cli *c, const char *const *argv, size_t argc,
                                 size_t word)
 {
     if (word < argc && !mio_command_is_group(mio_str_z(argv[word])))
-        return unknown_command(c, mio_str_z(argv[word]), "");
+        return mio_help_unknown(c, mio_str_z(argv[word]), "");
     struct mio_err err = {0};
     const char **rest;
     size_t nrest;
@@ -146,7 +133,7 @@ static enum mio_code no_command(struct mio_cli *c, const char *const *argv, size
     if (mio_cli_on(c, MIO_OPT_VERSION))
         return mio_cmd_version(c);
     if (word < argc && nrest > 1)
-        return unknown_command(c, mio_arena_printf(&c->arena, "%s %s", rest[0], rest[1]), rest[0]);
+        return mio_help_unknown(c, mio_arena_printf(&c->arena, "%s %s", rest[0], rest[1]), rest[0]);
     if (word < argc)
         mio_help_group(&c->out.buf, mio_str_z(argv[word]));
     else
