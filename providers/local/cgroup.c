@@ -18,6 +18,7 @@ enum {
     PAGE = 4096,
     GONE_TRIES = 100,
     ROOT_TAG = 4, /* bytes of the root's digest in a group's name */
+    TEXT_MAX = 1 << 26,
 };
 
 /* One controller: where its files are, and how its limit is written and read. */
@@ -67,17 +68,18 @@ struct place {
     bool v2;
 };
 
+/* The whole file, without the white space around it; NULL where there is none. Such files have no
+ * size, and a group may hold more processes than one read gives. */
 static const char *text_of(struct local *l, const char *path)
 {
-    MIO_AUTO_CLOSE int fd =
-        open(path, O_RDONLY | O_CLOEXEC); /* such files have no size: no mio_fs_read */
-    char text[4096];
-    ssize_t n = fd >= 0 ? read(fd, text, sizeof text - 1) : -1;
-    if (n < 0)
-        return NULL;
-    while (n == sizeof text - 1 && text[n - 1] != '\n')
-        n--; /* half a line would be another process's number */
-    return mio_arena_z(l->a, mio_str_trim((struct mio_str){text, (size_t)n}));
+    MIO_AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+    MIO_AUTO_BUF all;
+    mio_buf_init(&all, TEXT_MAX);
+    char chunk[4096];
+    ssize_t n = -1;
+    while (fd >= 0 && ((n = read(fd, chunk, sizeof chunk)) > 0 || (n < 0 && errno == EINTR)))
+        mio_buf_add(&all, chunk, n > 0 ? (size_t)n : 0);
+    return n < 0 ? NULL : mio_arena_z(l->a, mio_str_trim(mio_buf_view(&all)));
 }
 
 static bool has_word(const char *text, const char *word)
@@ -211,17 +213,31 @@ const char **local_cgroup_procs(struct local *l, const char *name)
     return files;
 }
 
+/* The next process of a cgroup.procs file; 0 at its end. */
+static pid_t next_process(struct mio_str *rest)
+{
+    uint64_t pid = 0;
+    ptrdiff_t end = mio_str_find(*rest, '\n');
+    struct mio_str one = mio_str_sub(*rest, 0, end < 0 ? rest->n : (size_t)end);
+    *rest = mio_str_sub(*rest, one.n + 1, rest->n);
+    return mio_str_u64(one, &pid) ? (pid_t)pid : 0;
+}
+
+bool local_cgroup_has(struct local *l, const char *procs, pid_t pid)
+{
+    struct mio_str rest = mio_str_z(text_of(l, procs));
+    for (pid_t one; (one = next_process(&rest));)
+        if (one == pid)
+            return true;
+    return false;
+}
+
 static void kill_all(const char *procs)
 {
     struct mio_str rest = mio_str_z(procs);
-    while (rest.n) {
-        ptrdiff_t end = mio_str_find(rest, '\n');
-        struct mio_str one = mio_str_sub(rest, 0, end < 0 ? rest.n : (size_t)end);
-        uint64_t pid;
-        rest = mio_str_sub(rest, one.n + 1, rest.n);
-        if (mio_str_u64(one, &pid) && pid > 1)
-            kill((pid_t)pid, SIGKILL);
-    }
+    for (pid_t pid; (pid = next_process(&rest));)
+        if (pid > 1)
+            kill(pid, SIGKILL);
 }
 
 enum mio_code local_cgroup_remove(struct local *l, const char *name, struct mio_err *err)

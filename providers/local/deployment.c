@@ -155,17 +155,20 @@ static const char *generation_dir(struct local *l, const struct served *d, int64
     return mio_arena_printf(l->a, "%s/g%jd", d->dir, (intmax_t)generation).p;
 }
 
-/* The running generation if it is made of the same things and its code is unaltered, else 0. */
+/* The running generation if it is made of the same things, its code is unaltered and its limits
+ * hold, else 0. */
 static int64_t same_generation(struct local *l, const struct wanted *w)
 {
     struct mio_value record = w->d.record;
     struct mio_str digest;
     struct mio_err ignored = {0};
-    int64_t g = mio_get_i64(record, "generation", 0);
+    struct replicas_state now = {0};
+    int64_t g = mio_get_i64(record, "generation", 0), n = mio_get_i64(record, "replicas", 1);
     const char *code = mio_arena_printf(l->a, "%s/code", generation_dir(l, &w->d, g)).p;
     bool same = g && mio_str_eq(mio_get_str(record, "digest"), w->digest) &&
                 !mio_digest_path(l->a, code, &digest, &ignored) &&
-                mio_str_eq(digest, w->code_digest);
+                mio_str_eq(digest, w->code_digest) &&
+                !replicas_look(l, &w->d, g, n, &now, &ignored) && !now.unlimited;
     return same ? g : 0;
 }
 
@@ -255,16 +258,17 @@ static bool outdated(struct local *l, const struct served *d)
 static enum mio_code describe(struct local *l, const struct served *d, struct local_object *out,
                               struct mio_err *err)
 {
-    int64_t ready = 0, count = mio_get_i64(d->record, "replicas", 1);
+    int64_t count = mio_get_i64(d->record, "replicas", 1);
     int64_t generation = mio_get_i64(d->record, "generation", 1);
-    bool extra = false;
+    struct replicas_state now;
     struct mio_str digest = MIO_STR("missing");
     struct mio_err ignored = {0};
-    if (replicas_ready(l, d, generation, count, &ready, &extra, err))
+    if (replicas_look(l, d, generation, count, &now, err))
         return err->code;
     const char *code = mio_arena_printf(l->a, "%s/code", generation_dir(l, d, generation)).p;
     mio_digest_path(l->a, code, &digest, &ignored);
-    const char *state = ready == 0 ? "Failed" : ready < count || extra ? "Degraded" : "Succeeded";
+    bool well = now.ready == count && !now.extra && !now.unlimited;
+    const char *state = now.ready == 0 ? "Failed" : well ? "Succeeded" : "Degraded";
     if (outdated(l, d))
         state = "Outdated";
     if (mio_get_bool(d->record, "removing", false))
@@ -274,7 +278,7 @@ static enum mio_code describe(struct local *l, const struct served *d, struct lo
     struct mio_value computed =
         local_map(l->a, "id", mio_string(out->id), "name", mio_string(d->name),
                   "provisioning_state", mio_string_z(state), "ready_replicas",
-                  mio_number_i64(l->a, ready), "content_digest", mio_string(digest), NULL);
+                  mio_number_i64(l->a, now.ready), "content_digest", mio_string(digest), NULL);
     out->attributes = mio_map_merge(l->a, local_get(d->record, "inputs"), computed);
     out->status = MLOPS_OK;
     return MIO_OK;

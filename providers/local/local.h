@@ -190,6 +190,8 @@ enum mio_code local_cgroup_get(struct local *l, const char *name, struct local_l
 /* The cgroup.procs files to write "0" to in order to enter the group: NULL-terminated, in the
  * arena. */
 const char **local_cgroup_procs(struct local *l, const char *name);
+/* The process is in the group that this file belongs to. */
+bool local_cgroup_has(struct local *l, const char *procs, pid_t pid);
 /* Kills what is left in the group and removes it; absent is fine. */
 enum mio_code local_cgroup_remove(struct local *l, const char *name, struct mio_err *err);
 

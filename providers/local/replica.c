@@ -233,19 +233,38 @@ enum mio_code replicas_wait(struct local *l, const struct replicas *r, int64_t n
     return MIO_OK;
 }
 
-enum mio_code replicas_ready(struct local *l, const struct served *d, int64_t generation, int64_t n,
-                             int64_t *ready, bool *extra, struct mio_err *err)
+/* A start of the machine takes control groups away, and whoever starts s6-svscan then starts the
+ * replicas without them. */
+static bool limited(struct local *l, const char *dir, pid_t pid)
+{
+    struct mio_value conf;
+    bool found, inside = true;
+    struct mio_err ignored = {0};
+    if (local_record_read(l, mio_arena_printf(l->a, "%s/replica.json", dir).p, &conf, &found,
+                          &ignored))
+        return true;
+    struct mio_value files = local_get(conf, "cgroup");
+    for (uint32_t i = 0; inside && files.type == MIO_LIST && i < files.n; i++)
+        inside = local_cgroup_has(l, mio_arena_z(l->a, mio_value_str(files.items[i])), pid);
+    return inside;
+}
+
+enum mio_code replicas_look(struct local *l, const struct served *d, int64_t generation, int64_t n,
+                            struct replicas_state *out, struct mio_err *err)
 {
     struct mio_str *names;
     size_t count;
     const char *prefix = mio_arena_printf(l->a, "%.*s@", MIO_FMT(d->name)).p;
     if (service_names(l, &d->ep, prefix, &names, &count, err))
         return err->code;
-    *ready = 0;
-    *extra = count > (size_t)n;
+    *out = (struct replicas_state){.extra = count > (size_t)n};
     for (int64_t i = 0; i < n; i++) {
         const char *dir = replica_dir(l, d, generation, i);
-        *ready += service_up(l, dir) && unix_get(dir, "io/s", "/ready", READY_MS) == 200;
+        pid_t pid = service_pid(l, dir);
+        if (!pid || unix_get(dir, "io/s", "/ready", READY_MS) != 200)
+            continue;
+        out->ready++;
+        out->unlimited = out->unlimited || !limited(l, dir, pid);
     }
     return MIO_OK;
 }

@@ -83,7 +83,8 @@ enum mio_code service_start(struct local *l, const struct serving *ep, const cha
                             const char *name, struct mio_err *err);
 /* Signals through s6-svc: 'u' up, 'd' down, 'r' restart, '2' SIGUSR2. */
 enum mio_code service_signal(struct local *l, const char *dir, char what, struct mio_err *err);
-/* The service has a supervisor, which wants it up and has it running. */
+/* The service has a supervisor, which wants it up and has it running: as this process, else 0. */
+pid_t service_pid(struct local *l, const char *dir);
 bool service_up(struct local *l, const char *dir);
 /* How often it ended since its supervisor started (100 at most); *last: exit status, or 128 +
  * signal. */
@@ -152,6 +153,11 @@ enum mio_code replicas_wait(struct local *l, const struct replicas *r, int64_t n
  */
 enum mio_code replicas_prune(struct local *l, const struct served *d, int64_t generation,
                              int64_t keep, struct mio_err *err);
-/* Of 0..n-1: wanted up and answering GET /ready. *extra: others of this deployment are running. */
-enum mio_code replicas_ready(struct local *l, const struct served *d, int64_t generation, int64_t n,
-                             int64_t *ready, bool *extra, struct mio_err *err);
+struct replicas_state {
+    int64_t ready;  /* wanted up and answering GET /ready */
+    bool extra;     /* others of this deployment are running */
+    bool unlimited; /* one that is ready is not in the control groups it was started for */
+};
+/* What there is of replicas 0..n-1. */
+enum mio_code replicas_look(struct local *l, const struct served *d, int64_t generation, int64_t n,
+                            struct replicas_state *out, struct mio_err *err);

@@ -17,6 +17,7 @@ enum {
     START_MS = 5000,
     KILL_MS = 35000, /* after a TERM that was not heeded; the server itself gives requests 30 s */
     STOP_MS = KILL_MS + 5000,
+    UNLINK_MS = 1000, /* s6-svscan ends what it started: not the children of one that was killed */
     LOG_READ = 16384,
 };
 
@@ -207,13 +208,23 @@ enum mio_code service_signal(struct local *l, const char *dir, char what, struct
     return S6(l, NULL, err, "s6-svc", option, dir);
 }
 
-bool service_up(struct local *l, const char *dir)
+pid_t service_pid(struct local *l, const char *dir)
 {
     MIO_AUTO_BUF out;
     mio_buf_init(&out, 1 << 12);
     struct mio_err ignored = {0};
-    return supervised(l, dir) && !S6(l, &out, &ignored, "s6-svstat", "-o", "up,wantedup", dir) &&
-           mio_str_is(mio_str_trim(mio_buf_view(&out)), "true true");
+    uint64_t pid = 0;
+    if (!supervised(l, dir) || S6(l, &out, &ignored, "s6-svstat", "-o", "up,wantedup,pid", dir))
+        return 0;
+    struct mio_str said = mio_str_trim(mio_buf_view(&out));
+    if (mio_str_starts(said, "true true "))
+        mio_str_u64(mio_str_sub(said, 10, said.n), &pid);
+    return (pid_t)pid;
+}
+
+bool service_up(struct local *l, const char *dir)
+{
+    return service_pid(l, dir) > 0;
 }
 
 int service_deaths(struct local *l, const char *dir, int *last)
@@ -251,13 +262,23 @@ static enum mio_code wait_gone(struct local *l, const char *dir, struct mio_err 
     return MIO_OK;
 }
 
-/* Supervisors that lost their s6-svscan are told directly. */
+static bool wanted_up(struct local *l, const char *dir)
+{
+    MIO_AUTO_BUF out;
+    mio_buf_init(&out, 1 << 12);
+    struct mio_err ignored = {0};
+    return !S6(l, &out, &ignored, "s6-svstat", "-o", "wantedup", dir) &&
+           mio_str_is(mio_str_trim(mio_buf_view(&out)), "true");
+}
+
+/* Supervisors that lost their s6-svscan are told directly; one that is ending already is not told
+ * again, for a second signal would cut what is in flight. */
 static void dismiss(struct local *l, const char *dir)
 {
     const char *logger = mio_arena_printf(l->a, "%s/log", dir).p;
     struct mio_err ignored = {0};
     if (supervised(l, dir))
-        S6(l, NULL, &ignored, "s6-svc", "-xd", dir);
+        S6(l, NULL, &ignored, "s6-svc", wanted_up(l, dir) ? "-xd" : "-x", dir);
     mio_err_clear(&ignored);
     if (supervised(l, logger))
         S6(l, NULL, &ignored, "s6-svc", "-x", logger);
@@ -267,14 +288,13 @@ enum mio_code service_stop(struct local *l, const struct serving *ep, const char
                            const char *name, struct mio_err *err)
 {
     const char *scan = scan_dir(l, ep), *link = mio_arena_printf(l->a, "%s/%s", scan, name).p;
-    const char *wait = mio_arena_printf(l->a, "%d", STOP_MS).p;
+    const char *wait = mio_arena_printf(l->a, "%d", UNLINK_MS).p;
+    struct mio_err late = {0};
     struct stat st;
-    if (lstat(link, &st) == 0 && scanning(l, scan)) {
-        if (S6(l, NULL, err, "s6-svunlink", "-t", wait, scan, name))
-            return err->code;
-    } else if (unlink(link) != 0 && errno != ENOENT) {
+    if (lstat(link, &st) == 0 && scanning(l, scan))
+        S6(l, NULL, &late, "s6-svunlink", "-t", wait, scan, name);
+    if (unlink(link) != 0 && errno != ENOENT)
         return mio_fail_sys(err, errno, "cannot remove %s", link);
-    }
     dismiss(l, dir);
     return wait_gone(l, dir, err);
 }

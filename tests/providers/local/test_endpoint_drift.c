@@ -152,15 +152,20 @@ static void haproxy_taken_down(void **state)
     assert_int_equal(score(f, "1").status, 200);
 }
 
+static void stop_everything(struct fixture *f)
+{
+    pid_t pids[64];
+    RUN(f, "s6-svscanctl", "-t", endpoint_file(f, "services"));
+    for (int i = 0; i < 100 && processes(f, pids, 64); i++)
+        mio_sleep_ms(50);
+    assert_int_equal(processes(f, pids, 64), 0);
+}
+
 static void after_a_restart_of_the_machine(void **state)
 {
     struct fixture *f = *state;
     blue_at_100(f, "'resources':{'cpu':1,'memory':'300MiB'},");
-    RUN(f, "s6-svscanctl", "-t", endpoint_file(f, "services"));
-    pid_t pids[64];
-    for (int i = 0; i < 100 && processes(f, pids, 64); i++)
-        mio_sleep_ms(50);
-    assert_int_equal(processes(f, pids, 64), 0);
+    stop_everything(f);
     assert_str(now(f, "endpoint", "ws/fare", "provisioning_state"), "Failed");
     assert_str(now(f, "deployment", "ws/fare/blue", "provisioning_state"), "Failed");
     set_traffic(f, "'blue':100");
@@ -179,7 +184,9 @@ static void supervisor_killed(void **state)
     kill((pid_t)pid, SIGKILL);
     assert_int_equal(score(f, "1").status, 200); /* what it started goes on */
     put_plain_script(f, "blue", "second");
+    int64_t began = mio_now_ms();
     update_blue(f, "");
+    assert_in_range(mio_now_ms() - began, 0, 20000); /* nobody is waited for in vain */
     assert_non_null(strstr(score(f, "1").body.p, "second"));
     assert_done(do_remove(f, "endpoint", "ws/fare"));
     pid_t pids[64];
@@ -223,6 +230,32 @@ static void group_limits_follow_the_resources(void **state)
         skip();
     const char *mine = RUN(f, "cat", text(f, "/proc/%d/cgroup", (int)server_pid(f, BLUE "/r0")));
     assert_non_null(strstr(mine, "ws+fare+blue@g1-r0"));
+}
+
+/* The machine starts without the groups, and what starts s6-svscan starts the replicas. */
+static void group_limits_hold_after_a_restart_of_the_machine(void **state)
+{
+    struct fixture *f = *state;
+    const char *limits = "'resources':{'memory':'200MiB'},";
+    blue_at_100(f, limits);
+    if (f->warnings)
+        skip();
+    const char *name = "ws+fare+blue@g1-r0";
+    const char *group = RUN(f, "sh", "-c",
+                            text(f, "grep -o '\"/[^\"]*%s/cgroup.procs' %s", name,
+                                 endpoint_file(f, BLUE "/r0/replica.json")));
+    group = mio_arena_z(&f->arena, mio_path_dir(mio_str_sub(mio_str_z(group), 1, strlen(group))));
+    stop_everything(f);
+    assert_int_equal(rmdir(group), 0);
+    set_traffic(f, "'blue':100");
+    wait_attr(f, "deployment", "ws/fare/blue", "ready_replicas", "1", 10);
+    assert_str(now(f, "deployment", "ws/fare/blue", "provisioning_state"), "Degraded");
+    struct answer a = update_blue(f, limits);
+    assert_str(attr(&a, "provisioning_state"), "Succeeded");
+    const char *mine =
+        RUN(f, "cat", text(f, "/proc/%d/cgroup", (int)server_pid(f, "deployments/blue/g2/r0")));
+    assert_non_null(strstr(mine, "ws+fare+blue@g2-r0"));
+    assert_int_equal(score(f, "1").status, 200);
 }
 
 /* Control groups are the machine's, names are a platform's. */
@@ -311,6 +344,7 @@ int main(void)
         TEST(altered_code_is_replaced),
         TEST(scaling_leaves_the_others_alone),
         TEST(group_limits_follow_the_resources),
+        TEST(group_limits_hold_after_a_restart_of_the_machine),
         TEST(platform_with_the_same_names_is_left_alone),
         TEST(update_killed_half_way),
         TEST(create_and_remove_killed_half_way),
