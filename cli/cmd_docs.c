@@ -11,7 +11,7 @@ static const struct {
     {"MLOPS_IAC_CLI_ARGS_command", "The same for one command: MLOPS_IAC_CLI_ARGS_plan, "
                                    "MLOPS_IAC_CLI_ARGS_state_list."},
     {"MLOPS_IAC_IN_AUTOMATION", "Not empty: no advice about what to type next."},
-    {"MLOPS_IAC_LOG", "Log level: trace, debug, info, warn, error or off."},
+    {"MLOPS_IAC_LOG", "Log level: trace, debug, info, warn (the default), error or off."},
     {"MLOPS_IAC_LOG_PATH", "File that the log is appended to instead of standard error."},
     {"MLOPS_IAC_MAX_INSTANCES", "Most resource instances that a plan may have. Default: 100000."},
     {"MLOPS_IAC_STATE_KEY",

@@ -25,13 +25,12 @@ static bool wants_color(const struct mio_cli *c, const struct mio_out *o)
 static enum mio_code setup_log(struct mio_err *err)
 {
     const char *level = getenv("MLOPS_IAC_LOG"), *path = getenv("MLOPS_IAC_LOG_PATH");
-    enum mio_level l = MIO_LEVEL_OFF;
+    enum mio_level l = MIO_WARN;
     if (level && *level && !mio_level_parse(mio_str_z(level), &l)) {
         mio_fail(err, MIO_USAGE, "MLOPS_IAC_LOG must not be \"%s\"", level);
         return mio_err_hint(err, "Use trace, debug, info, warn, error or off.");
     }
-    if (l != MIO_LEVEL_OFF)
-        mio_log_setup(l, path && *path ? path : NULL);
+    mio_log_setup(l, l != MIO_LEVEL_OFF && path && *path ? path : NULL);
     return MIO_OK;
 }
 

@@ -5,6 +5,7 @@
  * from any. */
 #pragma once
 #include "providers/sdk/fault.h"
+#include "providers/sdk/log.h"
 #include "providers/sdk/value.h"
 
 struct mio_backend;
@@ -96,8 +97,9 @@ struct mio_backend_ops {
 
 struct mio_backend {
     const struct mio_backend_ops *ops;
-    const char *where;   /* for messages: a path or an address without secrets */
-    const char *warning; /* what users must know of this place, or NULL: "unsafe, because ..." */
+    const char *where;    /* for messages: a path or an address without secrets */
+    const char *warning;  /* what users must know of this place, or NULL: "unsafe, because ..." */
+    unsigned lock_ends_s; /* the longest that a lock outlives its holder; 0: see lock_outlives */
 };
 
 /* What a backend is opened with. */
@@ -120,9 +122,9 @@ enum mio_code mio_backend_open(const struct mio_backend_args *args, const char *
 typedef enum mio_code mio_backend_entry(const struct mio_backend_args *args,
                                         struct mio_backend **out, struct mio_err *err);
 
-/* And one that hands it the fault points of the program. */
-#define MIO_BACKEND_FAULTS "mio_backend_faults_v1"
-void mio_backend_faults_v1(mio_fault_fn *ask);
+/* And one that hands it the fault points and the log of the program. */
+#define MIO_BACKEND_PROGRAM "mio_backend_program_v1"
+void mio_backend_program_v1(mio_fault_fn *ask, mio_log_fn *log);
 
 const char *mio_backend_variable(struct mio_str type, const char *name);
 

@@ -37,11 +37,11 @@ static enum mio_code load(const char *path, mio_backend_entry **entry, struct mi
         return mio_err_cause(err, "%s", dlerror());
     }
     memcpy(entry, &symbol, sizeof symbol);
-    __typeof__(mio_backend_faults_v1) *faults = NULL;
-    symbol = dlsym(lib, MIO_BACKEND_FAULTS);
-    memcpy(&faults, &symbol, sizeof symbol);
-    if (faults)
-        faults(mio_fault);
+    __typeof__(mio_backend_program_v1) *program = NULL;
+    symbol = dlsym(lib, MIO_BACKEND_PROGRAM);
+    memcpy(&program, &symbol, sizeof symbol);
+    if (program)
+        program(mio_fault, mio_log_line);
     return MIO_OK;
 }
 

@@ -7,6 +7,7 @@
 #include "state/store_impl.h"
 #include <errno.h>
 #include <pwd.h>
+#include <signal.h>
 #include <unistd.h>
 
 /* The file first: who is in it needs no directory server, whose modules glibc loads, and which does
@@ -77,6 +78,35 @@ static void age_text(struct mio_str created, char *out, size_t size)
         snprintf(out, size, "%ld h %ld min", (long)age / 3600, (long)age % 3600 / 60);
 }
 
+/* Does nothing of that number run, as far as one can see from here? */
+static bool gone_here(struct mio_arena *a, struct mio_str host, int64_t pid)
+{
+    struct mio_str who, here;
+    mio_store_who(a, &who, &here);
+    return pid > 0 && pid <= INT32_MAX && host.n && mio_str_eq(host, here) &&
+           kill((pid_t)pid, 0) != 0 && errno == ESRCH;
+}
+
+/* What to do about it; pid 0: nothing more is known of its holder. */
+static enum mio_code hint_locked(const struct mio_store *s, struct mio_arena *a, struct mio_str id,
+                                 struct mio_str host, int64_t pid, struct mio_err *err)
+{
+    MIO_AUTO_BUF b = {0};
+    mio_buf_z(&b, "Wait for it (-lock-timeout=5m).");
+    if (s->b->lock_ends_s)
+        mio_buf_printf(&b, " When its holder is gone, it ends by itself within %u s.",
+                       s->b->lock_ends_s);
+    if (s->b->ops->lock_outlives && gone_here(a, host, pid))
+        mio_buf_printf(&b,
+                       " No process %ld is seen from here, a machine of the same name: unless it "
+                       "runs in a container, its holder is gone.",
+                       (long)pid);
+    if (id.n)
+        mio_buf_printf(&b, " If its holder is gone for good: `mlops-iac force-unlock %.*s`.",
+                       MIO_FMT(id));
+    return mio_err_hint(err, "%s", b.p);
+}
+
 /* The error in full, from the note that the holder left. */
 static enum mio_code say_locked(struct mio_store *s, struct mio_arena *a, struct mio_str note,
                                 struct mio_err *err)
@@ -86,20 +116,17 @@ static enum mio_code say_locked(struct mio_store *s, struct mio_arena *a, struct
     mio_err_clear(err);
     if (note.n == 0 || mio_json_read(a, note, NULL, &v, &unreadable)) {
         mio_fail(err, MIO_LOCKED, "the state in %s is locked by another process", s->b->where);
-        return mio_err_hint(err, "Wait for it, for instance with -lock-timeout=5m.");
+        return hint_locked(s, a, MIO_STR(""), MIO_STR(""), 0, err);
     }
     char age[64];
     age_text(mio_get_str(v, "created"), age, sizeof age);
     struct mio_str id = mio_get_str(v, "id"), op = mio_get_str(v, "operation"),
                    who = mio_get_str(v, "who"), host = mio_get_str(v, "host");
+    int64_t pid = mio_get_i64(v, "pid", 0);
     mio_fail(err, MIO_LOCKED,
              "the state is locked by %.*s on %.*s (pid %ld) for `%.*s`, for %s; lock id %.*s",
-             MIO_FMT(who), MIO_FMT(host), (long)mio_get_i64(v, "pid", 0), MIO_FMT(op), age,
-             MIO_FMT(id));
-    return mio_err_hint(err,
-                        "Wait for it (-lock-timeout=5m). If its holder is gone for good: "
-                        "`mlops-iac force-unlock %.*s`.",
-                        MIO_FMT(id));
+             MIO_FMT(who), MIO_FMT(host), (long)pid, MIO_FMT(op), age, MIO_FMT(id));
+    return hint_locked(s, a, id, host, pid, err);
 }
 
 static bool cancelled(const bool *cancel)

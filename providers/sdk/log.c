@@ -10,6 +10,7 @@
 static struct {
     _Atomic int level;
     int fd;
+    mio_log_fn *program; /* whose log it is, when not ours */
 } sink = {.level = MIO_LEVEL_OFF, .fd = 2};
 
 static const char *const names[] = {"trace", "debug", "info", "warn", "error", "off"};
@@ -24,9 +25,14 @@ void mio_log_setup(enum mio_level level, const char *path)
         sink.fd = fd;
 }
 
+void mio_log_pass(mio_log_fn *program)
+{
+    sink.program = program;
+}
+
 bool mio_log_on(enum mio_level level)
 {
-    return (int)level >= atomic_load_explicit(&sink.level, memory_order_relaxed);
+    return sink.program || (int)level >= atomic_load_explicit(&sink.level, memory_order_relaxed);
 }
 
 bool mio_level_parse(struct mio_str s, enum mio_level *out)
@@ -43,15 +49,23 @@ void mio_log(enum mio_level level, const char *room, const char *fmt, ...)
 {
     if (!mio_log_on(level))
         return;
-    MIO_AUTO_BUF raw = {0}, line = {0};
+    MIO_AUTO_BUF raw = {0};
     va_list ap;
     va_start(ap, fmt);
     mio_buf_vprintf(&raw, fmt, ap);
     va_end(ap);
+    (sink.program ? sink.program : mio_log_line)(level, room, mio_buf_view(&raw));
+}
+
+void mio_log_line(enum mio_level level, const char *room, struct mio_str text)
+{
+    if (!mio_log_on(level))
+        return;
+    MIO_AUTO_BUF line = {0};
     char when[24];
     mio_rfc3339(mio_wall_s(), when);
     mio_buf_printf(&line, "%s [%s] %s: ", when, names[level], room);
-    mio_redact(&line, mio_buf_view(&raw));
+    mio_redact(&line, text);
     mio_buf_char(&line, '\n');
     ssize_t ignored =
         write(sink.fd, line.p, line.n); /* a log that cannot be written stops nothing */

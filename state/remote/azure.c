@@ -285,7 +285,8 @@ static enum mio_code settings(struct azure *z, const struct mio_backend_args *ar
     rc = rc ? rc : mio_setting(a, args, "lease_seconds", "60", &lease, err);
     if (rc)
         return rc;
-    if (!mio_str_u64(mio_str_z(lease), &lease_s) || lease_s < 15 || lease_s > 60)
+    if (!mio_str_u64(mio_str_z(lease), &lease_s) || lease_s < AZURE_LEASE_MIN ||
+        lease_s > AZURE_LEASE_MAX)
         return mio_fail(err, MIO_USAGE, "`lease_seconds` is 15 to 60");
     z->lease_s = (unsigned)lease_s;
     const char *usual = mio_arena_printf(a, "https://%s.blob.core.windows.net", z->account).p;
@@ -330,5 +331,8 @@ enum mio_code mio_backend_open_v1(const struct mio_backend_args *args, struct mi
         azure_close(&z->base);
         return rc;
     }
-    return mio_backend_objects(&z->base, "azure", args, out, err);
+    rc = mio_backend_objects(&z->base, "azure", args, out, err);
+    if (rc == MIO_OK)
+        (*out)->lock_ends_s = AZURE_LEASE_MAX; /* the holder may have another setting than we */
+    return rc;
 }

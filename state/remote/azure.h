@@ -4,6 +4,7 @@
 #include "state/remote/web.h"
 
 struct azure_lease;
+enum { AZURE_LEASE_MIN = 15, AZURE_LEASE_MAX = 60 }; /* seconds */
 struct azure {
     struct mio_objects base;
     struct mio_arena arena;
@@ -12,7 +13,7 @@ struct azure {
     const char *endpoint, *account, *container, *prefix, *sas;
     const char *account_path;  /* of the endpoint: "" or "/account" (path-style addresses) */
     struct mio_str key;        /* decoded; empty with a SAS */
-    unsigned lease_s;          /* how long the lock outlives its holder */
+    unsigned lease_s;          /* how long the lock outlives its holder; AZURE_LEASE_MAX at most */
     struct azure_lease *lease; /* NULL: none is held */
 };
 

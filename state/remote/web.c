@@ -5,9 +5,11 @@
 #include "providers/sdk/clock.h"
 #include "providers/sdk/digest.h"
 #include "providers/sdk/fault.h"
+#include "providers/sdk/log.h"
 #include <curl/curl.h>
 
 enum { ATTEMPTS = 5, CONNECT_S = 10, TOTAL_S = 120, FIRST_WAIT_MS = 200, LONGEST_WAIT_MS = 10000 };
+enum { SILENT_MS = 5000 }; /* after which people are told what they wait for */
 static const size_t body_max = (size_t)512 << 20;
 
 struct mio_web {
@@ -59,9 +61,22 @@ void mio_web_close(struct mio_web *w)
 
 /* ---- one attempt ---- */
 
+/* The address as far as it may be shown. */
+static struct mio_str shown(const char *url)
+{
+    struct mio_str s = mio_str_z(url);
+    ptrdiff_t q = mio_str_find(s, '?');
+    return q < 0 ? s : mio_str_sub(s, 0, (size_t)q);
+}
+
 struct attempt {
     struct mio_buf body, etag;
     long retry_after_s;
+    const char *url;
+    unsigned number;  /* 1 for the first */
+    curl_off_t moved; /* bytes, both ways */
+    int64_t moved_ms; /* when the last of them did */
+    bool told;
 };
 
 static size_t on_body(char *p, size_t size, size_t n, void *arg)
@@ -94,6 +109,28 @@ static size_t on_header(char *p, size_t size, size_t n, void *arg)
     return size * n;
 }
 
+/* Says, once an attempt, whose answer is waited for: a server that accepts and says nothing would
+ * make the program look as if it hung. */
+static int on_progress(void *arg, curl_off_t down_total, curl_off_t down, curl_off_t up_total,
+                       curl_off_t up)
+{
+    (void)down_total;
+    (void)up_total;
+    struct attempt *t = arg;
+    int64_t now = mio_now_ms();
+    if (down + up != t->moved) {
+        t->moved = down + up;
+        t->moved_ms = now;
+    }
+    if (!t->told && now - t->moved_ms >= SILENT_MS) {
+        mio_log(MIO_WARN, "state",
+                "no answer from %.*s for %d s; this is attempt %u of %d, each waits up to %d s",
+                MIO_FMT(shown(t->url)), SILENT_MS / 1000, t->number, ATTEMPTS, TOTAL_S);
+        t->told = true;
+    }
+    return 0;
+}
+
 static CURLcode perform(struct mio_web *w, const struct mio_web_call *c, struct attempt *t,
                         long *status)
 {
@@ -118,6 +155,9 @@ static CURLcode perform(struct mio_web *w, const struct mio_web_call *c, struct 
     curl_easy_setopt(w->curl, CURLOPT_WRITEDATA, t);
     curl_easy_setopt(w->curl, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(w->curl, CURLOPT_HEADERDATA, t);
+    curl_easy_setopt(w->curl, CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(w->curl, CURLOPT_XFERINFOFUNCTION, on_progress);
+    curl_easy_setopt(w->curl, CURLOPT_XFERINFODATA, t);
     CURLcode rc = mio_fault("request") ? CURLE_COULDNT_CONNECT : curl_easy_perform(w->curl);
     if (rc == CURLE_OK && mio_fault("reply"))
         rc = CURLE_RECV_ERROR;
@@ -129,14 +169,6 @@ static CURLcode perform(struct mio_web *w, const struct mio_web_call *c, struct 
 }
 
 /* ---- calls ---- */
-
-/* The address as far as it may be shown. */
-static struct mio_str shown(const char *url)
-{
-    struct mio_str s = mio_str_z(url);
-    ptrdiff_t q = mio_str_find(s, '?');
-    return q < 0 ? s : mio_str_sub(s, 0, (size_t)q);
-}
 
 static bool loopback(const char *url)
 {
@@ -216,7 +248,10 @@ enum mio_code mio_web_call(struct mio_web *w, struct mio_arena *a, const struct 
         return code;
     bool unanswered = false;
     for (unsigned attempt = 0;; attempt++) {
-        struct attempt t = {.body = {.cap = body_max}};
+        struct attempt t = {.body = {.cap = body_max},
+                            .url = c->url,
+                            .number = attempt + 1,
+                            .moved_ms = mio_now_ms()};
         long status;
         CURLcode rc = perform(w, c, &t, &status);
         bool again = worth_repeating(rc, status) && attempt + 1 < ATTEMPTS;

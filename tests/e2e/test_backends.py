@@ -31,6 +31,32 @@ def everything(folder):
     return text
 
 
+class Silent(Case):
+    """A server that accepts connections and says nothing, as one behind a broken load balancer."""
+
+    def test_who_is_waited_for(self):
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            server.settimeout(slow(30))
+            address = f"127.0.0.1:{server.getsockname()[1]}"
+            for log in ({}, {"MLOPS_IAC_LOG_PATH": self.path("it.log")}):
+                template(self, top=f"""
+                    mlops_iac: {{ backend: {{ type: http, address: "http://{address}/state?token=hidden-99" }} }}
+                """)
+                process = self.start("init", env=log)
+                server.accept()[0].close()  # the first attempt fails at once, the second one waits
+                with server.accept()[0]:
+                    self.wait_for("the message", lambda log=log: not log or os.path.getsize(log["MLOPS_IAC_LOG_PATH"]))
+                    line = "" if log else process.stderr.readline()
+                    process.kill()
+                rest = self.finish(process).text
+                if log:
+                    with open(self.path("it.log"), encoding="utf-8") as f:
+                        line = f.read()
+                self.assertIn(f"no answer from http://{address}/state for 5 s", line)
+                self.assertIn("attempt 2 of 5, each waits up to 120 s", line)
+                self.assertNotIn("hidden-99", line + rest)
+
+
 class Sealed(Case):
     def setUp(self):
         super().setUp()

@@ -8,6 +8,7 @@
 #include "providers/sdk/clock.h"
 #include "providers/sdk/digest.h"
 #include "providers/sdk/fault.h"
+#include "providers/sdk/log.h"
 #include "providers/sdk/map.h"
 
 static void natural_order_counts_digits_as_numbers(void **state)
@@ -163,6 +164,26 @@ static void faults_strike_when_told(void **state)
     assert_int_equal(mio_fault("fsync"), 0);
 }
 
+static char passed[64];
+
+static void keep_line(enum mio_level level, const char *room, struct mio_str text)
+{
+    snprintf(passed, sizeof passed, "%d %s %.*s", (int)level, room, MIO_FMT(text));
+}
+
+static void a_log_is_passed_on(void **state)
+{
+    (void)state;
+    mio_log(MIO_WARN, "state", "off until it is set up");
+    assert_string_equal(passed, "");
+    mio_log_pass(keep_line); /* a shared object gives its lines to the program, all of them */
+    mio_log(MIO_TRACE, "state", "line %d", 2);
+    assert_string_equal(passed, "0 state line 2");
+    mio_log_pass(NULL);
+    mio_log(MIO_WARN, "state", "line 3");
+    assert_string_equal(passed, "0 state line 2");
+}
+
 static void an_index_finds_what_was_put_in(void **state)
 {
     (void)state;
@@ -209,6 +230,7 @@ int main(void)
         cmocka_unit_test(durations_in_both_notations),
         cmocka_unit_test(digests_have_their_published_values),
         cmocka_unit_test(faults_strike_when_told),
+        cmocka_unit_test(a_log_is_passed_on),
         cmocka_unit_test(an_index_finds_what_was_put_in),
         cmocka_unit_test(rewinding_an_arena_takes_back_what_followed),
     };

@@ -193,6 +193,7 @@ static void test_lock(void **ctx)
     assert_true(mio_now_ms() - from >= 150);
     assert_contains(err.message, "`apply`");
     assert_contains(err.hint, "force-unlock ");
+    assert_null(strstr(err.hint, "No process"));
     mio_store_unlock(holder);
     err = (struct mio_err){0};
     assert_ok(err, mio_store_lock(other, "plan", 5000, NULL, &err));
@@ -217,6 +218,10 @@ static void test_lock_of_a_dead_holder(void **ctx)
     assert_int_equal(mio_store_lock(s, "plan", 0, NULL, &err), MIO_LOCKED);
     const char *id = strstr(err.message, "lock id ");
     assert_non_null(id);
+    char gone[64];
+    snprintf(gone, sizeof gone, "No process %ld is seen from here", (long)pid);
+    assert_contains(err.hint, gone);
+    assert_contains(err.hint, id + 8);
     struct mio_err wrong = {0};
     assert_int_equal(mio_store_force_unlock(s, Z("nonsense"), &wrong), MIO_USAGE);
     wrong = (struct mio_err){0};
@@ -282,6 +287,7 @@ static void test_lease(void **ctx)
     assert_int_equal(status, 0);
     err = (struct mio_err){0};
     assert_int_equal(mio_store_lock(s, "plan", 0, NULL, &err), MIO_LOCKED);
+    assert_contains(err.hint, "ends by itself within 60 s");
     err = (struct mio_err){0};
     assert_ok(err, mio_store_lock(s, "plan", 20000, NULL, &err));
     mio_store_close(s);
