@@ -309,14 +309,27 @@ static bool is_quiet(const struct mio_planner *p, const struct mio_step *s, size
            (p->nreplaces == 0 || !mio_address_covered(p->replaces, p->nreplaces, s->inst->address));
 }
 
-/* What stays as it is must fulfil its postconditions, too; an apply looks at the others. */
-static enum mio_code check_kept(struct mio_planner *p, const struct mio_step *s,
-                                struct mio_err *err)
+/* With what is known by now; an apply asks again. What they name comes before this one, or an apply
+ * could not answer. */
+static enum mio_code check_before(struct mio_planner *p, struct mio_inst *inst, struct mio_err *err)
 {
-    if (s->action != MIO_NOOP)
-        return MIO_OK;
-    return mio_conditions(p->st, s->inst, s->inst->res->block->lifecycle.postcondition, &s->after,
-                          "postcondition", err);
+    struct mio_deps *outer = p->st->collect;
+    p->st->collect = &inst->deps;
+    mio_conditions(p->st, inst, inst->res->block->lifecycle.precondition, NULL, "precondition",
+                   err);
+    p->st->collect = outer;
+    return err->code;
+}
+
+static enum mio_code check_after(struct mio_planner *p, const struct mio_step *s,
+                                 struct mio_err *err)
+{
+    struct mio_deps *outer = p->st->collect;
+    p->st->collect = &s->inst->deps;
+    mio_conditions(p->st, s->inst, s->inst->res->block->lifecycle.postcondition, &s->after,
+                   "postcondition", err);
+    p->st->collect = outer;
+    return err->code;
 }
 
 enum mio_code mio_decide(struct mio_planner *p, struct mio_inst *inst, struct mio_err *err)
@@ -369,12 +382,12 @@ enum mio_code mio_decide(struct mio_planner *p, struct mio_inst *inst, struct mi
     if (s->row && !s->gone)
         s->inputs = mio_keep_ignored(p->arena, r->kind, &r->block->lifecycle, false, s->inputs,
                                      s->observed, s->record->inputs);
-    if (mio_conditions(p->st, inst, r->block->lifecycle.precondition, NULL, "precondition", err))
+    if (check_before(p, inst, err))
         return err->code;
     struct mio_value late = mio_null();
     if (r->kind->has_late && s->record)
         late = only(p, &r->kind->root, s->record->inputs, MLOPS_LATE);
-    return settle(p, s, late, err) ? err->code : check_kept(p, s, err);
+    return settle(p, s, late, err) ? err->code : check_after(p, s, err);
 }
 
 enum mio_code mio_decide_late(struct mio_planner *p, struct mio_step *s, struct mio_err *err)
@@ -423,7 +436,7 @@ enum mio_code mio_decide_data(struct mio_planner *p, struct mio_inst *inst, stru
     if (err->code)
         return mio_err_address(err, inst->address);
     s->inputs = mio_map(pairs, n);
-    if (mio_conditions(p->st, inst, r->block->lifecycle.precondition, NULL, "precondition", err))
+    if (check_before(p, inst, err))
         return err->code;
     bool pending = false;
     for (size_t i = 0; i < inst->deps.n; i++) {
@@ -446,6 +459,5 @@ enum mio_code mio_decide_data(struct mio_planner *p, struct mio_inst *inst, stru
         return mio_err_at(err, r->block->pos);
     }
     s->after = mio_mark(p->arena, &r->kind->root, s->after);
-    return mio_conditions(p->st, inst, r->block->lifecycle.postcondition, &s->after,
-                          "postcondition", err);
+    return check_after(p, s, err);
 }

@@ -109,6 +109,16 @@ static void tally(struct mio_exec *x, const struct mio_op *op)
     }
 }
 
+/* What the plan could not answer is known now, or nothing is sent. */
+static enum mio_code precondition(struct mio_exec *x, struct mio_op *op, struct mio_err *err)
+{
+    const struct mio_inst *inst = op->step->inst;
+    if (!inst || op->type != MIO_OP_APPLY || !inst->res->block->lifecycle.precondition)
+        return MIO_OK;
+    return mio_conditions(&x->e->stack, op->step->inst, inst->res->block->lifecycle.precondition,
+                          NULL, "precondition", err);
+}
+
 static void postcondition(struct mio_exec *x, struct mio_op *op, struct mio_err *err)
 {
     const struct mio_inst *inst = op->step->inst;
@@ -161,8 +171,10 @@ static void start(struct mio_exec *x, struct mio_op *op)
     pthread_mutex_init(&w->lock, NULL);
     w->owner = op;
     w->job.run = mio_work_run;
-    enum mio_code rc = op->step->action == MIO_READ ? mio_exec_prepare_read(x, op, w, &err)
-                                                    : mio_exec_prepare(x, op, w, &err);
+    enum mio_code rc = precondition(x, op, &err);
+    if (!rc)
+        rc = op->step->action == MIO_READ ? mio_exec_prepare_read(x, op, w, &err)
+                                          : mio_exec_prepare(x, op, w, &err);
     if (rc) {
         x->finished++;
         fail(x, op, &err, 0);
@@ -220,6 +232,18 @@ static void interrupts(struct mio_exec *x)
         x->draining = true; /* nothing new is started once it cannot be written down */
 }
 
+/* What stays as it is must fulfil its conditions too, once what they name is there. */
+static void pass(struct mio_exec *x, struct mio_op *op)
+{
+    struct mio_err err = {0};
+    if (!precondition(x, op, &err))
+        postcondition(x, op, &err);
+    if (err.code)
+        fail(x, op, &err, 0);
+    else
+        end(x, op, MIO_OP_OK);
+}
+
 static void give_out(struct mio_exec *x)
 {
     unsigned most = x->e->opts.parallelism ? x->e->opts.parallelism : 10;
@@ -231,7 +255,7 @@ static void give_out(struct mio_exec *x)
             end(x, op, MIO_OP_SKIPPED);
         } else if (op->idle) {
             x->head++;
-            end(x, op, MIO_OP_OK);
+            pass(x, op);
         } else if (x->running < most) {
             x->head++;
             start(x, op);

@@ -85,6 +85,36 @@ class Lifecycle(Case):
         self.fails("plan", "-var=v=3", says=["postcondition failed: bad t", "thing.t"])
         self.fails("apply", "-auto-approve", "-var=on=false", says="must be on")
 
+    def test_conditions_that_only_the_apply_can_answer(self):
+        """What they name is made before, and what does not hold is not sent; the same for what stays as it is."""
+        def judged(rule, more=""):
+            self.template(f"""
+                thing:
+                  fresh: {{ name: fresh, triggers: {len(self.ops())} }}
+                  judged: {{ name: judged, lifecycle: {{ {rule} }} }}
+                  after: {{ name: after, depends_on: [thing.judged] }}
+                """ + more, sim="latency_ms: 200")
+        pre, post = "precondition: [{ condition: '%s', error: no }]", "postcondition: [{ condition: '%s', error: no }]"
+        self.template("", sim="latency_ms: 200")
+        self.init()
+        self.apply()
+        judged(pre % '${thing.fresh.id == "x"}')
+        self.ok("plan")
+        self.fails("apply", "-auto-approve", says=["precondition failed: no", "in thing.judged", "1 added", "1 failed, 1 skipped"])
+        self.assertEqual(list(self.things()), ["fresh"])
+        judged(post % '${thing.fresh.id == self.id}')
+        self.fails("apply", "-auto-approve", says=["postcondition failed: no", "in thing.judged", "1 failed, 1 skipped"])
+        self.assertEqual(sorted(self.things()), ["fresh", "judged"])
+        judged(pre % '${thing.fresh.id != "x"}')
+        self.apply()
+        for rule in (pre, post):
+            judged(rule % '${thing.fresh.id == "x"}')
+            self.ok("plan", says="1 to add, 0 to change, 1 to destroy")
+            self.fails("apply", "-auto-approve", says=["condition failed: no", "in thing.judged", "1 failed"])
+        judged(pre % '${thing.after.id != "x"}')
+        self.fails("plan", says="thing.after")
+        self.ok("destroy", "-auto-approve")
+
     def test_what_only_the_apply_can_tell_is_asked_after_it(self):
         def wanted(of_id):
             self.template("thing: { t: { name: t } }", f"""\
