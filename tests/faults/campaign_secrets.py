@@ -147,21 +147,38 @@ def everyday(w):
     says(w, "destroy", "-auto-approve", env={**ENV, "MLOPS_IAC_LOG_PATH": w.path("it.log")}, code=None)
 
 
+# A name that is taken, told by the cloud; a create that fails; a condition that is decided when `fresh` is there.
+FAILING = """
+    twice: {{ name: "${{var.third}}", inputs: {{ who: twice }} }}
+    again: {{ name: "${{var.third}}", depends_on: [thing.twice], inputs: {{ who: again }} }}
+    fails: {{ fail: create, secret: "${{var.first}}", inputs: {{ who: fails, x: "${{var.second}}" }} }}
+    fresh: {{ triggers: {0}, inputs: {{ who: fresh }} }}
+    judged: {{ inputs: {{ who: judged }}, lifecycle: {{ precondition: [{{ condition: "${{{1} == var.second}}",
+              error: "not ${{var.third}}, {1}" }}] }} }}
+"""
+
+
+def meets(done, *texts):
+    """What was to go wrong did: nothing stopped the run before."""
+    said = " ".join(done.out.replace("\\n", " ").split())
+    for text in texts:
+        if text not in said:
+            raise Violation(f"\"{text}\" is not met: {said[-2000:]}")
+
+
 def failures(w):
     says(w, "apply", "-auto-approve")
-    # A name that is taken, told by the cloud; an update that fails; a condition that shows what it compared.
-    template(w, 2, "    twice: { name: \"${var.third}\", inputs: { who: twice } }\n"
-             "    again: { name: \"${var.third}\", depends_on: [thing.twice], inputs: { who: again } }\n"
-             "    fails: { fail: create, secret: \"${var.first}\", inputs: { who: fails, x: \"${var.second}\" } }\n"
-             "    judged: { inputs: { who: judged }, lifecycle: { precondition: "
-             "[{ condition: \"${var.first == var.second}\", error: \"not ${var.third}\" }] } }\n")
-    says(w, "apply", "-auto-approve", code=1)
-    says(w, "apply", "-auto-approve", "-json", code=1)
+    template(w, 2, FAILING.format(0, "var.first").lstrip("\n"))
+    meets(says(w, "plan", code=1), "the condition does not hold")
+    for n, options in enumerate(((), ("-json",)), 1):
+        template(w, 2, FAILING.format(n, "thing.fresh.id").lstrip("\n"))
+        done = says(w, "apply", "-auto-approve", *options, code=1)
+        meets(done, "is taken", "refuses this create", "the condition does not hold")
     # A cloud that quotes what it was sent, in its error and in the log.
     template(w, 2, "    quoted: { name: quoted, secret: \"${var.first}\", inputs: { who: quoted, token: \"${var.second}\" } }\n",
              sim=SETTING[:-1] + ", { op: create, name: quoted, code: reality, quote: true }]")
-    says(w, "apply", "-auto-approve", code=1)
-    says(w, "apply", "-auto-approve", "-json", code=1)
+    for options in ((), ("-json",)):
+        meets(says(w, "apply", "-auto-approve", *options, code=1), "refuses this create: ")
 
 
 def killed(w):
