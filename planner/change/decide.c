@@ -321,11 +321,12 @@ static enum mio_code check_before(struct mio_planner *p, struct mio_inst *inst, 
     return err->code;
 }
 
-static enum mio_code check_after(struct mio_planner *p, const struct mio_step *s,
-                                 struct mio_err *err)
+/* A kind with a late part has all its fields when that part is decided, which may wait for what was
+ * built on the object. */
+static enum mio_code check_after(struct mio_planner *p, struct mio_step *s, struct mio_err *err)
 {
     struct mio_deps *outer = p->st->collect;
-    p->st->collect = &s->inst->deps;
+    p->st->collect = s->inst->res->kind->has_late ? &s->late_deps : &s->inst->deps;
     mio_conditions(p->st, s->inst, s->inst->res->block->lifecycle.postcondition, &s->after,
                    "postcondition", err);
     p->st->collect = outer;
@@ -387,7 +388,7 @@ enum mio_code mio_decide(struct mio_planner *p, struct mio_inst *inst, struct mi
     struct mio_value late = mio_null();
     if (r->kind->has_late && s->record)
         late = only(p, &r->kind->root, s->record->inputs, MLOPS_LATE);
-    return settle(p, s, late, err) ? err->code : check_after(p, s, err);
+    return settle(p, s, late, err) || r->kind->has_late ? err->code : check_after(p, s, err);
 }
 
 enum mio_code mio_decide_late(struct mio_planner *p, struct mio_step *s, struct mio_err *err)
@@ -404,7 +405,7 @@ enum mio_code mio_decide_late(struct mio_planner *p, struct mio_step *s, struct 
     if (s->row && !s->gone)
         s->late = mio_keep_ignored(p->arena, s->inst->res->kind, &s->inst->res->block->lifecycle,
                                    true, s->late, s->observed, s->record->inputs);
-    return settle(p, s, s->late, err);
+    return settle(p, s, s->late, err) ? err->code : check_after(p, s, err);
 }
 
 /* A lookup is answered now when everything it asks by is known and settled; else while applying. */

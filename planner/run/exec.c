@@ -119,10 +119,12 @@ static enum mio_code precondition(struct mio_exec *x, struct mio_op *op, struct 
                           NULL, "precondition", err);
 }
 
+/* Of the whole object: not before its late part is there. */
 static void postcondition(struct mio_exec *x, struct mio_op *op, struct mio_err *err)
 {
     const struct mio_inst *inst = op->step->inst;
-    if (!inst || op->type == MIO_OP_DESTROY || !inst->res->block->lifecycle.postcondition)
+    if (!inst || op->type == MIO_OP_DESTROY || !inst->res->block->lifecycle.postcondition ||
+        (op->type == MIO_OP_APPLY && op->step->late_change))
         return;
     mio_conditions(&x->e->stack, op->step->inst, inst->res->block->lifecycle.postcondition,
                    &op->step->after, "postcondition", err);

@@ -76,6 +76,26 @@ class Lifecycle(Case):
         self.assertEqual(done.text.count("Did you mean sim?"), 2, done)
         self.assertNotIn("line 9", done.text)
 
+    def test_postconditions_see_the_late_part(self):
+        """Traffic is set after the deployments: a postcondition of the endpoint waits for it, when planning and applying."""
+        def wanted(percent):
+            self.write("main.yaml", f"""\
+                providers: {{ local: {{ root: ./platform }} }}
+                resources:
+                  workspace: {{ w: {{}} }}
+                  endpoint:
+                    e: {{ workspace: "${{workspace.w.name}}", auth_mode: none, traffic: {{ blue: {percent} }},
+                          lifecycle: {{ postcondition: [{{ condition: '${{self.traffic.blue == 0}}', error: wrong traffic }}] }} }}
+                """)
+        wanted(0)
+        self.init()
+        self.apply(says="2 added")
+        self.addCleanup(self.run_tool, "destroy", "-auto-approve")
+        self.no_changes()
+        wanted(100)
+        self.fails("plan", says=["postcondition failed: wrong traffic", "in endpoint.e"])
+        wanted(0)
+
     def test_conditions_hold_for_what_stays_as_it_is(self):
         self.one("lifecycle: { precondition: [{ condition: '${var.on}', error: must be on }], "
                  "postcondition: [{ condition: '${self.name == \"t\" && var.v < 3}', error: 'bad ${self.name}' }] }")
