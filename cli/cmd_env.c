@@ -11,6 +11,7 @@
 #include "providers/sdk/kinds.h"
 #include "providers/sdk/proc.h"
 #include <errno.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -81,6 +82,36 @@ static const char *builder(struct mio_arena *a)
     return mio_arena_printf(a, "%.*s/../libexec/mlops-iac/mlops-iac-env", MIO_FMT(dir)).p;
 }
 
+/* To its end. A signal for this process alone is passed on, and ends the builder at once. */
+static bool attend(const struct mio_cli *c, pid_t pid, int *status)
+{
+    enum { LOOK_MS = 200 };
+    for (pid_t got; (got = waitpid(pid, status, WNOHANG)) != pid;) {
+        if (got < 0 && errno != EINTR)
+            return false;
+        if (__atomic_load_n(c->interrupt, __ATOMIC_RELAXED))
+            kill(pid, SIGTERM);
+        mio_proc_await(pid, LOOK_MS);
+    }
+    return true;
+}
+
+/* What the builder did not say itself. */
+static enum mio_code tell_end(struct mio_cli *c, const char *verb, int status)
+{
+    struct mio_err err = {0};
+    if (!WIFSIGNALED(status))
+        return status ? MIO_IO : MIO_OK;
+    if (__atomic_load_n(c->interrupt, __ATOMIC_RELAXED)) {
+        mio_fail(&err, MIO_CANCELLED, "env %s was interrupted: nothing half-made is left", verb);
+    } else {
+        mio_fail(&err, MIO_IO, "the environment builder was killed (signal %d)", WTERMSIG(status));
+        mio_err_hint(&err, "The kernel does that where memory runs out. Run it again: what was "
+                           "whole is kept.");
+    }
+    return mio_cli_fail(c, &err);
+}
+
 static enum mio_code start(struct mio_cli *c, struct words *w)
 {
     struct mio_err err = {0};
@@ -93,14 +124,15 @@ static enum mio_code start(struct mio_cli *c, struct words *w)
         return mio_cli_fail(c, &err);
     }
     add(w, NULL);
-    struct mio_proc_opts o = {.argv = w->items, .in = -1, .out = 1, .err = 2};
-    if (mio_proc_spawn(&o, &pid, &err) || mio_proc_wait(pid, 0, &status, NULL, &err))
+    struct mio_proc_opts o = {.argv = w->items, .in = -1, .out = 1, .err = 2, .bound = true};
+    if (mio_proc_spawn(&o, &pid, &err) ||
+        (!attend(c, pid, &status) && mio_fail_sys(&err, errno, "cannot wait for the builder")))
         return mio_cli_fail(c, &err);
     if (WIFEXITED(status) && WEXITSTATUS(status) == 2) {
         c->differs = true;
         return MIO_OK;
     }
-    return status ? MIO_IO : MIO_OK; /* the builder has said why */
+    return tell_end(c, w->items[1], status);
 }
 
 /* The body of the environment that the first argument names, its folder and that of locks. */

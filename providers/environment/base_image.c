@@ -344,7 +344,7 @@ enum mio_code mio_env_base_fetch(struct mio_arena *a, const struct mio_env_build
     for (size_t i = 0; i < n; i++) {
         if (o->vendor && mio_env_take_vendored(a, o, hex[i], err))
             return err->code;
-        lacking += !mio_fs_exists(mio_env_store_blob(a, o->store, hex[i]));
+        lacking += !mio_env_store_has(a, o->store, hex[i], 0);
     }
     if (!lacking)
         return MIO_OK;

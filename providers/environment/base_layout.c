@@ -40,7 +40,7 @@ static enum mio_code take(struct layout *l, struct mio_str digest, struct mio_st
     MIO_PUSH(l->a, l->out->blobs, l->out->n_blobs, l->out->cap_blobs) = name;
     const char *to = mio_env_store_blob(l->a, l->s, name), *tmp = mio_env_store_tmp(l->a, l->s),
                *from = mio_arena_printf(l->a, "%s/blobs/sha256/%.*s", l->folder, MIO_FMT(name)).p;
-    if (mio_fs_exists(to))
+    if (mio_env_store_has(l->a, l->s, name, 0))
         return MIO_OK;
     if (!mio_fs_exists(from))
         return no_layout(l, mio_arena_printf(l->a, "it lacks %.*s", MIO_FMT(digest)).p);

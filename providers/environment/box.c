@@ -58,6 +58,7 @@ static enum mio_code run_apart(const struct mio_proc_opts *o, int64_t deadline,
     MIO_AUTO_CLOSE int log = memfd_create("said", MFD_CLOEXEC);
     struct mio_proc_opts mine = *o;
     mine.err = log;
+    mine.bound = true;
     if (log < 0)
         return mio_fail_sys(err, errno, "cannot make a memory file");
     if (mio_proc_spawn(&mine, &pid, err) || mio_proc_wait(pid, deadline, status, NULL, err))

@@ -99,7 +99,7 @@ static enum mio_code fetch_debs(struct mio_arena *a, const struct mio_env_build_
         const struct mio_env_package *p = &lock->packages[i];
         if (o->vendor && mio_env_take_vendored(a, o, p->sha256, err))
             return err->code;
-        if (mio_fs_exists(mio_env_store_blob(a, o->store, p->sha256)))
+        if (mio_env_store_has(a, o->store, p->sha256, p->size))
             continue;
         if (o->offline)
             return missing(lock, p->name, err);
@@ -132,8 +132,9 @@ enum mio_code mio_env_fetch_lock(struct mio_arena *a, const struct mio_env_build
     for (size_t i = 0; i < lock->n_wheels; i++) {
         if (o->vendor && mio_env_take_vendored(a, o, lock->wheels[i].sha256, err))
             return err->code;
-        if (o->offline && !mio_fs_exists(mio_env_store_blob(a, o->store, lock->wheels[i].sha256)))
-            return missing(lock, lock->wheels[i].name, err);
+        const struct mio_env_wheel *w = &lock->wheels[i];
+        if (o->offline && !mio_env_store_has(a, o->store, w->sha256, w->size))
+            return missing(lock, w->name, err);
     }
     return mio_env_python_fetch(a, o->store, lock, o->dir, err);
 }
@@ -380,8 +381,10 @@ static enum mio_code check_seal(const struct mio_env_lock *lock, const struct mi
         if (!mio_is_null(lock->build))
             return mio_err_hint(err, "its Dockerfile does not give the same every time: take the "
                                      "image from a registry (env pull), or lock and build it anew");
-        return mio_err_hint(err, "the same lock must give the same bytes: please report this, with "
-                                 "the lock and what 'env diff' says");
+        return mio_err_hint(err,
+                            "the same lock must give the same bytes: build into an empty store "
+                            "(-store=DIR), for this one may be damaged; where that gives the "
+                            "same, please report it, with the lock and what 'env diff' says");
     }
     if (mio_is_null(lock->build) &&
         mio_str_eq(mio_get_str(lock->sealed, "encoder"), mio_get_str(im->sealed, "encoder")) &&

@@ -1,8 +1,11 @@
 /* providers/environment/cell.c: the cache of cells. */
 #include "providers/environment/cell.h"
+#include "providers/sdk/alloc.h"
 #include "providers/sdk/fs.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <unistd.h>
+#include <zstd.h>
 
 enum { MAX_INDEX = 256 << 20, COLUMNS = 11 };
 
@@ -69,6 +72,15 @@ struct mio_str mio_env_tree_key(struct mio_arena *a, const struct mio_env_tree *
     return mio_env_sha256(a, mio_buf_view(&b));
 }
 
+/* A power cut may leave a name without content, or zeros in its place. */
+static bool is_packed(const char *path)
+{
+    MIO_AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+    uint32_t magic = 0;
+    return fd >= 0 && pread(fd, &magic, sizeof magic, 0) == sizeof magic &&
+           magic == ZSTD_MAGICNUMBER;
+}
+
 enum mio_code mio_env_cell_load(struct mio_arena *a, const struct mio_env_store *s,
                                 struct mio_str key, bool *found, struct mio_env_cell *out,
                                 struct mio_err *err)
@@ -78,20 +90,22 @@ enum mio_code mio_env_cell_load(struct mio_arena *a, const struct mio_env_store 
     if (mio_fs_read(a, path, MAX_INDEX, &text, found, err) || !*found)
         return err->code;
     *out = (struct mio_env_cell){.key = key, .path = cell_path(a, s, key, "zst")};
+    if (!(*found = is_packed(out->path)))
+        return MIO_OK;
     for (size_t i = 0; i < 4; i++) { /* entries, then what it is about: each ended by a NUL */
         const char *end = memchr(text.p, 0, text.n);
         if (!end)
-            return mio_fail(err, MIO_IO, "%s is damaged: remove it", path);
+            return *found = false, MIO_OK;
         part[i] = mio_str_sub(text, 0, (size_t)(end - text.p));
         text = mio_str_sub(text, part[i].n + 1, text.n);
     }
     out->about = (struct mio_env_about){part[1], part[2], part[3]};
     if (!mio_env_line(&part[0], &line) || !mio_str_u64(line, &out->size))
-        return mio_fail(err, MIO_IO, "%s is damaged: remove it", path);
+        return *found = false, MIO_OK;
     size_t cap = 0;
     while (mio_env_line(&part[0], &line))
         if (!mio_env_entry_read(line, &MIO_PUSH(a, out->items, out->n, cap)))
-            return mio_fail(err, MIO_IO, "%s is damaged: remove it", path);
+            return *found = false, MIO_OK;
     return MIO_OK;
 }
 

@@ -239,6 +239,8 @@ enum mio_code mio_env_cell_conda(struct mio_arena *a, const struct mio_env_store
             !install(&k))
             mio_env_cell_put(a, s, key, &t, NULL, out, err);
         mio_env_tree_free(&t);
+        if (err->code == MIO_REALITY || err->code == MIO_IO)
+            mio_env_store_doubt(a, s, w->sha256, err);
         if (err->code)
             return mio_err_wrap(err, "conda package %.*s", MIO_FMT(w->file));
     }

@@ -135,6 +135,8 @@ enum mio_code mio_env_cell_deb(struct mio_arena *a, const struct mio_env_store *
         build(a, s, p, key, &control, &data, out, err);
         mio_env_tree_free(&control);
         mio_env_tree_free(&data);
+        if (err->code == MIO_REALITY || err->code == MIO_IO)
+            mio_env_store_doubt(a, s, p->sha256, err);
         if (err->code == MIO_REALITY && !err->hint[0])
             mio_err_hint(err, "its hash is the locked one, so it was made like this: take another "
                               "version, or leave it out by debian.drop with a reason");

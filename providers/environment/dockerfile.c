@@ -339,7 +339,7 @@ static bool in_store(struct mio_arena *a, const struct mio_env_store *s, struct 
         return false;
     mio_env_base_blobs(a, image, &hex, &n);
     for (size_t i = 0; i < n; i++)
-        if (!mio_fs_exists(mio_env_store_blob(a, s, hex[i])))
+        if (!mio_env_store_has(a, s, hex[i], 0))
             return false;
     return true;
 }

@@ -178,7 +178,7 @@ enum mio_code mio_env_fetch_all(struct mio_arena *a, const struct mio_env_store 
         struct mio_env_fetch *f = &items[i];
         if (f->sha256.n) {
             f->path = mio_env_store_blob(a, s, f->sha256);
-            if (mio_fs_exists(f->path))
+            if (mio_env_store_has(a, s, f->sha256, f->size))
                 continue;
         }
         if (local_path(f->url).n)

@@ -149,6 +149,13 @@ static enum mio_code map_text(const char *path, struct mio_str *out, struct mio_
     return MIO_OK;
 }
 
+/* An index of nothing is one, too. */
+static bool has_text(struct mio_arena *a, const struct mio_env_store *s, struct mio_str hex,
+                     uint64_t size)
+{
+    return size ? mio_env_store_has(a, s, hex, size) : mio_fs_exists(mio_env_store_blob(a, s, hex));
+}
+
 /* Brings the compressed file where the uncompressed one is not in the store yet. */
 static enum mio_code get_packages(struct mio_arena *a, const struct mio_env_store *s,
                                   struct mio_str arch, struct mio_str release,
@@ -163,7 +170,7 @@ static enum mio_code get_packages(struct mio_arena *a, const struct mio_env_stor
         return mio_fail(err, MIO_REALITY, "component %.*s has nothing for %.*s",
                         MIO_FMT(x->component), MIO_FMT(arch));
     const char *plain = mio_env_store_blob(a, s, x->sha256);
-    for (size_t i = 0; i < 3 && !mio_fs_exists(plain); i++) {
+    for (size_t i = 0; i < 3 && !has_text(a, s, x->sha256, size); i++) {
         const char *name = mio_arena_printf(a, "%s%s", stem, endings[i]).p;
         if (!find_entry(release, name, &hex, &packed))
             continue;

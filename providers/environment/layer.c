@@ -70,7 +70,7 @@ static bool read_known(struct mio_arena *a, const struct mio_env_store *s, const
     sums.plain = plain;
     sums.packed = packed;
     *out = sums;
-    return mio_fs_exists(mio_env_store_blob(a, s, packed));
+    return mio_env_store_has(a, s, packed, sums.packed_size);
 }
 
 static enum mio_code write_layer(const struct mio_env_layer *l, struct mio_env_sink *sink,

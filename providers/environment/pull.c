@@ -153,7 +153,7 @@ static enum mio_code pull_blob(struct mio_env_session *s, const struct mio_env_s
         return mio_fail(s->err, MIO_REALITY, "the manifest names a blob without digest or size");
     MIO_PUSH(s->a, out->blobs, out->n_blobs, out->cap_blobs) = hex;
     const char *path = mio_env_store_blob(s->a, store, hex);
-    if (mio_fs_exists(path))
+    if (mio_env_store_has(s->a, store, hex, (uint64_t)size))
         return MIO_OK;
     const char *tmp = mio_env_store_tmp(s->a, store);
     if (!download(s, hex, tmp, (uint64_t)size) &&

@@ -93,7 +93,7 @@ static bool built_before(const struct mio_env_ask *q, const struct mio_env_pinne
         const struct mio_value *sdist = mio_get_z(w->built, "sdist");
         if (sdist && mio_env_keeps(k, w->name) &&
             mio_str_eq(mio_get_str(*sdist, "sha256"), f->sha256) &&
-            mio_fs_exists(mio_env_store_blob(q->a, q->s, w->sha256))) {
+            mio_env_store_has(q->a, q->s, w->sha256, w->size)) {
             *out = *w;
             return true;
         }
@@ -354,7 +354,7 @@ enum mio_code mio_env_python_fetch(struct mio_arena *a, const struct mio_env_sto
                             .config = lock->config};
     for (size_t i = 0; i < lock->n_wheels; i++) {
         const struct mio_env_wheel *w = &lock->wheels[i];
-        if (mio_fs_exists(mio_env_store_blob(a, s, w->sha256)))
+        if (mio_env_store_has(a, s, w->sha256, w->size))
             continue;
         if (mio_is_null(w->built))
             missing[n++] = *w;

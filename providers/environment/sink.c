@@ -163,6 +163,12 @@ static void auto_dctx(ZSTD_DCtx **d)
 typedef enum mio_code take_fn(void *arg, const void *p, size_t n, bool *enough,
                               struct mio_err *err);
 
+static enum mio_code damaged(const char *path, const char *how, struct mio_err *err)
+{
+    mio_fail(err, MIO_IO, "%s is damaged: %s", path, how);
+    return mio_err_hint(err, "remove it and build again: what a store lacks is made anew");
+}
+
 /* As mio_env_unzstd; the file goes into `copy` as it is, too, unless that is NULL. */
 static enum mio_code unzstd(const char *path, uint64_t skip, struct mio_env_sink *copy,
                             take_fn *take, void *arg, struct mio_err *err)
@@ -188,7 +194,7 @@ static enum mio_code unzstd(const char *path, uint64_t skip, struct mio_env_sink
             ZSTD_outBuffer to = {plain, CHUNK, 0};
             rc = ZSTD_decompressStream(d, &to, &in);
             if (ZSTD_isError(rc))
-                return mio_fail(err, MIO_IO, "%s is damaged: %s", path, ZSTD_getErrorName(rc));
+                return damaged(path, ZSTD_getErrorName(rc), err);
             full = to.pos == CHUNK;
             size_t past = skip < to.pos ? (size_t)skip : to.pos;
             skip -= past;
@@ -197,7 +203,7 @@ static enum mio_code unzstd(const char *path, uint64_t skip, struct mio_env_sink
         }
     }
     if (!enough && rc)
-        return mio_fail(err, MIO_IO, "%s is cut off", path);
+        return damaged(path, "it is cut off", err);
     return MIO_OK;
 }
 

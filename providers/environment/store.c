@@ -5,13 +5,25 @@
 #include "providers/sdk/fs.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <signal.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const char *const folders[] = {"tmp", "blobs/sha256", "cells", "indices", "layers"};
+enum { TMP_BYTES = 8 }; /* of randomness in a name under tmp/ */
 
-/* What killed builds left: all of tmp/, and files on their way into the other folders. The
+/* A name that mio_env_store_tmp gave. */
+static bool is_own(struct mio_str name)
+{
+    for (size_t i = 0; i < name.n; i++)
+        if (!strchr("0123456789abcdef", name.p[i]))
+            return false;
+    return name.n == (size_t)2 * TMP_BYTES;
+}
+
+/* What killed builds left: in tmp/, and files on their way into the other folders. The
  * descriptor stays open on purpose: the lock ends with the process. */
 static void sweep(struct mio_arena *a, const char *root)
 {
@@ -25,7 +37,7 @@ static void sweep(struct mio_arena *a, const char *root)
         const char *at = mio_arena_printf(a, "%s/%s", root, folders[f]).p;
         mio_fs_list(a, at, &names, &n, &ignored);
         for (size_t i = 0; i < n; i++)
-            if (f == 0 || mio_str_ends(names[i], ".tmp"))
+            if (f == 0 ? is_own(names[i]) : mio_str_ends(names[i], ".tmp"))
                 mio_fs_remove_tree(mio_arena_printf(a, "%s/%.*s", at, MIO_FMT(names[i])).p,
                                    &ignored);
     }
@@ -33,24 +45,73 @@ static void sweep(struct mio_arena *a, const char *root)
         ;
 }
 
+/* Nothing of anybody else's is to be mistaken for a store's: it is one already, or there is nothing
+ * but what a store, or a file system of its own, has. */
+static enum mio_code check_folder(struct mio_arena *a, const char *path, struct mio_err *err)
+{
+    static const char *const known[] = {"blobs", "cells", "indices",   "layers",
+                                        "roots", "tmp",   "lost+found"};
+    struct mio_str *names = NULL;
+    struct mio_err ignored = {0};
+    size_t n = 0;
+    if (mio_fs_is_dir(mio_arena_printf(a, "%s/cells", path).p) ||
+        mio_fs_list(a, path, &names, &n, &ignored))
+        return MIO_OK;
+    for (size_t i = 0; i < n; i++) {
+        bool ours = false;
+        for (size_t k = 0; k < sizeof known / sizeof *known; k++)
+            ours = ours || mio_str_is(names[i], known[k]);
+        if (!ours) {
+            mio_fail(err, MIO_USAGE, "%s is no store of environments: it holds %.*s", path,
+                     MIO_FMT(names[i]));
+            return mio_err_hint(err,
+                                "name an empty folder, or one that is not there yet: "
+                                "-store=%s/mlops-iac",
+                                path[1] ? path : "");
+        }
+    }
+    return MIO_OK;
+}
+
+/* The user's cache folder; never one that anybody else may have made. */
+static const char *own_folder(struct mio_arena *a, struct mio_err *err)
+{
+    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    struct passwd entry, *found = NULL;
+    char text[4096];
+    if (cache && *cache == '/')
+        return mio_arena_printf(a, "%s/mlops-iac/env", cache).p;
+    if ((!home || *home != '/') && !getpwuid_r(geteuid(), &entry, text, sizeof text, &found))
+        home = found ? found->pw_dir : NULL;
+    if (home && *home == '/')
+        return mio_arena_printf(a, "%s/.cache/mlops-iac/env", home).p;
+    mio_fail(err, MIO_USAGE,
+             "there is no place for the store of environments: this user has no "
+             "home");
+    mio_err_hint(err, "name a folder: -store=DIR, or MLOPS_IAC_ENV_STORE");
+    return NULL;
+}
+
 enum mio_code mio_env_store_open(struct mio_arena *a, const char *path, struct mio_env_store *out,
                                  struct mio_err *err)
 {
-    const char *from_env = getenv("MLOPS_IAC_ENV_STORE"), *cache = getenv("XDG_CACHE_HOME"),
-               *home = getenv("HOME");
+    const char *from_env = getenv("MLOPS_IAC_ENV_STORE");
     if (!path && from_env && *from_env)
         path = from_env;
-    if (!path && cache && *cache == '/')
-        path = mio_arena_printf(a, "%s/mlops-iac/env", cache).p;
-    if (!path)
-        path = mio_arena_printf(a, "%s/.cache/mlops-iac/env", home && *home ? home : "/tmp").p;
+    if (!path && !(path = own_folder(a, err)))
+        return err->code;
     if (path[0] != '/') {
         MIO_AUTO_FREE char *cwd = getcwd(NULL, 0);
         path = mio_path_join(a, mio_str_z(cwd ? cwd : "/"), mio_str_z(path)).p;
     }
+    if (check_folder(a, path, err))
+        return err->code;
     for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
-        if (mio_fs_mkdirs(mio_arena_printf(a, "%s/%s", path, folders[i]).p, 0755, err))
-            return mio_err_wrap(err, "environment store");
+        if (mio_fs_mkdirs(mio_arena_printf(a, "%s/%s", path, folders[i]).p, 0755, err)) {
+            mio_err_wrap(err, "environment store");
+            err->hint[0] = 0;
+            return mio_err_hint(err, "name another folder: -store=DIR, or MLOPS_IAC_ENV_STORE");
+        }
     sweep(a, path);
     out->root = path;
     return MIO_OK;
@@ -81,10 +142,33 @@ const char *mio_env_store_blob(struct mio_arena *a, const struct mio_env_store *
     return mio_arena_printf(a, "%s/blobs/sha256/%.*s", s->root, MIO_FMT(hex)).p;
 }
 
+bool mio_env_store_has(struct mio_arena *a, const struct mio_env_store *s, struct mio_str hex,
+                       uint64_t size)
+{
+    struct stat st;
+    return !stat(mio_env_store_blob(a, s, hex), &st) && S_ISREG(st.st_mode) &&
+           (size ? (uint64_t)st.st_size == size : st.st_size > 0);
+}
+
+enum mio_code mio_env_store_doubt(struct mio_arena *a, const struct mio_env_store *s,
+                                  struct mio_str hex, struct mio_err *err)
+{
+    const char *path = mio_env_store_blob(a, s, hex);
+    struct mio_err ignored = {0};
+    struct mio_str is;
+    uint64_t size;
+    if (mio_env_file_sha256(a, path, &is, &size, &ignored) || mio_str_eq(is, hex))
+        return err->code;
+    unlink(path);
+    *err = (struct mio_err){0};
+    mio_fail(err, MIO_IO, "%s was damaged (SHA-256 is %.*s) and is removed", path, MIO_FMT(is));
+    return mio_err_hint(err, "run it again: what the store lacks is fetched");
+}
+
 const char *mio_env_store_tmp(struct mio_arena *a, const struct mio_env_store *s)
 {
-    uint8_t raw[8];
-    char hex[17];
+    uint8_t raw[TMP_BYTES];
+    char hex[2 * TMP_BYTES + 1];
     mio_random(raw, sizeof raw);
     mio_hex(raw, sizeof raw, hex);
     return mio_arena_printf(a, "%s/tmp/%s", s->root, hex).p;
@@ -104,7 +188,13 @@ enum mio_code mio_env_store_put(struct mio_arena *a, const struct mio_env_store 
 {
     struct mio_str digest = mio_env_sha256(a, bytes);
     const char *path = mio_env_store_blob(a, s, digest);
-    if (!mio_fs_exists(path) && mio_fs_replace(path, bytes, 0644, err))
+    struct mio_str was;
+    struct mio_err ignored = {0};
+    bool found = false;
+    if (mio_fs_read(a, path, bytes.n + 1, &was, &found, &ignored) || !found ||
+        !mio_str_eq(was, bytes))
+        mio_fs_replace(path, bytes, 0644, err);
+    if (err->code)
         return err->code;
     *hex = digest;
     return MIO_OK;

@@ -18,12 +18,20 @@ struct mio_env_store {
     const char *root;
 };
 /* Makes the folders. `path` NULL: MLOPS_IAC_ENV_STORE, else XDG_CACHE_HOME/mlops-iac/env, else
- * ~/.cache/mlops-iac/env. Errors: MIO_IO. */
+ * ~/.cache/mlops-iac/env, the home being the user's own where HOME says none. Errors: MIO_USAGE (a
+ * folder with other things in it, no home), MIO_IO. */
 enum mio_code mio_env_store_open(struct mio_arena *a, const char *path, struct mio_env_store *out,
                                  struct mio_err *err);
 /* Path of a blob, there or not. */
 const char *mio_env_store_blob(struct mio_arena *a, const struct mio_env_store *s,
                                struct mio_str hex);
+/* Whether the store has a blob, of that size unless it is 0: what a power cut left is none. */
+bool mio_env_store_has(struct mio_arena *a, const struct mio_env_store *s, struct mio_str hex,
+                       uint64_t size);
+/* Removes a blob that is not what its name says, and makes that the error, in place of what its use
+ * led to. Nothing where it is sound. */
+enum mio_code mio_env_store_doubt(struct mio_arena *a, const struct mio_env_store *s,
+                                  struct mio_str hex, struct mio_err *err);
 /* A name beside `path` for what is made there, free of what killed processes left under such names.
  */
 const char *mio_env_partial(struct mio_arena *a, const char *path);

@@ -343,6 +343,8 @@ enum mio_code mio_env_cell_wheel(struct mio_arena *a, const struct mio_env_store
         if (!mio_env_unpack_zip(mio_env_store_blob(a, s, w->sha256), &t, err) && !install(&k))
             mio_env_cell_put(a, s, key, &t, NULL, out, err);
         mio_env_tree_free(&t);
+        if (err->code == MIO_REALITY || err->code == MIO_IO)
+            mio_env_store_doubt(a, s, w->sha256, err);
         if (err->code == MIO_REALITY && !err->hint[0])
             mio_err_hint(err, "its hash is the locked one, so it was made like this: take another "
                               "version of it");

@@ -102,7 +102,8 @@ static enum mio_code run_builder(struct local *l, const char *verb, struct mio_s
         argv[n++] = mio_arena_printf(l->a, "-root=%s", root).p;
     MIO_AUTO_CLOSE int in = memory_file(spec, err);
     MIO_AUTO_CLOSE int out = in < 0 ? -1 : memory_file(MIO_STR(""), err);
-    struct mio_proc_opts o = {.argv = argv, .cwd = "/", .in = in, .out = out, .err = -1};
+    struct mio_proc_opts o = {
+        .argv = argv, .cwd = "/", .in = in, .out = out, .err = -1, .bound = true};
     if (out < 0 || mio_proc_spawn(&o, &pid, err) || wait_end(l, pid, &status, err))
         return err->code;
     char *text = mio_arena_alloc(l->a, ANSWER_MAX);

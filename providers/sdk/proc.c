@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -47,7 +48,17 @@ static bool place(int fd, int want)
     return dup2(fd, want) >= 0;
 }
 
-_Noreturn static void child(const struct mio_proc_opts *o, const char *program, int report)
+/* After whatever changes rights, which would lift it. A parent in another namespace has number 0.
+ */
+static void bind_to(pid_t parent)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() && getppid() != parent)
+        _exit(127);
+}
+
+_Noreturn static void child(const struct mio_proc_opts *o, pid_t parent, const char *program,
+                            int report)
 {
     sigset_t none;
     sigemptyset(&none);
@@ -65,6 +76,8 @@ _Noreturn static void child(const struct mio_proc_opts *o, const char *program, 
     if (!failed) {
         if (o->prepare)
             o->prepare(o->prepare_arg);
+        if (o->bound)
+            bind_to(parent);
         union {
             const char *const *in;
             char *const *out;
@@ -89,9 +102,9 @@ enum mio_code mio_proc_spawn(const struct mio_proc_opts *o, pid_t *pid, struct m
     } else if (pipe2(report, O_CLOEXEC) != 0) {
         mio_fail_sys(err, errno, "cannot start %s", o->argv[0]);
     } else {
-        pid_t p = fork();
+        pid_t self = getpid(), p = fork();
         if (p == 0)
-            child(o, program.p, report[1]);
+            child(o, self, program.p, report[1]);
         int forked = errno, failed = 0;
         close(report[1]);
         ssize_t n = p > 0 ? read(report[0], &failed, sizeof failed) : 0;
@@ -107,6 +120,13 @@ enum mio_code mio_proc_spawn(const struct mio_proc_opts *o, pid_t *pid, struct m
     }
     mio_arena_free(&a);
     return err->code;
+}
+
+void mio_proc_await(pid_t pid, int ms)
+{
+    MIO_AUTO_CLOSE int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    poll(fd >= 0 ? &p : NULL, fd >= 0, ms);
 }
 
 /* Waits for the end at most `ms` (-1: for ever); true when *status is set. */
@@ -164,6 +184,7 @@ enum mio_code mio_proc_run(const struct mio_proc_opts *opts, int64_t deadline_ms
         return mio_fail_sys(err, errno, "cannot start %s", opts->argv[0]);
     struct mio_proc_opts o = *opts;
     o.out = o.err = pipefd[1];
+    o.bound = true;
     pid_t pid;
     enum mio_code rc = mio_proc_spawn(&o, &pid, err);
     close(pipefd[1]);

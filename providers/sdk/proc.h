@@ -11,17 +11,20 @@ struct mio_proc_opts {
     const char *cwd;         /* NULL: the caller's */
     int in, out, err;        /* descriptors for 0, 1, 2; -1: /dev/null */
     bool new_session;        /* setsid: survives the caller and its terminal */
+    bool bound;              /* killed when the thread that started it ends, however that ends */
     void (*prepare)(
         void *); /* run in the child before exec (async-signal-safe only), may be NULL */
     void *prepare_arg;
 };
 /* Errors: MIO_IO with "install it" as a hint when the program is missing. */
 enum mio_code mio_proc_spawn(const struct mio_proc_opts *opts, pid_t *pid, struct mio_err *err);
+/* Returns when the child has ended, `ms` have passed or a signal came; the child is not reaped. */
+void mio_proc_await(pid_t pid, int ms);
 /* Waits until deadline_ms (monotonic; 0: for ever), then TERM, two seconds later KILL. *status is
  * as from waitpid; *timed_out may be NULL. */
 enum mio_code mio_proc_wait(pid_t pid, int64_t deadline_ms, int *status, bool *timed_out,
                             struct mio_err *err);
-/* Runs to the end; both outputs go to `out` (capped there). */
+/* Runs to the end, bound to the calling thread; both outputs go to `out` (capped there). */
 enum mio_code mio_proc_run(const struct mio_proc_opts *opts, int64_t deadline_ms,
                            struct mio_buf *out, int *status, struct mio_err *err);
 /* False for a zombie too. */

@@ -48,6 +48,15 @@ static const struct {
     {"network", offsetof(struct mio_env_cli, network)},
 };
 
+/* Without the slashes that shells add to names of folders: what is made aside lies beside them. */
+static const char *plain(struct mio_arena *a, const char *path)
+{
+    size_t n = strlen(path);
+    while (n > 1 && path[n - 1] == '/')
+        n--;
+    return mio_arena_z(a, (struct mio_str){path, n});
+}
+
 static enum mio_code take_option(struct mio_env_cli *c, const char *word)
 {
     const char *name = word + (word[1] == '-' ? 2 : 1), *eq = strchr(name, '=');
@@ -55,10 +64,10 @@ static enum mio_code take_option(struct mio_env_cli *c, const char *word)
     for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
         if (strlen(options[i].name) != n || memcmp(options[i].name, name, n) != 0)
             continue;
-        if (!eq)
+        if (!eq || !eq[1])
             return mio_fail(&c->err, MIO_USAGE, "option -%s needs a value: -%s=...",
                             options[i].name, options[i].name);
-        *(const char **)(void *)((char *)c + options[i].offset) = eq + 1;
+        *(const char **)(void *)((char *)c + options[i].offset) = plain(&c->arena, eq + 1);
         return MIO_OK;
     }
     for (size_t i = 0; i < sizeof switches / sizeof *switches; i++)

@@ -3,11 +3,14 @@
 #include "providers/environment/program/verbs.h"
 #include "providers/sdk/fs.h"
 
+/* Compared with its digest: whoever builds from the copy may have no other. */
 static enum mio_code copy(struct mio_env_cli *c, const struct mio_env_store *s, struct mio_str hex)
 {
-    const char *to = mio_arena_printf(&c->arena, "%s/sha256/%.*s", c->out_path, MIO_FMT(hex)).p;
-    return mio_fs_exists(to) ? MIO_OK
-                             : mio_fs_copy_tree(mio_env_store_blob(&c->arena, s, hex), to, &c->err);
+    const char *to = mio_arena_printf(&c->arena, "%s/sha256/%.*s", c->out_path, MIO_FMT(hex)).p,
+               *from = mio_env_store_blob(&c->arena, s, hex);
+    if (mio_fs_exists(to) || mio_env_store_doubt(&c->arena, s, hex, &c->err))
+        return c->err.code;
+    return mio_fs_copy_tree(from, to, &c->err);
 }
 
 enum mio_code mio_env_verb_vendor(struct mio_env_cli *c)

@@ -234,7 +234,7 @@ class Build(unittest.TestCase):
     def test_what_a_killed_build_left_goes_at_the_next(self):
         with tempfile.TemporaryDirectory() as there:
             args = [PROGRAM, "build", *self.args[:2], f"-store={there}/s", "-offline", f"-vendor={self.at}/store/blobs"]
-            os.makedirs(f"{there}/s/tmp/left/over")
+            os.makedirs(f"{there}/s/tmp/0123456789abcdef/over")
             os.makedirs(f"{there}/s/cells")
             open(f"{there}/s/cells/x.idx.0123456789ab.tmp", "w").close()
             signals = signal.SIGKILL, signal.SIGINT, signal.SIGTERM

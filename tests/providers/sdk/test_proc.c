@@ -76,6 +76,41 @@ static void a_zombie_is_not_alive(void **state)
     assert_true(mio_proc_alive(getpid()));
 }
 
+/* A process that starts a long one and is killed itself; the number of the long one by a pipe. */
+static pid_t orphan_of_a_killed_parent(bool bound)
+{
+    int told[2];
+    pid_t pid = 0;
+    assert_int_equal(pipe(told), 0);
+    pid_t parent = fork();
+    if (parent == 0) {
+        const char *const argv[] = {"sleep", "60", NULL};
+        struct mio_proc_opts o = {.argv = argv, .in = -1, .out = -1, .err = -1, .bound = bound};
+        struct mio_err err = {0};
+        mio_proc_spawn(&o, &pid, &err);
+        ssize_t n = write(told[1], &pid, sizeof pid);
+        pause();
+        _exit(n > 0);
+    }
+    assert_int_equal(read(told[0], &pid, sizeof pid), sizeof pid);
+    close(told[0]);
+    close(told[1]);
+    kill(parent, SIGKILL);
+    waitpid(parent, NULL, 0);
+    return pid;
+}
+
+static void what_is_bound_ends_with_who_started_it(void **state)
+{
+    (void)state;
+    pid_t bound = orphan_of_a_killed_parent(true), loose = orphan_of_a_killed_parent(false);
+    for (int i = 0; i < 500 && mio_proc_alive(bound); i++)
+        mio_sleep_ms(10);
+    assert_false(mio_proc_alive(bound));
+    assert_true(mio_proc_alive(loose));
+    kill(loose, SIGKILL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -84,6 +119,7 @@ int main(void)
         cmocka_unit_test(what_hangs_is_stopped_at_the_deadline),
         cmocka_unit_test(the_environment_is_what_was_given),
         cmocka_unit_test(a_zombie_is_not_alive),
+        cmocka_unit_test(what_is_bound_ends_with_who_started_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
