@@ -381,10 +381,10 @@ static enum mio_code check_seal(const struct mio_env_lock *lock, const struct mi
         if (!mio_is_null(lock->build))
             return mio_err_hint(err, "its Dockerfile does not give the same every time: take the "
                                      "image from a registry (env pull), or lock and build it anew");
-        return mio_err_hint(err,
-                            "the same lock must give the same bytes: build into an empty store "
-                            "(-store=DIR), for this one may be damaged; where that gives the "
-                            "same, please report it, with the lock and what 'env diff' says");
+        return mio_err_hint(
+            err, "a lock that was edited does that (git diff shows it), or a damaged store: "
+                 "build into an empty one (-store=DIR); where that gives the same, "
+                 "please report it, with the lock");
     }
     if (mio_is_null(lock->build) &&
         mio_str_eq(mio_get_str(lock->sealed, "encoder"), mio_get_str(im->sealed, "encoder")) &&

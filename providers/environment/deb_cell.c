@@ -97,9 +97,6 @@ static enum mio_code build(struct mio_arena *a, const struct mio_env_store *s,
         read_control(control, "postinst", &about.postinst, err) ||
         read_control(control, "preinst", &about.preinst, err))
         return err->code;
-    if (!mio_str_eq(mio_env_field(stanza, "Package"), p->name) ||
-        !mio_str_eq(mio_env_field(stanza, "Version"), p->version))
-        return mio_fail(err, MIO_REALITY, "the archive holds another package");
     int64_t mtime = 0;
     const struct mio_env_entry *e = find(control, "control");
     mtime = e ? e->mtime : 0;
@@ -117,6 +114,21 @@ static enum mio_code build(struct mio_arena *a, const struct mio_env_store *s,
         return err->code;
     about.control = mio_str_trim(stanza);
     return mio_env_cell_put(a, s, key, data, &about, out, err);
+}
+
+/* What is reviewed in a lock are names and versions; what is unpacked is chosen by the digest. */
+static enum mio_code check_names(const struct mio_env_package *p, struct mio_str control,
+                                 struct mio_err *err)
+{
+    struct mio_str name = mio_env_field(control, "Package"),
+                   version = mio_env_field(control, "Version");
+    if (mio_str_eq(name, p->name) && mio_str_eq(version, p->version))
+        return MIO_OK;
+    mio_fail(err, MIO_STATE,
+             "the lock says %.*s %.*s, but the archive of that SHA-256 is %.*s %.*s",
+             MIO_FMT(p->name), MIO_FMT(p->version), MIO_FMT(name), MIO_FMT(version));
+    return mio_err_hint(err, "the lock was edited: take it from git, or remove it and run "
+                             "'env lock'");
 }
 
 enum mio_code mio_env_cell_deb(struct mio_arena *a, const struct mio_env_store *s,
@@ -145,5 +157,5 @@ enum mio_code mio_env_cell_deb(struct mio_arena *a, const struct mio_env_store *
     }
     out->name = p->name;
     out->group = p->source;
-    return MIO_OK;
+    return check_names(p, out->about.control, err);
 }

@@ -15,12 +15,32 @@
 
 enum { GPGV_MS = 60 * 1000, MAX_RELEASE = 16 << 20 };
 
+/* `rest`: what follows the key's number: two algorithms, a class, when it was signed, a reason. */
+static enum mio_code cannot_check(struct mio_str key, struct mio_str rest, struct mio_err *err)
+{
+    struct mio_str word = {0};
+    uint64_t made = 0;
+    for (int i = 0; i < 4; i++)
+        mio_env_word(&rest, &word);
+    if (mio_str_u64(word, &made) && (int64_t)made > mio_wall_s()) {
+        char now[24];
+        mio_rfc3339(mio_wall_s(), now);
+        mio_fail(err, MIO_AUTH, "it was signed later than this machine's clock says it is (%s)",
+                 now);
+        return mio_err_hint(err, "set the clock");
+    }
+    mio_env_word(&rest, &word);
+    mio_fail(err, MIO_AUTH, "gpgv cannot check its signature by key %.*s (reason %.*s)",
+             MIO_FMT(key), MIO_FMT(word));
+    return mio_err_hint(err, "ask it: gpgv --keyring KEYRING InRelease");
+}
+
 /* gpgv's machine-readable words; any of `bad` spoils the file even beside a good signature. */
 static enum mio_code judge(struct mio_arena *a, struct mio_str status, struct mio_str *signer,
                            struct mio_err *err)
 {
     static const char *const bad[] = {"BADSIG", "EXPSIG", "EXPKEYSIG", "REVKEYSIG"};
-    struct mio_str line, tag, word, missing = {0};
+    struct mio_str line, tag, word, missing = {0}, unchecked = {0}, times = {0};
     while (mio_env_line(&status, &line)) {
         if (!mio_env_word(&line, &tag) || !mio_str_is(tag, "[GNUPG:]") ||
             !mio_env_word(&line, &tag))
@@ -35,11 +55,15 @@ static enum mio_code judge(struct mio_arena *a, struct mio_str status, struct mi
             }
         if (mio_str_is(tag, "NO_PUBKEY"))
             missing = word;
+        if (mio_str_is(tag, "ERRSIG"))
+            unchecked = word, times = line;
         if (mio_str_is(tag, "VALIDSIG") && !signer->n)
             *signer = mio_arena_str(a, word);
     }
     if (signer->n)
         return MIO_OK;
+    if (unchecked.n && !missing.n)
+        return cannot_check(unchecked, times, err);
     mio_fail(err, MIO_AUTH,
              missing.n ? "it is signed by key %.*s, which the keyring does not hold"
                        : "it has no signature%.*s",

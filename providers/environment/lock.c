@@ -239,7 +239,7 @@ enum mio_code mio_env_lock_read(struct mio_arena *a, const char *path, struct mi
         return MIO_OK;
     if (mio_json_read(a, text, NULL, &v, err) || from_value(a, v, out, err)) {
         mio_err_wrap(err, "%s", path);
-        return mio_err_hint(err, "take the last version from git, or run 'env lock' anew");
+        return mio_err_hint(err, "take the last version from git, or remove it and run 'env lock'");
     }
     return MIO_OK;
 }

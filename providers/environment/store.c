@@ -14,13 +14,14 @@
 static const char *const folders[] = {"tmp", "blobs/sha256", "cells", "indices", "layers"};
 enum { TMP_BYTES = 8 }; /* of randomness in a name under tmp/ */
 
-/* A name that mio_env_store_tmp gave. */
+/* A name that mio_env_store_tmp gave, or one made beside it. */
 static bool is_own(struct mio_str name)
 {
-    for (size_t i = 0; i < name.n; i++)
+    const size_t digits = (size_t)2 * TMP_BYTES;
+    for (size_t i = 0; i < digits && i < name.n; i++)
         if (!strchr("0123456789abcdef", name.p[i]))
             return false;
-    return name.n == (size_t)2 * TMP_BYTES;
+    return name.n == digits || (name.n > digits && name.p[digits] == '.');
 }
 
 /* What killed builds left: in tmp/, and files on their way into the other folders. The

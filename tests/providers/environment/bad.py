@@ -62,6 +62,13 @@ class Bad(Case):
         self.lock_fails("is signed by key", "which the keyring does not hold", "set base.keyring")
         other.close()
 
+    def test_an_index_signed_in_what_the_clock_takes_for_the_future(self):
+        other = Keys(f"{self.at}/later", "--faked-system-time", "20600101T000000")
+        self.mirror.write(keys=other)
+        done = self.env("lock", "e", {**self.body(["good"]), "base": {**self.body(["good"])["base"], "keyring": other.keyring}})
+        other.close()
+        self.refused(done, "it was signed later than this machine's clock says it is (20", "set the clock")
+
     def test_an_index_changed_after_it_was_signed(self):
         path = f"{self.mirror.at}/dists/tiny/InRelease"
         with open(path, encoding="utf-8") as f:
@@ -128,6 +135,23 @@ class Bad(Case):
         self.mirror.packages = [broken]
         self.mirror.write()
         self.build_fails(["good"], "package good: the archive is broken")
+
+    def test_a_lock_that_says_another_version_than_its_archive(self):
+        body = self.body(["good"])
+        self.good("lock", "edited", body)
+        lock = self.lock("edited")
+        for key in "version", "name":
+            self.write_lock("edited", {**lock, "packages": [{**lock["packages"][0], key: "9-fixed"}]})
+            for store in "store", "edited-store":
+                self.refused(self.env("build", "edited", body, store=store), "the lock says ", "9-fixed, but" if key == "version" else "9-fixed 1, but",
+                             "is good 1", "the lock was edited")
+
+    def test_a_lock_that_is_no_lock(self):
+        for text in "", "<<<<<<< HEAD\n{}", "[]":
+            with open(self.lock_path("broken"), "w", encoding="utf-8") as f:
+                f.write(text)
+            for verb in "lock", "build":
+                self.refused(self.env(verb, "broken", self.body(["good"])), "broken.lock.json", "or remove it and run 'env lock'")
 
     # ---- wheels ----
 

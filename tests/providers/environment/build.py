@@ -263,12 +263,12 @@ class Build(unittest.TestCase):
 
     def test_a_build_leaves_the_work_of_another_alone(self):
         with tempfile.TemporaryDirectory() as there:
-            os.makedirs(f"{there}/s/tmp/of-another")
+            os.makedirs(f"{there}/s/tmp/0123456789abcdef")
             fd = os.open(f"{there}/s/tmp", os.O_RDONLY | os.O_DIRECTORY)
             fcntl.flock(fd, fcntl.LOCK_SH)
             args = ["build", *self.args[:2], f"-store={there}/s", "-offline", f"-vendor={self.at}/store/blobs"]
             self.assertEqual(run(*args).returncode, 0)
-            self.assertEqual(os.listdir(f"{there}/s/tmp"), ["of-another"])
+            self.assertEqual(os.listdir(f"{there}/s/tmp"), ["0123456789abcdef"])
             os.close(fd)
             self.assertEqual(run(*args).returncode, 0)
             self.assertEqual(os.listdir(f"{there}/s/tmp"), [])

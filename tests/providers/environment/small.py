@@ -125,8 +125,11 @@ class Small(Case):
         folder = f"{self.at}/wrong/cells"
         of = {what: next(n[:-4] for n in os.listdir(folder) if n.endswith(".idx") and what in raw(f"{folder}/{n}"))
               for what in (b"usr/share/library", b"passwd.master")}
-        for ending in "zst", "idx":
-            shutil.copy(f"{folder}/{of[b'passwd.master']}.{ending}", f"{folder}/{of[b'usr/share/library']}.{ending}")
+        wrong, right = (f"{folder}/{of[what]}" for what in (b"passwd.master", b"usr/share/library"))
+        shutil.copy(f"{wrong}.zst", f"{right}.zst")
+        entries, about = raw(f"{wrong}.idx").split(b"\0", 1)[0], raw(f"{right}.idx").split(b"\0", 1)[1]
+        with open(f"{right}.idx", "wb") as f:
+            f.write(entries + b"\0" + about)
         lock = self.lock("differs")
         lock["sealed"] = None
         self.write_lock("differs", lock)

@@ -59,12 +59,12 @@ class Store(Case):
                 self.nothing_half_made(name)
 
     def test_a_folder_of_somebody_else_is_no_store(self):
-        for folder, kept in ("home", "tmp/mine"), ("template", "main.yaml"):
+        for folder, kept in ("house", "tmp/mine"), ("template", "main.yaml"):
             path = f"{self.at}/{folder}/{kept}"
             os.makedirs(os.path.dirname(path))
             open(path, "w").close()
-            if folder == "home":
-                open(f"{self.at}/home/letter", "w").close()
+            if folder == "house":
+                open(f"{self.at}/house/letter", "w").close()
             for verb in "lock", "build", "verify":
                 done = self.env(verb, "e", self.declared, store=folder)
                 self.assertEqual(done.returncode, 1)
@@ -76,6 +76,7 @@ class Store(Case):
     def test_only_names_of_its_own_are_swept(self):
         os.makedirs(f"{self.at}/swept/tmp/mine")
         os.makedirs(f"{self.at}/swept/tmp/0123456789abcdef/over")
+        os.makedirs(f"{self.at}/swept/tmp/0123456789abcdef.partial-1")
         os.makedirs(f"{self.at}/swept/lost+found")
         self.built("swept")
         self.assertEqual(os.listdir(f"{self.at}/swept/tmp"), ["mine"])

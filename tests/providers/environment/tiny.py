@@ -77,14 +77,14 @@ class Package:
 class Keys:
     """A folder of keys for gpg; `keyring` is what gpgv takes."""
 
-    def __init__(self, at):
-        self.home, self.keyring = f"{at}/gpg", f"{at}/keyring.gpg"
+    def __init__(self, at, *options):
+        self.home, self.keyring, self.options = f"{at}/gpg", f"{at}/keyring.gpg", options
         os.makedirs(self.home, 0o700)
         self.gpg("--passphrase", "", "--quick-generate-key", "Tiny <t@example.org>", "ed25519", "sign", "never")
         self.gpg("--output", self.keyring, "--export")
 
     def gpg(self, *args):
-        subprocess.run(["gpg", "--batch", "--quiet", "--homedir", self.home, *args], check=True, capture_output=True)
+        subprocess.run(["gpg", "--batch", "--quiet", "--homedir", self.home, *self.options, *args], check=True, capture_output=True)
 
     def close(self):
         subprocess.run(["gpgconf", "--homedir", self.home, "--kill", "all"], capture_output=True)
