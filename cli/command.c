@@ -51,8 +51,9 @@ const struct mio_command mio_command_table[] = {
      .text =
          "Makes a plan, asks, and performs it. With a saved plan it performs that plan without "
          "asking, and refuses it when template, variables, state or plugins are not those that "
-         "it was made for.\n\nAn apply that was interrupted, even by a power cut, is carried on "
-         "by the next run.",
+         "it was made for.\n\nCtrl-C, SIGTERM or a terminal that goes away: what is under way ends "
+         "and is recorded, nothing new begins; a second time gives it up. An apply that was "
+         "interrupted, even by a power cut, is carried on by the next run.",
      .max_args = 1,
      .options = PLAN_OPTS | B(AUTO_APPROVE) | B(DURABILITY),
      .flags = MIO_CMD_STREAM,

@@ -32,11 +32,18 @@ static void on_signal(int sig)
 
 static void setup_signals(void)
 {
+    static const int ending[] = {SIGINT, SIGTERM, SIGHUP};
+    enum { N = sizeof ending / sizeof *ending };
     struct sigaction act = {.sa_handler = on_signal}; /* no SA_RESTART: a question must end too */
-    sigaddset(&act.sa_mask, SIGINT);
-    sigaddset(&act.sa_mask, SIGTERM);
-    sigaction(SIGINT, &act, NULL);
-    sigaction(SIGTERM, &act, NULL);
+    struct sigaction was;
+    for (size_t i = 0; i < N; i++)
+        sigaddset(&act.sa_mask, ending[i]);
+    for (size_t i = 0; i < N; i++) {
+        bool nohup =
+            ending[i] == SIGHUP && !sigaction(SIGHUP, NULL, &was) && was.sa_handler == SIG_IGN;
+        if (!nohup)
+            sigaction(ending[i], &act, NULL);
+    }
     signal(SIGPIPE, SIG_IGN); /* a closed output is an error of its own */
 }
 

@@ -214,8 +214,10 @@ enum mio_code mio_cli_dir(struct mio_cli *c, const char **out, struct mio_err *e
         *out = c->dir;
         return MIO_OK;
     }
-    if (!getcwd(cwd, sizeof cwd))
-        return mio_fail_sys(err, errno, "cannot tell the working directory");
+    if (!getcwd(cwd, sizeof cwd)) {
+        mio_fail_sys(err, errno, "cannot tell the working directory");
+        return mio_err_hint(err, "Change to a directory that exists, or give one by -chdir=DIR.");
+    }
     if (dir && !mio_fs_is_dir(dir))
         return mio_fail(err, MIO_USAGE, "%s is no directory", dir);
     if (!dir)

@@ -158,6 +158,33 @@ class Faults(Case):
         self.assertFalse(os.path.exists(self.path(".state/default/journal")))
         self.settled(10)
 
+    def test_a_terminal_that_goes_away_drains(self):
+        """Hang-up: what is under way is finished and recorded, though nobody can be told any more."""
+        import pty
+        self.template(TEN, sim="latency_ms: 150")
+        self.init()
+        pid, fd = pty.fork()
+        if pid == 0:
+            os.chdir(self.dir)
+            os.execve(PROGRAM, [PROGRAM, "apply", "-auto-approve", "-parallelism=2"], self.environment(None))
+        self.wait_for("a thing", lambda: len(self.sql("SELECT id FROM things")) >= 2)
+        os.close(fd)
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        made = len(self.things())
+        self.assertEqual(status, 1)
+        self.assertLess(made, 10)
+        self.assertEqual(len(self.recorded()), made)
+        self.assertFalse(os.path.exists(self.path(".state/default/journal")))
+        self.settled(10)
+
+    def test_nohup_is_heeded(self):
+        self.template(TEN, sim="latency_ms: 50")
+        self.init()
+        process = self.start("apply", "-auto-approve", "-parallelism=2", through=["nohup"])
+        self.wait_for("a thing", lambda: len(self.sql("SELECT id FROM things")) >= 2)
+        process.send_signal(signal.SIGHUP)
+        self.check(self.finish(process), 0, ["10 added"])
+
     def test_ctrl_c_twice_aborts(self):
         self.template(TEN, sim="latency_ms: 20000")
         self.init()
