@@ -327,6 +327,9 @@ enum mio_code mio_cli_engine_opts(struct mio_cli *c, enum mio_open how, struct m
     struct mio_err err = {0};
     const char *stage = mio_cli_text(c, MIO_OPT_STAGE), *plugin_dirs = NULL;
     enum mio_code code = check_vars(c);
+    if (!code && stage && !*stage)
+        code = mio_cli_usage(c, "Leave it out for the state without a stage.",
+                             "-stage needs the name of a stage");
     if (!code && find_plugin_dirs(c, &plugin_dirs, &err))
         code = mio_cli_fail(c, &err);
     if (code)

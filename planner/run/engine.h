@@ -60,6 +60,7 @@ struct mio_engine_opts {
     size_t nvar_files;
     struct mio_value
         values;            /* map of further variables, strongest of all; null when none (tests) */
+    size_t step;           /* of `overlay`, whose variables they are */
     bool fetch_modules;    /* `init`: modules of git and archive sources are fetched and locked */
     bool upgrade_modules;  /* and locked anew when they are not what the lock file names */
     bool keep_module_lock; /* an error instead of a changed lock file */

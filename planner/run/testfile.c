@@ -98,6 +98,30 @@ static void check_step(const struct mio_node *n, struct mio_diags *diags)
                         "`command` is plan or apply, not \"%.*s\"", MIO_FMT(command->text));
 }
 
+/* `run.NAME` means one step. */
+static void check_names(const struct mio_node *run, struct mio_diags *diags)
+{
+    for (size_t i = 1; i < run->n; i++) {
+        const struct mio_node *name = mio_node_get(run->items[i], "name");
+        for (size_t k = 0; name && k < i; k++) {
+            const struct mio_node *other = mio_node_get(run->items[k], "name");
+            if (!other || !mio_str_eq(other->text, name->text))
+                continue;
+            mio_diags_error(diags, MIO_TEMPLATE, name->pos, "A step is known by its name.",
+                            "there are two steps \"%.*s\"", MIO_FMT(name->text));
+            break;
+        }
+    }
+}
+
+/* The path as diagnostics show those of the template. */
+static struct mio_str shown(const struct file *f)
+{
+    struct mio_str path = mio_str_z(f->path), from = mio_str_z(f->o->engine->shown_from);
+    bool below = from.n && path.n > from.n && mio_str_starts(path, from.p) && path.p[from.n] == '/';
+    return below ? mio_str_sub(path, from.n + 1, path.n) : path;
+}
+
 static enum mio_code read_file(struct file *f, struct mio_sources *sources, struct mio_diags *diags)
 {
     struct mio_err err = {0};
@@ -105,7 +129,7 @@ static enum mio_code read_file(struct file *f, struct mio_sources *sources, stru
     if (mio_fs_read(f->arena, f->path, MAX_BYTES, &text, NULL, &err))
         return mio_diags_add(diags, MIO_ERROR, &err);
     MIO_PUSH(f->arena, sources->items, sources->n, sources->cap) =
-        (struct mio_source){.path = mio_path_base(mio_str_z(f->path)), .text = text};
+        (struct mio_source){.path = shown(f), .text = text};
     f->root = mio_yaml_parse(f->arena, sources, (uint32_t)sources->n, true, diags);
     if (!f->root)
         return MIO_TEMPLATE;
@@ -121,6 +145,8 @@ static enum mio_code read_file(struct file *f, struct mio_sources *sources, stru
                         "a test file needs steps under `run`");
     for (size_t i = 0; run && run->type == MIO_NODE_SEQ && i < run->n; i++)
         check_step(run->items[i], diags);
+    if (run && run->type == MIO_NODE_SEQ && !diags->errors)
+        check_names(run, diags);
     return diags->errors ? MIO_TEMPLATE : MIO_OK;
 }
 
@@ -171,17 +197,17 @@ static enum mio_code take_values(struct step *s, const struct mio_node *map, str
     return MIO_OK;
 }
 
-static enum mio_code open_engine(struct file *f, struct mio_str stage, struct mio_value values,
-                                 struct mio_engine **e, struct mio_diags **diags,
-                                 struct mio_sources **sources)
+static enum mio_code open_engine(struct file *f, const struct step *s, struct mio_engine **e,
+                                 struct mio_diags **diags, struct mio_sources **sources)
 {
     struct mio_engine_opts eo = *f->o->engine;
     eo.state_dir =
-        mio_arena_printf(f->arena, "%.*s/state-%.*s", MIO_FMT(f->temp), MIO_FMT(stage)).p;
-    eo.stage = mio_arena_z(f->arena, stage);
+        mio_arena_printf(f->arena, "%.*s/state-%.*s", MIO_FMT(f->temp), MIO_FMT(s->stage)).p;
+    eo.stage = mio_arena_z(f->arena, s->stage);
     eo.temp_dir = f->temp.p;
     eo.overlay = f->path;
-    eo.values = values;
+    eo.values = s->values;
+    eo.step = s->at;
     eo.lock = eo.durable_folder = true;
     eo.read_only = false;
     return mio_engine_open(&eo, e, diags, sources);
@@ -343,7 +369,7 @@ static void run_step(struct step *s, struct mio_sources *file_sources, struct mi
         take_values(s, mio_node_get(s->node, "variables"), &err)) {
         mio_diags_add(file_diags, MIO_ERROR, &err);
     } else {
-        enum mio_code rc = open_engine(f, s->stage, s->values, &e, &diags, &sources);
+        enum mio_code rc = open_engine(f, s, &e, &diags, &sources);
         r.diags = diags;
         r.sources = sources;
         if (rc == MIO_OK)
@@ -364,7 +390,7 @@ static bool tear_down(struct file *f, const struct used *u)
     struct mio_sources *sources;
     const struct mio_plan *plan;
     int64_t since = mio_now_ms();
-    enum mio_code rc = open_engine(f, u->stage, u->values, &e, &diags, &sources);
+    enum mio_code rc = open_engine(f, &s, &e, &diags, &sources);
     if (!rc)
         rc = plan_and_apply(&s, e, MIO_PLAN_DESTROY, &plan);
     if (rc) {

@@ -69,6 +69,37 @@ static void from_texts(struct mio_engine *e, bool environment)
     }
 }
 
+/* Where the test file gives a variable: in the step, or for all of them. */
+static struct mio_pos said_at(const struct mio_engine *e, struct mio_str name, bool of_value)
+{
+    const struct mio_node *file = e->tpl->overlay, *run = mio_node_get(file, "run");
+    const struct mio_node *places[] = {
+        run && e->opts.step < run->n ? run->items[e->opts.step] : NULL, file};
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        const struct mio_node *given = places[i] ? mio_node_get(places[i], "variables") : NULL;
+        const struct mio_entry *found = given ? mio_node_entry(given, name) : NULL;
+        if (found)
+            return of_value ? found->value->pos : found->key_pos;
+    }
+    return (struct mio_pos){0};
+}
+
+static void from_values(struct mio_engine *e)
+{
+    for (uint32_t i = 0; e->opts.values.type == MIO_MAP && i < e->opts.values.n; i++) {
+        const struct mio_pair *p = &e->opts.values.pairs[i];
+        struct mio_node *n = MIO_NEW(&e->arena, struct mio_node);
+        n->type = MIO_NODE_SCALAR;
+        n->literal = mio_value_copy(&e->arena, p->value);
+        n->pos = said_at(e, p->key, true);
+        if (!known(e, p->key))
+            refuse(e, p->key, "test", said_at(e, p->key, false));
+        else
+            add(e, (struct mio_var_input){
+                       .name = mio_arena_str(&e->arena, p->key), .node = n, .origin = "test"});
+    }
+}
+
 enum mio_code mio_engine_variables(struct mio_engine *e)
 {
     const struct mio_node *stage = e->tpl->stage_block;
@@ -84,16 +115,6 @@ enum mio_code mio_engine_variables(struct mio_engine *e)
             from_map(e, map, "-var-file");
     }
     from_texts(e, false);
-    for (uint32_t i = 0; e->opts.values.type == MIO_MAP && i < e->opts.values.n; i++) {
-        const struct mio_pair *p = &e->opts.values.pairs[i];
-        struct mio_node *n = MIO_NEW(&e->arena, struct mio_node);
-        n->type = MIO_NODE_SCALAR;
-        n->literal = mio_value_copy(&e->arena, p->value);
-        if (!known(e, p->key))
-            refuse(e, p->key, "test", (struct mio_pos){0});
-        else
-            add(e, (struct mio_var_input){
-                       .name = mio_arena_str(&e->arena, p->key), .node = n, .origin = "test"});
-    }
+    from_values(e);
     return e->diags.errors ? MIO_USAGE : MIO_OK;
 }

@@ -211,8 +211,8 @@ static void check_guards(struct mio_load *l, const struct mio_node *map)
         int64_t n;
         if (g.most[i] && (g.most[i]->type != MIO_NODE_SCALAR || g.most[i]->expr ||
                           !mio_value_i64(g.most[i]->literal, &n) || n < 0))
-            mio_tpl_error(l, g.most[i]->pos, NULL, "`%s` is a number of objects, this is %s",
-                          i ? "max_change" : "max_destroy", mio_tpl_node_word(g.most[i]));
+            mio_tpl_error(l, g.most[i]->pos, "write 0 or more", "`%s` is a whole number of objects",
+                          i ? "max_change" : "max_destroy");
     }
     for (size_t i = 0; g.allow && i < g.allow->n; i++)
         if (!is_word(g.allow->items[i]->text, actions, sizeof actions / sizeof *actions))

@@ -130,6 +130,19 @@ class Tests(Case):
                                  "Did you mean assert?"])
         self.write("tests/a.mlopstest.yaml", "run: [")
         self.fails("test", "-json")
+        self.file("- { name: x }\n- { name: y }\n- { name: x }")
+        self.fails("test", says=['there are two steps "x"', "on tests/a.mlopstest.yaml line 5, column 13"])
+
+    def test_variables_that_are_wrong(self):
+        """The error is where the test gives the value: in the step, or for all of its file."""
+        self.file("- { name: x, variables: { nn: 1 } }")
+        self.ok("init")
+        self.fails("test", says=['the template has no variable "nn"', "on tests/a.mlopstest.yaml line 3, column 29"])
+        self.file("- { name: x, variables: { n: [1] } }")
+        done = self.fails("test", says=["a number is required", "on tests/a.mlopstest.yaml line 3, column 32, in var.n"])
+        self.assertEqual(done.text.count("a number is required"), 1, done)
+        self.file("- { name: x }", top="variables: { n: x }\nproviders: { sim: { path: x.db } }")
+        self.fails("test", says=["a number is required", "on tests/a.mlopstest.yaml line 1, column 17, in var.n"])
 
     def test_no_tests(self):
         self.write("main.yaml", TEMPLATE)

@@ -65,8 +65,13 @@ class Stages(Case):
 
     def test_guards_that_are_wrong(self):
         self.stage("guards: { max_destory: 1, max_change: -1, max_destroy: many, allow: [destroy], protect: [a b, '9.x'] }\n")
-        self.fails("plan", "-stage=prod", says=["no key `max_destory`", "max_destroy", "`max_change` is a number of objects", "`max_destroy` is a number",
+        self.fails("plan", "-stage=prod", says=["no key `max_destory`", "max_destroy", "`max_change` is a whole number of objects", "`max_destroy` is a whole number",
+                                                "write 0 or more",
                                                 "`destroy` is no action", "`a b` cannot be the name of a kind", "`9.x` is no address"])
+
+    def test_an_empty_name_is_no_stage(self):
+        """What a variable of a script that was not set leaves must not mean the state without a stage."""
+        self.fails("plan", "-stage=", says="-stage needs the name of a stage")
 
     def test_after_another_stage(self):
         self.stage("description: rehearsal\n", "staging")
