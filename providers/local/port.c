@@ -122,9 +122,7 @@ enum mio_code port_hold(struct local *l, int64_t want, struct mio_str seed, int 
             return mio_fail_sys(err, failed, "cannot listen on port %jd", (intmax_t)want);
         mio_fail(err, MIO_REALITY, "port %jd is taken by %.*s", (intmax_t)want,
                  MIO_FMT(owner(l, want)));
-        return mio_err_hint(
-            err,
-            "Stop that program, give another `port:`, or leave it out and a free one is chosen.");
+        return mio_err_hint(err, "Stop that program, or give the endpoint another `port:`.");
     }
     int64_t start = (int64_t)(mio_str_hash(seed) % (LAST - FIRST + 1)), span = LAST - FIRST + 1;
     for (int64_t i = 0; i < span; i++) {
