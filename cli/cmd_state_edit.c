@@ -68,11 +68,26 @@ struct moves {
     struct mio_index by_old; /* address to index of items */
 };
 
+/* A row that has nothing to do with the source and would be among its instances afterwards; or
+ * NULL. */
+static const struct mio_row *stranger(const struct mio_state *s, struct mio_str from,
+                                      struct mio_str to)
+{
+    for (size_t i = 0; i < s->nrows; i++)
+        if (mio_address_covers(to, s->rows[i].address) &&
+            !mio_address_covers(from, s->rows[i].address))
+            return &s->rows[i];
+    return NULL;
+}
+
 /* Every row below the source gets the destination in the place of the source. */
 static enum mio_code collect(struct mio_cli *c, const struct mio_state *s, struct moves *m)
 {
     struct mio_err err = {0};
     struct mio_str from = mio_str_z(c->args[0]), to = mio_str_z(c->args[1]);
+    bool instances = false;
+    if (mio_str_eq(from, to))
+        return mio_cli_usage(c, NULL, "source and destination are the same");
     for (size_t i = 0; i < s->nrows; i++) {
         const struct mio_row *row = &s->rows[i];
         if (!mio_address_covers(from, row->address))
@@ -88,10 +103,17 @@ static enum mio_code collect(struct mio_cli *c, const struct mio_state *s, struc
         const struct mio_row *taken = mio_state_find(s, moved, row->deposed);
         if (taken && !mio_address_covers(from, taken->address))
             return mio_cli_usage(c, NULL, "%.*s is in the state already", MIO_FMT(moved));
+        instances |= mio_str_starts(rest, "[");
         mio_index_set(&m->by_old, row->address, m->n);
         MIO_PUSH(&c->arena, m->items, m->n, m->cap) =
             (struct move){row->address, moved, row->deposed};
     }
+    const struct mio_row *other = instances ? stranger(s, from, to) : NULL;
+    if (other)
+        return mio_cli_usage(c, "Move them one by one, or give the destination another name.",
+                             "%.*s is in the state already; it would be one more instance of what "
+                             "is moved",
+                             MIO_FMT(other->address));
     return m->n ? MIO_OK : not_found(c, c->args[0]);
 }
 
@@ -197,6 +219,8 @@ enum mio_code mio_cmd_state_replace_provider(struct mio_cli *c)
     struct mio_err err = {0};
     bool dry = mio_cli_on(c, MIO_OPT_DRY_RUN);
     size_t n = 0;
+    if (strcmp(c->args[0], c->args[1]) == 0)
+        return mio_cli_usage(c, NULL, "FROM and TO are the same");
     enum mio_code code = open_state(c, &s);
     if (code || (code = check_providers(c)) != MIO_OK)
         return code;

@@ -101,6 +101,12 @@ static enum mio_code copy_history(struct mio_store *from, struct mio_store *to, 
     return mio_history_write(to, a, &lines, err);
 }
 
+static bool is_copy(const struct mio_state *x, const struct mio_state *y)
+{
+    return mio_str_eq(x->lineage, y->lineage) && x->serial == y->serial &&
+           mio_str_eq(x->digest, y->digest);
+}
+
 static enum mio_code migrate(struct mio_store *from, struct mio_store *to, struct mio_arena *a,
                              bool *moved, struct mio_err *err)
 {
@@ -118,8 +124,16 @@ static enum mio_code migrate(struct mio_store *from, struct mio_store *to, struc
                  "an apply that was interrupted must be settled before the state moves");
         return mio_err_hint(err, "Run `mlops-iac plan` with the old backend.");
     }
-    if (new.serial && mio_str_eq(new.lineage, old.lineage) && new.serial >= old.serial)
-        return MIO_OK; /* moved already, by a run that was killed after it */
+    if (new.serial && is_copy(&new, &old)) /* moved already, by a run that was killed after it */
+        return copy_history(from, to, a, err);
+    if (new.serial && mio_str_eq(new.lineage, old.lineage) && new.serial >= old.serial) {
+        mio_fail(err, MIO_STATE,
+                 "the state in %s (serial %lu) has the lineage of this one (serial %lu), but is "
+                 "not a copy of it",
+                 to->b->where, (unsigned long)new.serial, (unsigned long)old.serial);
+        return mio_err_hint(err, "Compare both with `mlops-iac state pull`. If the one there goes "
+                                 "on from this one: `mlops-iac init -reconfigure`.");
+    }
     if (new.serial) {
         mio_fail(err, MIO_STATE, "there is a state in %s already (serial %lu)", to->b->where,
                  (unsigned long)new.serial);

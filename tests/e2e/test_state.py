@@ -33,6 +33,15 @@ class Commands(Case):
         self.ok("state", "mv", "thing.z", "thing.a")
         self.no_changes()
 
+    def test_mv_that_would_mix_things_up(self):
+        before = self.ok("state", "pull").out
+        self.fails("state", "mv", "thing.n", "thing.a", says=["thing.a is in the state already", "one by one"])
+        self.fails("state", "mv", "thing.a", "thing.a", says="are the same")
+        self.fails("state", "replace-provider", "sim", "sim", says="are the same")
+        self.assertEqual(self.ok("state", "pull").out, before)
+        self.ok("state", "mv", "thing.n[0]", "thing.n")  # from count to one: the other instance stays
+        self.assertEqual(self.recorded(), ["thing.a", "thing.n", "thing.n[1]"])
+
     def test_rm_and_import(self):
         thing = self.id_of("a")
         self.ok("state", "rm", "thing.a")

@@ -140,9 +140,21 @@ static void test_migrate(void **ctx)
     assert_ok(err, mio_store_history(w->to, &w->arena, &lines, &n, &broken, &err));
     assert_true(n == 1 && broken == 0);
     assert_ok(err, mio_store_migrate(w->from, w->to, &moved, &err)); /* again: nothing happens */
+    assert_int_equal(unlink(in(w->two, "history.jsonl")), 0); /* killed between state and history */
+    assert_ok(err, mio_store_migrate(w->from, w->to, &moved, &err));
+    assert_ok(err, mio_store_history(w->to, &w->arena, &lines, &n, &broken, &err));
+    assert_int_equal(n, 1);
     grow(w, w->from, "thing.c");
     assert_int_equal(mio_store_migrate(w->from, w->to, &moved, &err), MIO_STATE);
     assert_contains(err.message, "there is a state");
+    grow(w, w->to, "thing.d"); /* both went on: neither is the other one's copy */
+    err = (struct mio_err){0};
+    assert_int_equal(mio_store_migrate(w->from, w->to, &moved, &err), MIO_STATE);
+    assert_contains(err.message, "is not a copy of it");
+    grow(w, w->to, "thing.e");
+    err = (struct mio_err){0};
+    assert_int_equal(mio_store_migrate(w->from, w->to, &moved, &err), MIO_STATE);
+    assert_contains(err.hint, "-reconfigure");
 }
 
 static void test_rekey(void **ctx)
