@@ -39,13 +39,18 @@ static void quiet(void *arg, const char *message)
     (void)message; /* notices say that what we make if it is missing is there */
 }
 
+#define CONNECT_S "10" /* for each address of the host */
+
 static enum mio_code connect_db(struct pg *p, struct mio_err *err)
 {
     if (p->conn && PQstatus(p->conn) == CONNECTION_OK)
         return MIO_OK;
     if (p->conn)
         PQfinish(p->conn);
-    p->conn = PQconnectdb(p->conninfo);
+    /* libpq itself waits for ever; what conn_str says comes later and counts more */
+    static const char *const names[] = {"connect_timeout", "dbname", NULL};
+    const char *values[] = {CONNECT_S, p->conninfo, NULL};
+    p->conn = PQconnectdbParams(names, values, 1);
     if (!p->conn || PQstatus(p->conn) != CONNECTION_OK) {
         struct mio_str words = mio_str_trim(mio_str_z(PQerrorMessage(p->conn)));
         mio_fail(err, MIO_TRANSIENT, "cannot connect to PostgreSQL");

@@ -57,6 +57,18 @@ class Silent(Case):
                 self.assertNotIn("hidden-99", line + rest)
 
 
+    def test_a_silent_database_is_given_up(self):
+        if not os.path.exists(os.path.join(BUILD, "lib/mlops-iac/backends/pg.so")):
+            self.skipTest("the backend pg is not built")
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            at = f"host=127.0.0.1 port={server.getsockname()[1]} user=mlops dbname=x"
+            template(self, top="mlops_iac: { backend: { type: pg, name: x } }\n")
+            for more, seconds in (("", 10), (" connect_timeout=3", 3)):
+                started = time.monotonic()
+                self.fails("init", env={"MLOPS_IAC_BACKEND_CONN_STR": at + more}, says=["cannot connect to PostgreSQL", "timeout"])
+                self.assertAlmostEqual(time.monotonic() - started, seconds, delta=slow(4))
+
+
 class Sealed(Case):
     def setUp(self):
         super().setUp()
