@@ -29,8 +29,9 @@ enum mio_code mio_env_verb_push(struct mio_env_cli *c)
     const char *key = getenv("MLOPS_IAC_ENV_KEY"), *tag;
     if (!key || !*key)
         return MIO_OK;
-    if (mio_is_null(lock.sealed))
-        lock.sealed = im.sealed;
+    /* What was sent is signed: by another encoder than the seal's, its manifest is another. */
+    lock.sealed = mio_map_with(&c->arena, mio_is_null(lock.sealed) ? im.sealed : lock.sealed,
+                               MIO_STR("manifest"), *mio_get_z(im.sealed, "manifest"));
     if (mio_env_attach(&c->arena, &store, &r, &lock, key, &tag, &c->err))
         return c->err.code;
     mio_buf_printf(&c->out,

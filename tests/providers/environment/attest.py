@@ -112,6 +112,11 @@ class Attest(Case):
 
     # ---- provenance ----
 
+    @staticmethod
+    def write(path, content):
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(content)
+
     def signed(self, private, out):
         return self.env("sbom", "e", self.declared, f"-out={self.at}/{out}", env={**os.environ, "MLOPS_IAC_ENV_KEY": private})
 
@@ -165,11 +170,17 @@ class Attest(Case):
         self.addCleanup(server.wait)
         self.addCleanup(server.terminate)
         private, public = self.key("ed25519")
+        path = f"{self.at}/environment.e.lock.json"
+        before = text(path)
+        lock = json.loads(before)
+        sealed = lock["sealed"]["manifest"]
+        lock["sealed"].update(encoder="another", manifest="sha256:" + "ef" * 32)  # what is signed is what was sent
+        self.addCleanup(self.write, path, before)
+        self.write(path, json.dumps(lock))
         done = self.env("push", "e", self.declared, f"127.0.0.1:{port}/team/e:v1", env={
             **os.environ, "MLOPS_IAC_REGISTRY_CA": f"{at}/cert.pem", "MLOPS_IAC_REGISTRY_USER": "ml",
             "MLOPS_IAC_REGISTRY_PASSWORD": "secret-word", "MLOPS_IAC_ENV_KEY": private})
         self.assertEqual(done.returncode, 0, done.stderr)
-        sealed = json.loads(text(f"{self.at}/environment.e.lock.json"))["sealed"]["manifest"]
         tag = sealed.replace(":", "-") + ".att"
         self.assertIn(tag, done.stdout)
         self.a_copy_bears_signature_and_attestations(f"127.0.0.1:{port}/team/e", sealed, public)
