@@ -4,7 +4,8 @@
 #include "providers/environment/view.h"
 
 /* Which bytes a lock gives: one more whenever the same lock gives others than before, so that a
- * seal of an older builder is told from bytes that went wrong. */
+ * seal of an older builder is told from bytes that went wrong. Not for other compressed bytes of
+ * the same layers: of those the seal names the encoder (mio_env_codec_check). */
 enum { MIO_ENV_BUILDER = 4 };
 
 struct mio_env_build_opts {

@@ -1,13 +1,13 @@
 /* providers/environment/cell.h: one package as a piece of a layer.
  *
- * cells/KEY.zst is the tar fragment as one zstd frame, cells/KEY.idx the list of its entries and
+ * cells/KEY.zst is the tar fragment in zstd frames, cells/KEY.idx the list of its entries and
  * what else is needed of the package. KEY names the input, the format and the encoder: a cell is a
  * pure function of it. */
 #pragma once
 #include "providers/environment/lock.h"
 #include "providers/environment/tar.h"
 
-enum { MIO_ENV_CELL_FORMAT = 2 };
+enum { MIO_ENV_CELL_FORMAT = 3 };
 
 /* What a .deb says of itself; all empty for other cells. Text up to its first NUL. */
 struct mio_env_about {

@@ -1,7 +1,8 @@
 /* providers/environment/sink.h: bytes into a compressed file, with the digests of both sides.
  *
- * A file is a row of frames (zstd) or members (gzip), one a cell, each compressed on its own: its
- * bytes do not depend on the number of threads or on its neighbours. */
+ * A file is a row of frames (zstd) or members (gzip): a cell begins one, and zstd another after
+ * each 8 MiB. Each is compressed on its own: its bytes do not depend on the number of threads or on
+ * its neighbours. */
 #pragma once
 #include "providers/environment/store.h"
 

@@ -9,7 +9,7 @@
 /* Recorded from this writer: the plain bytes change only together with MIO_ENV_CELL_FORMAT, the
  * compressed ones with the version of the library. */
 #define GOLDEN_TAR "01a9a3d783dc21ebb08e6c3a19e43ce059daf6e03e339c5f437179b4218fdb62"
-#define GOLDEN_ZSTD_1_5_4 "f7198b54e5e997c9a1b833fb2d283a795f5f30d0bf12ea189e0c974075b1bf5e"
+#define GOLDEN_ZSTD_1_5_4 "dd2c99a82196703e4983d6af42ddc67060c1a315e7383a8605d0533199130577"
 #define GOLDEN_GZIP_1_2_13 "29c5bd031057d52b48b593428d7173f397adb78dd734884543afba88f7d7fb37"
 #define DEEP                                                                                       \
     "deep/"                                                                                        \
@@ -73,6 +73,69 @@ static void the_encoders_are_pinned(void **state)
     }
     assert_string_equal(zstd.packed.p, GOLDEN_ZSTD_1_5_4);
     assert_string_equal(gzip.packed.p, GOLDEN_GZIP_1_2_13);
+}
+
+/* A file of the store with `text`, written in pieces of `step` bytes. */
+static const char *write_text(struct bed *b, struct mio_str text, size_t step,
+                              struct mio_env_sums *sums)
+{
+    struct mio_env_sink *sink;
+    const char *path = mio_env_store_tmp(&b->a, &b->s);
+    assert_int_equal(mio_env_sink_open(path, MIO_CODEC_ZSTD, true, &sink, &b->err), MIO_OK);
+    for (size_t i = 0; i < text.n; i += step) {
+        size_t n = text.n - i < step ? text.n - i : step;
+        assert_int_equal(mio_env_sink_write(sink, text.p + i, n, &b->err), MIO_OK);
+    }
+    assert_int_equal(mio_env_sink_close(sink, &b->a, sums, &b->err), MIO_OK);
+    return path;
+}
+
+struct rest {
+    struct mio_str text; /* what has not come yet */
+    bool same;
+};
+
+static enum mio_code take_rest(void *arg, const void *p, size_t n, bool *enough,
+                               struct mio_err *err)
+{
+    struct rest *r = arg;
+    (void)enough;
+    (void)err;
+    r->same = r->same && n <= r->text.n && !memcmp(r->text.p, p, n);
+    r->text = mio_str_sub(r->text, n < r->text.n ? n : r->text.n, r->text.n);
+    return MIO_OK;
+}
+
+static void frames_hold_8_mib_each_however_they_are_written(void **state)
+{
+    enum { FRAME = 8 << 20, SIZE = 2 * FRAME + 12345 };
+    struct bed *b = *state;
+    char *letters = mio_arena_alloc(&b->a, SIZE);
+    uint32_t x = 1;
+    for (size_t i = 0; i < SIZE; i++) {
+        x = x * 1664525u + 1013904223u;
+        letters[i] = (char)('a' + (x >> 24) % 26);
+    }
+    struct mio_str text = {letters, SIZE}, packed;
+    struct mio_env_sums sums[3];
+    bool found;
+    const char *path = write_text(b, text, 1 << 16, &sums[0]);
+    write_text(b, text, 999983, &sums[1]);
+    write_text(b, text, SIZE, &sums[2]);
+    for (int i = 1; i < 3; i++)
+        assert_string_equal(sums[0].packed.p, sums[i].packed.p);
+    assert_int_equal(sums[0].plain_size, SIZE);
+    assert_int_equal(mio_fs_read(&b->a, path, SIZE, &packed, &found, &b->err), MIO_OK);
+    for (size_t left = SIZE, frame = FRAME; left; left -= frame) {
+        frame = left < FRAME ? left : FRAME;
+        assert_int_equal(ZSTD_getFrameContentSize(packed.p, packed.n), frame);
+        packed = mio_str_sub(packed, ZSTD_findFrameCompressedSize(packed.p, packed.n), packed.n);
+    }
+    assert_int_equal(packed.n, 0);
+    struct rest r = {mio_str_sub(text, FRAME + 5, SIZE), true};
+    assert_int_equal(mio_env_unzstd(path, FRAME + 5, take_rest, &r, &b->err), MIO_OK);
+    assert_true(r.same);
+    assert_int_equal(r.text.n, 0);
 }
 
 /* What a program says, or NULL where it is not installed. */
@@ -144,6 +207,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, bed_setup, bed_teardown)
         T(the_tar_is_canonical),
         T(the_encoders_are_pinned),
+        T(frames_hold_8_mib_each_however_they_are_written),
         T(other_readers_find_the_same),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
