@@ -163,6 +163,21 @@ static void check_variables(struct mio_load *l, const struct mio_template *t,
     }
 }
 
+/* A name becomes part of a path. */
+static bool is_stage_name(struct mio_load *l, struct mio_str name, struct mio_pos pos)
+{
+    for (size_t i = 0; i < name.n; i++) {
+        char c = name.p[i];
+        if (((c | 32) >= 'a' && (c | 32) <= 'z') || (c >= '0' && c <= '9') || (i && c == '-') ||
+            c == '_')
+            continue;
+        mio_tpl_error(l, pos, "letters, digits, `-` and `_`",
+                      "`%.*s` cannot be the name of a stage", MIO_FMT(name));
+        return false;
+    }
+    return true;
+}
+
 /* `after: staging` or a list of stages. */
 static void check_after(struct mio_load *l, const struct mio_node *n, struct mio_str stage)
 {
@@ -172,7 +187,8 @@ static void check_after(struct mio_load *l, const struct mio_node *n, struct mio
         if (items[i]->type != MIO_NODE_SCALAR || items[i]->expr || !items[i]->text.n)
             mio_tpl_error(l, items[i]->pos, NULL, "`after` names a stage, this is %s",
                           mio_tpl_node_word(items[i]));
-        else if (mio_str_eq(items[i]->text, stage))
+        else if (is_stage_name(l, items[i]->text, items[i]->pos) &&
+                 mio_str_eq(items[i]->text, stage))
             mio_tpl_error(l, items[i]->pos, NULL, "a stage cannot come after itself");
     }
 }
@@ -261,16 +277,8 @@ static struct mio_tpl_file *stage_file(struct mio_load *l, struct mio_str dir, s
 
 void mio_tpl_stage(struct mio_load *l, struct mio_template *t, struct mio_str stage)
 {
-    for (size_t i = 0; i < stage.n; i++) {
-        char c = stage.p[i];
-        if ((c | 32) >= 'a' ? (c | 32) <= 'z' : (c >= '0' && c <= '9') || (i && c == '-'))
-            continue;
-        if (c == '_')
-            continue;
-        mio_tpl_error(l, (struct mio_pos){0}, "letters, digits, `-` and `_`",
-                      "`%.*s` cannot be the name of a stage", MIO_FMT(stage));
+    if (!is_stage_name(l, stage, (struct mio_pos){0}))
         return;
-    }
     struct mio_tpl_file *f = stage_file(l, t->dir, stage);
     if (!f || !f->root)
         return;

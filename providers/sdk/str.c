@@ -180,7 +180,8 @@ struct mio_str mio_str_nearest(struct mio_str word, const struct mio_str *candid
         if (candidates[i].n > LONGEST_WORD)
             continue;
         size_t d = distance(word, candidates[i]);
-        if (d < least) {
+        /* words that share no letter are not near, however short they are */
+        if (d < least && d < (word.n > candidates[i].n ? word.n : candidates[i].n)) {
             least = d;
             best = candidates[i];
         }

@@ -69,6 +69,10 @@ class Stages(Case):
                                                 "write 0 or more",
                                                 "`destroy` is no action", "`a b` cannot be the name of a kind", "`9.x` is no address"])
 
+    def test_after_what_is_no_name(self):
+        self.stage("after: [staging, ../x]\n")
+        self.fails("plan", "-stage=prod", says=["`../x` cannot be the name of a stage", "prod.yaml line 1, column 18"])
+
     def test_an_empty_name_is_no_stage(self):
         """What a variable of a script that was not set leaves must not mean the state without a stage."""
         self.fails("plan", "-stage=", says="-stage needs the name of a stage")

@@ -43,6 +43,9 @@ static void suggestions_are_near_or_none(void **state)
     assert_true(mio_str_is(mio_str_nearest(MIO_STR("wrokspace"), words, 3), "workspace"));
     assert_true(mio_str_is(mio_str_nearest(MIO_STR("cuont"), words, 3), "count"));
     assert_int_equal(mio_str_nearest(MIO_STR("zebra"), words, 3).n, 0);
+    const struct mio_str shorts[] = {MIO_STR("p"), MIO_STR("zz")};
+    assert_int_equal(mio_str_nearest(MIO_STR("z"), shorts, 1).n, 0);
+    assert_true(mio_str_is(mio_str_nearest(MIO_STR("z"), shorts, 2), "zz"));
 }
 
 static void utf8_is_checked(void **state)
