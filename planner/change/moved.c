@@ -185,9 +185,32 @@ static bool module_is_there(struct mio_planner *p, const struct move *m)
     return false;
 }
 
+/* What is said to be removed must not be there. */
+static void check_removed(struct mio_planner *p, const struct mio_modinst *mod)
+{
+    for (size_t i = 0; i < mod->tpl->removed.n; i++) {
+        const struct mio_removed *r = &mod->tpl->removed.items[i];
+        struct mio_str from =
+            mio_arena_printf(p->arena, "%.*s%.*s", MIO_FMT(mod->prefix), MIO_FMT(r->from));
+        size_t k = 0;
+        while (k < p->st->ninsts && (p->st->insts[k]->res->block->is_data ||
+                                     !mio_address_covers(from, p->st->insts[k]->address)))
+            k++;
+        if (k < p->st->ninsts)
+            mio_diags_error(p->diags, MIO_TEMPLATE, r->pos,
+                            "take what is there out, too, or the removed block",
+                            "%.*s is removed, and the template still has %.*s", MIO_FMT(from),
+                            MIO_FMT(p->st->insts[k]->address));
+    }
+}
+
 void mio_planner_check_moved(struct mio_planner *p)
 {
     struct moves m = all_moves(p);
+    check_removed(p, p->st->root);
+    for (size_t i = 0; i < p->st->ncalls; i++)
+        for (size_t k = 0; k < p->st->calls[i]->n; k++)
+            check_removed(p, p->st->calls[i]->items[k]);
     for (size_t i = 0; i < m.n; i++) {
         bool found = module_is_there(p, &m.items[i]);
         for (size_t k = 0; k < p->st->ninsts && !found; k++)

@@ -90,6 +90,12 @@ class Refactor(Case):
                       "modules: { m: { source: ./m, count: 1 } }\nmoved: [{ from: 'module.m[0]', to: 'module.m[1]' }]\n")
         self.fails("plan", says=["module.m[0] is moved, and the template still has module.m[0]", "main.yaml line"])
 
+    def test_what_is_removed_and_still_there(self):
+        self.template("thing: { a: { name: a }, b: { name: b } }", "removed: [{ from: thing.a, on_removed: forget }]\n")
+        self.fails("plan", says=["thing.a is removed, and the template still has thing.a", "main.yaml line"])
+        self.template("thing: { a: { name: a, enabled: false }, b: { name: b } }", "removed: [{ from: thing.a, on_removed: forget }]\n")
+        self.ok("plan", says="1 to forget")
+
     def test_one_instance_moves_alone(self):
         """A block with a count is not moved as a whole by what is said of one instance."""
         self.template("thing: { a: { name: a }, b: { name: b }, k: { count: 2, name: 'k${count.index}' } }")
