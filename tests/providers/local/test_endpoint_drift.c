@@ -108,6 +108,14 @@ static void replica_killed_comes_back(void **state)
     assert_int_not_equal(server_pid(f, BLUE "/r0"), first);
 }
 
+/* HAProxy sends it nothing: "1 d_blue 1 r0 - 0 ...", the last being the state of the server. */
+static bool out_of_traffic(struct fixture *f, const char *server)
+{
+    const char *line = strstr(runtime(f, "show servers state d_blue"), server);
+    unsigned up = 1;
+    return line && sscanf(line, "%*s %*s %u", &up) == 1 && up == 0;
+}
+
 static void stuck_replica_is_restarted(void **state)
 {
     struct fixture *f = *state;
@@ -116,9 +124,11 @@ static void stuck_replica_is_restarted(void **state)
         "'readiness_probe':{'period':1,'timeout':1,'failure_threshold':1},'instance_count':2,";
     blue_at_100(f, probes);
     pid_t stuck = server_pid(f, BLUE "/r0");
-    mio_sleep_ms(600); /* the liveness probe has seen it once */
+    mio_sleep_ms(1500); /* the liveness probe, four times a second at first, has seen it once */
     kill(stuck, SIGSTOP);
-    mio_sleep_ms(2600); /* the readiness probe takes it out of traffic */
+    for (int i = 0; i < 500 && !out_of_traffic(f, " r0 ") && server_pid(f, BLUE "/r0") == stuck;
+         i++)
+        mio_sleep_ms(20); /* by the readiness probe, before the liveness probe has it restarted */
     for (int i = 0; i < 5; i++)
         assert_int_equal(score(f, "1").status, 200);
     wait_attr(f, "deployment", "ws/fare/blue", "ready_replicas", "2", 15);
