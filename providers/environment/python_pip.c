@@ -126,6 +126,33 @@ static enum mio_code begin(const struct mio_env_ask *q, const char *verb, struct
     return MIO_OK;
 }
 
+/* Its last complaint, but for one that only points to a page; and what to do about it. */
+static enum mio_code explain(const char *what, struct mio_str said, struct mio_err *err)
+{
+    static const struct {
+        const char *words, *hint;
+    } hints[] = {
+        {"Cannot install", "they exclude each other: change a version in the requirements or the "
+                           "constraints"},
+        {"Invalid requirement", "mend that line of the requirements"},
+        {"HASHES", "no wheel has a hash that the requirements name: the hash is wrong, or that of "
+                   "a source"},
+        {"", "only wheels are taken: a package that exists as source alone must be listed under "
+             "python.build_wheel"},
+    };
+    struct mio_str text = said, line, last = {0};
+    size_t i = 0;
+    while (mio_env_line(&text, &line))
+        if (mio_str_starts(line, "ERROR:") && !mio_str_starts(line, "ERROR: ResolutionImpossible"))
+            last = mio_str_trim(mio_str_sub(line, 6, line.n));
+    if (!last.n)
+        last = mio_str_trim(said);
+    while (*hints[i].words && !memmem(last.p, last.n, hints[i].words, strlen(hints[i].words)))
+        i++;
+    mio_fail(err, MIO_TEMPLATE, "%s: %.*s", what, MIO_FMT(last));
+    return mio_err_hint(err, "%s", hints[i].hint);
+}
+
 static enum mio_code run(const struct mio_env_ask *q, struct pip *p, const char *what,
                          struct mio_err *err)
 {
@@ -138,14 +165,7 @@ static enum mio_code run(const struct mio_env_ask *q, struct pip *p, const char 
         return err->code;
     if (!status)
         return MIO_OK;
-    struct mio_str text = mio_buf_view(&said), line, last = {0};
-    while (mio_env_line(&text, &line))
-        if (mio_str_starts(line, "ERROR:"))
-            last = mio_str_trim(mio_str_sub(line, 6, line.n));
-    mio_fail(err, MIO_TEMPLATE, "%s: %.*s", what,
-             MIO_FMT(last.n ? last : mio_str_trim(mio_buf_view(&said))));
-    return mio_err_hint(err, "only wheels are taken: a package that exists as source alone must be "
-                             "listed under python.build_wheel");
+    return explain(what, mio_buf_view(&said), err);
 }
 
 /* pip's installation report: where each wheel is and which hash it has. */

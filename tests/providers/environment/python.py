@@ -316,6 +316,13 @@ class WithPip(Case):
     """Where uv is absent."""
 
     @unittest.skipUnless(NATIVE, "pip resolves for its own Python: this machine's is another")
+    def test_what_cannot_be_resolved_says_what_to_do(self):
+        wheel(self.wheels, "a", "1")
+        wheel(self.wheels, "a", "2")
+        self.fails("lock", python={"packages": ["a==1", "a==2"]}, says=["Cannot install a==1 and a==2", "they exclude each other"])
+        self.fails("lock", python={"packages": ["!!!"]}, says=["Invalid requirement: '!!!'", "mend that line"])
+        self.fails("lock", python={"packages": ["gone"]}, says=["No matching distribution", "only wheels are taken"])
+
     def test_pip_resolves_the_same(self):
         for v in "1", "2":
             wheel(self.wheels, "low", v)
