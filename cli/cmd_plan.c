@@ -20,9 +20,12 @@ static void put_saved(struct mio_cli *c, const struct mio_review *r)
     if (missing)
         mio_ui_note(&c->ui, "It needs %zu approval%s: mlops-iac approve \"%s\"", r->required,
                     r->required == 1 ? "" : "s", r->path);
+    const char *stage = mio_cli_text(c, MIO_OPT_STAGE);
+    bool named = stage && *stage;
     if (!c->automation)
-        mio_ui_note(&c->ui, "\nTo perform exactly these actions, run:\n    mlops-iac apply \"%s\"",
-                    r->path);
+        mio_ui_note(&c->ui,
+                    "\nTo perform exactly these actions, run:\n    mlops-iac apply%s%s \"%s\"",
+                    named ? " -stage=" : "", named ? stage : "", r->path);
 }
 
 static void put_advice(struct mio_cli *c, const struct mio_review *saved, bool proposes)
@@ -71,6 +74,24 @@ static enum mio_code write_generated(struct mio_cli *c, const char *given)
     return MIO_OK;
 }
 
+/* A plan may take the place of a plan; what else is there might be a template, or a state. */
+static enum mio_code check_out(struct mio_cli *c, const char *path)
+{
+    static const char clear[] = "{\"body_sha256\":", sealed[] = "{\"sealed\":",
+                      kind[] = "\"kind\":\"plan\"";
+    char text[256] = "";
+    if (!*path)
+        return mio_cli_usage(c, NULL, "-out needs the name of a file");
+    MIO_AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
+    struct mio_str there = {text, n > 0 ? (size_t)n : 0};
+    if (n == 0 || mio_str_starts(there, clear) ||
+        (mio_str_starts(there, sealed) && strstr(text, kind)))
+        return MIO_OK;
+    return mio_cli_usage(c, "Name a new file: what is there might be yours.",
+                         "%s exists already, and is no plan", path);
+}
+
 enum mio_code mio_cmd_plan(struct mio_cli *c)
 {
     const struct mio_plan *plan = NULL;
@@ -79,6 +100,8 @@ enum mio_code mio_cmd_plan(struct mio_cli *c)
     const char *out = mio_cli_text(c, MIO_OPT_OUT),
                *generate = mio_cli_text(c, MIO_OPT_GENERATE_CONFIG_OUT);
     enum mio_code code = mio_cli_mode(c, &mode);
+    if (!code && out)
+        code = check_out(c, out);
     if (!code && generate && mio_fs_exists(generate))
         code = mio_cli_usage(c, "Name a new file: what is there might be yours.",
                              "%s exists already", generate);

@@ -70,6 +70,24 @@ class PlanFile(Case):
             lineages.add(json.loads(self.ok("state", "pull", cwd=folder).out.splitlines()[0])["lineage"])
         self.assertEqual(len(lineages), 2)
 
+    def test_nothing_but_a_plan_makes_room_for_a_plan(self):
+        self.apply()
+        for name in ("main.yaml", ".state/default/state.jsonl", "."):
+            before = self.path(name)
+            text = b"" if name == "." else open(before, "rb").read()
+            self.fails("plan", f"-out={name}", says="exists already, and is no plan")
+            self.assertEqual(text, b"" if name == "." else open(before, "rb").read())
+        self.fails("plan", "-out=", says="needs the name of a file")
+        self.write("new.plan", "")
+        for _ in range(2):
+            self.ok("plan", "-out=new.plan", says='mlops-iac apply "new.plan"')
+        key = {"MLOPS_IAC_STATE_KEY": "5a" * 32}
+        self.write("sealed.plan", "")
+        self.write("stages/dev.yaml", "{}")
+        for _ in range(2):
+            self.ok("plan", "-stage=dev", "-out=sealed.plan", env=key, says="sealed with key")
+        self.ok("plan", "-stage=dev", "-out=new.plan", says='mlops-iac apply -stage=dev "new.plan"')
+
     def test_used_twice(self):
         self.ok("plan", "-out=p.plan")
         self.ok("apply", "p.plan")
