@@ -58,7 +58,7 @@ static enum mio_code open_stage(struct mio_cli *c, const char *path)
     bool again = c->engine && !mio_str_eq(mio_engine_template(c->engine)->stage, wanted);
     if (again)
         mio_cli_close(c);
-    stage->text = mio_arena_z(&c->arena, wanted);
+    stage->text = wanted.n ? mio_arena_z(&c->arena, wanted) : NULL;
     return c->engine ? MIO_OK : mio_cli_open(c, MIO_OPEN_READ);
 }
 
@@ -105,11 +105,11 @@ static enum mio_code approve(struct mio_cli *c, struct mio_review *r)
         return code;
     mio_buf_char(&c->out.buf, '\n');
     show(c, r, false);
+    const char *stage = mio_cli_text(c, MIO_OPT_STAGE);
     if (!c->automation && r->good >= r->required)
         mio_ui_note(&c->ui,
                     "\nTo perform exactly these actions, run:\n    mlops-iac apply%s%s \"%s\"",
-                    *mio_cli_text(c, MIO_OPT_STAGE) ? " -stage=" : "",
-                    mio_cli_text(c, MIO_OPT_STAGE), r->path);
+                    stage ? " -stage=" : "", stage ? stage : "", r->path);
     return MIO_OK;
 }
 
