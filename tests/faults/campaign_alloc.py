@@ -132,7 +132,7 @@ def count_of(c):
 # ---- commands that read ----
 
 def plan_file(w):
-    """The plan as it was saved, without the times in it."""
+    """The plan as it was saved, without the times and the random number in it."""
     path = w.path("it.plan")
     if not os.path.exists(path):
         return None
@@ -140,7 +140,7 @@ def plan_file(w):
         head, _, body = f.read().partition(b"\n")
     os.unlink(path)
     head = json.loads(head)
-    return {k: v for k, v in head.items() if k not in ("created", "expires", "header_sha256")}, body
+    return {k: v for k, v in head.items() if k not in ("created", "expires", "nonce", "header_sha256")}, body
 
 
 def told(done):
