@@ -1,5 +1,6 @@
 /* planner/change/guard.c: the guards of a stage: what one plan may do to it. See planner.h. */
 #include "planner/change/planner.h"
+#include "planner/change/providers.h"
 
 struct guard {
     struct mio_stack *st;
@@ -90,6 +91,43 @@ static void check_protected(const struct guard *g)
                 c->action == MIO_DELETE ? "destroyed" : "replaced");
             refuse(g, protect->items[k]->pos, c->address, text.p);
         }
+    }
+}
+
+/* The kind that an address names, behind its modules. */
+static struct mio_str kind_of(struct mio_str what)
+{
+    while (mio_str_starts(what, "module.")) {
+        ptrdiff_t dot = mio_str_find(what = mio_str_sub(what, 7, what.n), '.');
+        what = dot < 0 ? MIO_STR("") : mio_str_sub(what, (size_t)dot + 1, what.n);
+    }
+    ptrdiff_t end = mio_str_find(what, '.');
+    return mio_str_sub(what, 0, end < 0 ? what.n : (size_t)end);
+}
+
+void mio_guards_kinds(struct mio_stack *st, const struct mio_provs *provs)
+{
+    enum { MOST = 256 };
+    const struct mio_node *stage = st->root->tpl->stage_block,
+                          *guards = stage ? mio_node_get(stage, "guards") : NULL,
+                          *protect = guards ? mio_node_get(guards, "protect") : NULL;
+    struct mio_str known[MOST];
+    size_t n = 0;
+    for (size_t i = 0; protect && i < provs->n; i++)
+        for (size_t k = 0; provs->items[i].schema && k < provs->items[i].schema->nkinds; k++)
+            if (n < MOST)
+                known[n++] = provs->items[i].schema->kinds[k].name;
+    for (size_t k = 0; protect && k < protect->n; k++) {
+        struct mio_str kind = kind_of(protect->items[k]->text);
+        bool there = false;
+        for (size_t i = 0; !there && i < n; i++)
+            there = mio_str_eq(known[i], kind);
+        struct mio_str near = there ? MIO_STR("") : mio_str_nearest(kind, known, n);
+        if (near.n)
+            mio_diags_error(st->diags, MIO_TEMPLATE, protect->items[k]->pos,
+                            mio_arena_printf(st->arena, "Did you mean %.*s?", MIO_FMT(near)).p,
+                            "the guard `protect` protects nothing: no provider has the kind %.*s",
+                            MIO_FMT(kind));
     }
 }
 

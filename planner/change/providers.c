@@ -477,6 +477,7 @@ enum mio_code mio_provs_bind(struct mio_provs *p, struct mio_stack *st)
         if (err.code)
             mio_diags_add(st->diags, MIO_ERROR, &err);
     }
+    mio_guards_kinds(st, p);
     return st->diags->errors > before ? MIO_TEMPLATE : MIO_OK;
 }
 

@@ -55,4 +55,7 @@ enum mio_code mio_prov_of(struct mio_provs *p, struct mio_stack *st, struct mio_
 /* The settings of a provider as they are after evaluation; errors go to st->diags. */
 enum mio_code mio_prov_settings(struct mio_stack *st, const struct mio_prov *it,
                                 struct mio_value *config, struct mio_err *err);
+/* planner/change/guard.c: a misspelt kind under `protect` of the stage's `guards` is an error in
+ * diags: it would protect nothing. */
+void mio_guards_kinds(struct mio_stack *st, const struct mio_provs *p);
 void mio_provs_close(struct mio_provs *p);
