@@ -115,8 +115,11 @@ static enum mio_code say_locked(struct mio_store *s, struct mio_arena *a, struct
     struct mio_err unreadable = {0};
     mio_err_clear(err);
     if (note.n == 0 || mio_json_read(a, note, NULL, &v, &unreadable)) {
-        mio_fail(err, MIO_LOCKED, "the state in %s is locked by another process", s->b->where);
-        return hint_locked(s, a, MIO_STR(""), MIO_STR(""), 0, err);
+        /* Half a note, of a store that takes half a request for a whole one: any id breaks it. */
+        bool torn = s->b->ops->lock_outlives && (note.n || !s->b->lock_ends_s);
+        mio_fail(err, MIO_LOCKED, "the state in %s is locked by another process%s", s->b->where,
+                 torn ? ", which left no readable note" : "");
+        return hint_locked(s, a, torn ? MIO_STR("unreadable") : MIO_STR(""), MIO_STR(""), 0, err);
     }
     char age[64];
     age_text(mio_get_str(v, "created"), age, sizeof age);

@@ -106,10 +106,12 @@ static enum mio_code ob_lock(struct mio_backend *base, struct mio_str note, stru
 static enum mio_code ob_holder(struct mio_backend *base, struct mio_arena *a, struct mio_str *note,
                                bool *live, struct mio_err *err)
 {
+    struct object_backend *b = (struct object_backend *)base;
     struct mio_str tag;
     bool found;
-    *live = false; /* nobody can tell */
-    return mio_ob_get((struct object_backend *)base, a, lock_name, note, &tag, &found, err);
+    enum mio_code rc = mio_ob_get(b, a, lock_name, note, &tag, &found, err);
+    *live = !rc && found && !b->o->lock; /* the object is the lock, whatever it says */
+    return rc;
 }
 
 static enum mio_code ob_break(struct mio_backend *base, struct mio_str id, struct mio_err *err)

@@ -269,7 +269,7 @@ def crowd(server, root, writers, rounds, seed):
                 if done.code == 0:
                     told.add(f"thing.{name}")
                     break
-                if held := re.search(r"force-unlock ([0-9a-f]{16,})", done.out):
+                if held := re.search(r"force-unlock ([0-9a-f]{16,}|unreadable)", done.out):
                     w.run("force-unlock", "-force", held.group(1), timeout=400)
                 elif "is locked by another process" in done.out:
                     time.sleep(1)  # a lease without a name ends by itself

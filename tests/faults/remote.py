@@ -76,7 +76,7 @@ class RemoteWorld(World):
         done = super().apply(*args, **how)
         if not done.code or how.get("before"):
             return done
-        if held := re.search(r"force-unlock ([0-9a-f]{16,})", done.out):
+        if held := re.search(r"force-unlock ([0-9a-f]{16,}|unreadable)", done.out):
             self.must("force-unlock", "-force", held.group(1))
             done = super().apply(*args, **how)
         elif "is locked by another process" in done.out:
