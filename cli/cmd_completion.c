@@ -100,11 +100,12 @@ static void put_bash(struct mio_buf *b)
     }
     mio_buf_z(b, "        '') opts='");
     put_option_words(b, MIO_OPTS_GLOBAL);
-    mio_buf_z(b, "' ;;\n    esac\n"
-                 "    if [[ $cur == -* ]]; then\n"
-                 "        COMPREPLY=($(compgen -W \"$opts\" -- \"$cur\"))\n"
-                 "        [[ ${COMPREPLY[0]} == *= ]] && compopt -o nospace\n"
-                 "    elif [[ -z $cmd || $cmd == help ]]; then\n        COMPREPLY=($(compgen -W \"");
+    mio_buf_z(b,
+              "' ;;\n    esac\n"
+              "    if [[ $cur == -* ]]; then\n"
+              "        COMPREPLY=($(compgen -W \"$opts\" -- \"$cur\"))\n"
+              "        [[ ${COMPREPLY[0]} == *= ]] && compopt -o nospace\n"
+              "    elif [[ -z $cmd || $cmd == help ]]; then\n        COMPREPLY=($(compgen -W \"");
     put_command_words(b, MIO_STR(""));
     mio_buf_z(b, "\" -- \"$cur\"))\n");
     for (size_t i = 0; i < NGROUPS; i++) {
