@@ -94,32 +94,16 @@ static void check_protected(const struct guard *g)
     }
 }
 
-/* The kind that an address names, behind its modules. */
-static struct mio_str kind_of(struct mio_str what)
-{
-    while (mio_str_starts(what, "module.")) {
-        ptrdiff_t dot = mio_str_find(what = mio_str_sub(what, 7, what.n), '.');
-        what = dot < 0 ? MIO_STR("") : mio_str_sub(what, (size_t)dot + 1, what.n);
-    }
-    ptrdiff_t end = mio_str_find(what, '.');
-    return mio_str_sub(what, 0, end < 0 ? what.n : (size_t)end);
-}
-
 void mio_guards_kinds(struct mio_stack *st, const struct mio_provs *provs)
 {
-    enum { MOST = 256 };
     const struct mio_node *stage = st->root->tpl->stage_block,
                           *guards = stage ? mio_node_get(stage, "guards") : NULL,
                           *protect = guards ? mio_node_get(guards, "protect") : NULL;
-    struct mio_str known[MOST];
-    size_t n = 0;
-    for (size_t i = 0; protect && i < provs->n; i++)
-        for (size_t k = 0; provs->items[i].schema && k < provs->items[i].schema->nkinds; k++)
-            if (n < MOST)
-                known[n++] = provs->items[i].schema->kinds[k].name;
+    struct mio_str known[MIO_PROVS_KINDS];
+    size_t n = protect ? mio_provs_kinds(provs, known) : 0;
     for (size_t k = 0; protect && k < protect->n; k++) {
-        struct mio_str kind = kind_of(protect->items[k]->text);
-        bool there = false;
+        struct mio_str kind = mio_tpl_kind_of(protect->items[k]->text);
+        bool there = mio_str_is(kind, "module");
         for (size_t i = 0; !there && i < n; i++)
             there = mio_str_eq(known[i], kind);
         struct mio_str near = there ? MIO_STR("") : mio_str_nearest(kind, known, n);

@@ -357,14 +357,21 @@ enum mio_code mio_prov_of(struct mio_provs *p, struct mio_stack *st, struct mio_
     return MIO_OK;
 }
 
+size_t mio_provs_kinds(const struct mio_provs *p, struct mio_str *names)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < p->n; i++)
+        for (size_t k = 0; p->items[i].schema && k < p->items[i].schema->nkinds; k++)
+            if (n < MIO_PROVS_KINDS)
+                names[n++] = p->items[i].schema->kinds[k].name;
+    return n;
+}
+
 static void no_kind(struct mio_provs *p, struct mio_res *r, const struct mio_prov *it,
                     struct mio_err *err)
 {
-    struct mio_str names[256];
-    size_t n = 0;
-    for (size_t i = 0; i < p->n; i++)
-        for (size_t k = 0; p->items[i].schema && k < p->items[i].schema->nkinds && n < 256; k++)
-            names[n++] = p->items[i].schema->kinds[k].name;
+    struct mio_str names[MIO_PROVS_KINDS];
+    size_t n = mio_provs_kinds(p, names);
     struct mio_str near = mio_str_nearest(r->block->kind, names, n);
     mio_fail(err, MIO_TEMPLATE, "the provider \"%.*s\" has no kind \"%.*s\"", MIO_FMT(it->name),
              MIO_FMT(r->block->kind));

@@ -55,6 +55,10 @@ enum mio_code mio_prov_of(struct mio_provs *p, struct mio_stack *st, struct mio_
 /* The settings of a provider as they are after evaluation; errors go to st->diags. */
 enum mio_code mio_prov_settings(struct mio_stack *st, const struct mio_prov *it,
                                 struct mio_value *config, struct mio_err *err);
+/* The kinds of all that are open, for suggestions: at most MIO_PROVS_KINDS names. Returns how many.
+ */
+enum { MIO_PROVS_KINDS = 256 };
+size_t mio_provs_kinds(const struct mio_provs *p, struct mio_str *names);
 /* planner/change/guard.c: a misspelt kind under `protect` of the stage's `guards` is an error in
  * diags: it would protect nothing. */
 void mio_guards_kinds(struct mio_stack *st, const struct mio_provs *p);

@@ -13,8 +13,7 @@ static struct mio_str take_step(struct mio_str *rest)
     return step;
 }
 
-/* KIND of an address, or "module" for a module as a whole. */
-static struct mio_str kind_of(struct mio_str address)
+struct mio_str mio_tpl_kind_of(struct mio_str address)
 {
     while (address.n) {
         struct mio_str step = take_step(&address);
@@ -72,7 +71,7 @@ void mio_tpl_check_moved(struct mio_load *l, const struct mio_template *t)
         const struct mio_moved *m = &t->moved.items[i];
         for (size_t k = 0; k < i; k++)
             check_pair(l, &t->moved.items[k], m);
-        if (!mio_str_eq(kind_of(m->from), kind_of(m->to)))
+        if (!mio_str_eq(mio_tpl_kind_of(m->from), mio_tpl_kind_of(m->to)))
             mio_tpl_error(l, m->pos, "an object keeps its kind: destroy the one and make the other",
                           "%.*s cannot become %.*s", MIO_FMT(m->from), MIO_FMT(m->to));
         else if (is_circle(t, i))

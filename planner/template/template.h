@@ -152,3 +152,5 @@ enum mio_code mio_template_settings(struct mio_arena *a, const struct mio_templa
 /* Variable files (-var-file): a YAML map of name to value. */
 enum mio_code mio_varfile_load(struct mio_arena *a, const char *path, struct mio_sources *sources,
                                const struct mio_node **out, struct mio_diags *diags);
+/* moved.c: KIND of an address, or "module" for a module as a whole. */
+struct mio_str mio_tpl_kind_of(struct mio_str address);

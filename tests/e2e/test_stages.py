@@ -59,6 +59,8 @@ class Stages(Case):
         self.stage("guards: { protect: [things, 'module.m.thinj.t'] }\n")
         self.fails("plan", "-stage=prod", says=["protects nothing: no provider has the kind things", "Did you mean thing?",
                                                 "no provider has the kind thinj", "prod.yaml line 1, column 21"])
+        self.stage("guards: { protect: ['module.m[\"a.b\"].thing.t', module.m, thing_a] }\n")
+        self.ok("plan", "-stage=prod", says="1 to destroy")
         self.stage("guards: { protect: ['thing.t[1]', endpoint] }\n")
         self.ok("plan", "-stage=prod", says="1 to destroy")
         self.fails("plan", "-stage=prod", "-destroy", says="thing.t[1] is protected and would be destroyed")
