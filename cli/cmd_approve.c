@@ -105,11 +105,8 @@ static enum mio_code approve(struct mio_cli *c, struct mio_review *r)
         return code;
     mio_buf_char(&c->out.buf, '\n');
     show(c, r, false);
-    const char *stage = mio_cli_text(c, MIO_OPT_STAGE);
     if (!c->automation && r->good >= r->required)
-        mio_ui_note(&c->ui,
-                    "\nTo perform exactly these actions, run:\n    mlops-iac apply%s%s \"%s\"",
-                    stage ? " -stage=" : "", stage ? stage : "", r->path);
+        mio_cli_advise_apply(c, r->path);
     return MIO_OK;
 }
 

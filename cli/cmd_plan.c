@@ -20,12 +20,8 @@ static void put_saved(struct mio_cli *c, const struct mio_review *r)
     if (missing)
         mio_ui_note(&c->ui, "It needs %zu approval%s: mlops-iac approve \"%s\"", r->required,
                     r->required == 1 ? "" : "s", r->path);
-    const char *stage = mio_cli_text(c, MIO_OPT_STAGE);
-    bool named = stage && *stage;
     if (!c->automation)
-        mio_ui_note(&c->ui,
-                    "\nTo perform exactly these actions, run:\n    mlops-iac apply%s%s \"%s\"",
-                    named ? " -stage=" : "", named ? stage : "", r->path);
+        mio_cli_advise_apply(c, r->path);
 }
 
 static void put_advice(struct mio_cli *c, const struct mio_review *saved, bool proposes)

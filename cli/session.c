@@ -167,6 +167,14 @@ enum mio_code mio_cli_usage(struct mio_cli *c, const char *hint, const char *fmt
     return mio_cli_fail(c, &err);
 }
 
+void mio_cli_advise_apply(struct mio_cli *c, const char *path)
+{
+    const char *stage = mio_cli_text(c, MIO_OPT_STAGE);
+    bool named = stage && *stage;
+    mio_ui_note(&c->ui, "\nTo perform exactly these actions, run:\n    mlops-iac apply%s%s \"%s\"",
+                named ? " -stage=" : "", named ? stage : "", path);
+}
+
 enum mio_code mio_cli_report(struct mio_cli *c, enum mio_code code)
 {
     size_t from = c->ui.shown;
