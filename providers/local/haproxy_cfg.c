@@ -105,7 +105,10 @@ static void add_traffic(struct mio_buf *b, const struct served *d, size_t n,
                        (intmax_t)weight_of(weights, d[i].name));
 }
 
-/* No connection to a replica is used twice: one that cannot be made is safely tried elsewhere,
+/* The first probe of a new process may be answered by the old one, whose backends count no server
+ * once it is stopping: that says nothing of the replicas.
+ *
+ * No connection to a replica is used twice: one that cannot be made is safely tried elsewhere,
  * while a request that was sent into a kept connection just as the replica died could only be
  * answered 502. */
 static void add_deployment(struct local *l, struct mio_buf *b, const struct served *d)
@@ -119,7 +122,7 @@ static void add_deployment(struct local *l, struct mio_buf *b, const struct serv
                    "frontend in_%.*s\n"
                    "    bind unix@in/%.*s.sock mode 600\n"
                    "    monitor-uri " HEALTH "\n"
-                   "    monitor fail if { nbsrv(d_%.*s) lt 1 }\n"
+                   "    monitor fail if { nbsrv(d_%.*s) lt 1 } !{ stopping }\n"
                    "    default_backend d_%.*s\n",
                    MIO_FMT(d->name), MIO_FMT(d->name), MIO_FMT(d->name), MIO_FMT(d->name));
     mio_buf_printf(b,

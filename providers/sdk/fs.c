@@ -116,17 +116,25 @@ enum mio_code mio_fs_replace(const char *path, struct mio_str text, mode_t mode,
 
 enum mio_code mio_fs_mkdirs(const char *path, mode_t mode, struct mio_err *err)
 {
+    enum { AGAIN = 1000 };
+    int again = 0;
     MIO_AUTO_FREE char *p = mio_strdup(path);
     for (char *at = p + 1;; at++) {
         if (*at && *at != '/')
             continue;
         char c = *at;
         *at = '\0';
-        if (mkdir(p, mode) != 0 && errno != EEXIST)
-            return mio_fail_sys(err, errno, "cannot create folder %s", p);
+        int no = mkdir(p, mode) == 0 ? 0 : errno;
+        if (no && no != EEXIST && (no != ENOENT || again == AGAIN))
+            return mio_fail_sys(err, no, "cannot create folder %s", p);
         *at = c;
-        if (!c)
+        if (no ==
+            ENOENT) { /* somebody took away an outer folder, empty as it was: from the start */
+            again++;
+            at = p;
+        } else if (!c) {
             break;
+        }
     }
     if (!mio_fs_is_dir(path))
         return mio_fail(err, MIO_IO, "%s is not a folder", path);

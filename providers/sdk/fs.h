@@ -15,6 +15,7 @@ enum mio_code mio_fs_replace(const char *path, struct mio_str text, mode_t mode,
 enum mio_code mio_fs_write_all(int fd, const void *p, size_t n, const char *what,
                                struct mio_err *err);
 enum mio_code mio_fs_sync_dir(const char *path, struct mio_err *err); /* the folder itself */
+/* The folder with all that lead to it; one that another takes away meanwhile is made again. */
 enum mio_code mio_fs_mkdirs(const char *path, mode_t mode, struct mio_err *err);
 /* Removes a tree below `path` without following symlinks; absent is fine. */
 enum mio_code mio_fs_remove_tree(const char *path, struct mio_err *err);

@@ -148,6 +148,21 @@ static void haproxy_killed_comes_back(void **state)
     assert_int_equal(score(f, "1").status, 200);
 }
 
+/* Probes of a new process that the old one answers while it stops are no news of the replicas. */
+static void loaded_anew_many_times(void **state)
+{
+    struct fixture *f = *state;
+    blue_at_100(f, "");
+    for (int i = 0; i < 60; i++) {
+        kill(service_pid(f, "haproxy"), SIGUSR2);
+        mio_sleep_ms(50);
+    }
+    const char *log = RUN(f, "cat", endpoint_file(f, "haproxy/logs/current"));
+    assert_non_null(strstr(log, "Reloading"));
+    assert_null(strstr(log, "is DOWN"));
+    assert_int_equal(score(f, "1").status, 200);
+}
+
 static void haproxy_taken_down(void **state)
 {
     struct fixture *f = *state;
@@ -348,6 +363,7 @@ int main(void)
         TEST(replica_killed_comes_back),
         TEST(stuck_replica_is_restarted),
         TEST(haproxy_killed_comes_back),
+        TEST(loaded_anew_many_times),
         TEST(haproxy_taken_down),
         TEST(after_a_restart_of_the_machine),
         TEST(supervisor_killed),

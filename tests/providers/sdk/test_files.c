@@ -1,10 +1,12 @@
 /* tests/providers/sdk/test_files.c: reading, replacing, copying, digesting files. */
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <setjmp.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include "providers/sdk/digest.h"
 #include "providers/sdk/fault.h"
@@ -114,6 +116,29 @@ static void removing_a_tree_follows_no_link(void **state)
     assert_int_equal(mio_fs_remove_tree(at("gone"), &err), MIO_OK);
 }
 
+/* What another process of the platform does: a folder that holds nothing any more goes. */
+static void a_folder_is_made_while_its_parent_comes_and_goes(void **state)
+{
+    (void)state;
+    struct mio_err err = {0};
+    const char *parent = at("busy"), *leaf = at("busy/leaf");
+    pid_t other = fork();
+    if (other == 0) {
+        alarm(60);
+        for (;; usleep(10)) /* without rest it would win for ever */
+            rmdir(parent);
+    }
+    for (int i = 0; i < 5000 && !err.code; i++)
+        if (!mio_fs_mkdirs(leaf, 0700, &err))
+            rmdir(leaf);
+    kill(other, SIGKILL);
+    waitpid(other, NULL, 0);
+    assert_string_equal(err.message, "");
+    assert_int_equal(symlink(at("nowhere"), at("loose")), 0); /* this one nothing mends */
+    assert_int_equal(mio_fs_mkdirs(at("loose/leaf"), 0700, &err), MIO_IO);
+    mio_err_clear(&err);
+}
+
 static void paths_are_joined_and_cleaned(void **state)
 {
     (void)state;
@@ -141,6 +166,7 @@ int main(void)
         cmocka_unit_test(a_missing_file_is_an_answer_when_asked_for),
         cmocka_unit_test(the_digest_of_a_tree_follows_names_content_and_mode),
         cmocka_unit_test(removing_a_tree_follows_no_link),
+        cmocka_unit_test(a_folder_is_made_while_its_parent_comes_and_goes),
         cmocka_unit_test(paths_are_joined_and_cleaned),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
