@@ -103,14 +103,22 @@ static void find_plan(void *arg, const struct mio_expr *e)
     mio_expr_refs(e, is_plan, arg);
 }
 
-static void refuse(struct mio_stack *st, const struct mio_check *c, const char *what,
-                   struct mio_str text)
+/* A policy that does not hold is an error, a check that does not hold a warning. */
+static void tell(struct mio_stack *st, const struct mio_check *c, const char *what,
+                 struct mio_str text)
 {
+    const char *word = c->blocks ? "policy" : "check";
+    struct mio_str name = c->name; /* its module's prefix, and its own */
+    size_t own = name.n;
     struct mio_err err = {0};
-    mio_fail(&err, MIO_TEMPLATE, "policy \"%.*s\" %s: %.*s", MIO_FMT(c->name), what, MIO_FMT(text));
+    while (own && name.p[own - 1] != '.')
+        own--;
+    mio_fail(&err, MIO_TEMPLATE, "%s \"%.*s\" %s: %.*s", word, MIO_FMT(name), what, MIO_FMT(text));
     mio_err_at(&err, c->pos);
-    mio_err_address(&err, mio_arena_printf(st->arena, "policy.%.*s", MIO_FMT(c->name)));
-    mio_diags_add(st->diags, MIO_ERROR, &err);
+    mio_err_address(&err,
+                    mio_arena_printf(st->arena, "%.*s%s.%.*s", MIO_FMT(mio_str_sub(name, 0, own)),
+                                     word, MIO_FMT(mio_str_sub(name, own, name.n))));
+    mio_diags_add(st->diags, c->blocks ? MIO_ERROR : MIO_WARNING, &err);
 }
 
 /* Does it ask for changes of the plan? Those stay as they were planned. */
@@ -139,7 +147,7 @@ static void run_check(struct mio_stack *st, const struct mio_scope *scope,
     }
     if (ok < 0 && is_undecidable(st, c)) {
         r->message = MIO_STR("what it asks for is not known, so nobody can say whether it holds");
-        refuse(st, c, "cannot be decided", r->message);
+        tell(st, c, "cannot be decided", r->message);
         return;
     }
     r->unknown = ok < 0;
@@ -152,12 +160,11 @@ static void run_check(struct mio_stack *st, const struct mio_scope *scope,
     if (r->passed)
         return;
     r->message = mio_arena_str(st->arena, message(scope, c->error));
-    if (c->blocks)
-        refuse(st, c, st->planning ? "refuses the plan" : "does not hold after the apply",
-               r->message);
-    else
-        mio_diags_warn(st->diags, c->pos, NULL, "check \"%.*s\" failed: %.*s", MIO_FMT(c->name),
-                       MIO_FMT(r->message));
+    tell(st, c,
+         !c->blocks     ? "failed"
+         : st->planning ? "refuses the plan"
+                        : "does not hold after the apply",
+         r->message);
 }
 
 /* One check or policy of a module instance, under its whole name; false: not one of this plan. */

@@ -1,7 +1,7 @@
 /* planner/run/testfile.c: see testfile.h. */
 #include "planner/run/testfile.h"
-#include "planner/graph/address.h"
 #include "planner/graph/stack.h"
+#include "planner/run/expected.h"
 #include "providers/sdk/clock.h"
 #include "providers/sdk/fs.h"
 #include "providers/sdk/json.h"
@@ -80,6 +80,15 @@ static void check_asserts(const struct mio_node *list, struct mio_diags *diags)
     }
 }
 
+static void check_expected(const struct mio_node *list, struct mio_diags *diags)
+{
+    for (size_t i = 0; list && list->type == MIO_NODE_SEQ && i < list->n; i++)
+        if (list->items[i]->type != MIO_NODE_SCALAR || list->items[i]->expr)
+            mio_diags_error(diags, MIO_TEMPLATE, list->items[i]->pos,
+                            "Write addresses such as var.nodes, check.small or compute.cpu.",
+                            "what is expected to fail must be an address");
+}
+
 static void check_step(const struct mio_node *n, struct mio_diags *diags)
 {
     if (n->type != MIO_NODE_MAP || !mio_node_get(n, "name")) {
@@ -92,6 +101,7 @@ static void check_step(const struct mio_node *n, struct mio_diags *diags)
     want(n, "assert", MIO_NODE_SEQ, "a list", diags);
     want(n, "expect_failures", MIO_NODE_SEQ, "a list of addresses", diags);
     check_asserts(mio_node_get(n, "assert"), diags);
+    check_expected(mio_node_get(n, "expect_failures"), diags);
     const struct mio_node *command = mio_node_get(n, "command");
     if (command && !mio_str_is(command->text, "plan") && !mio_str_is(command->text, "apply"))
         mio_diags_error(diags, MIO_TEMPLATE, command->pos, NULL,
@@ -273,48 +283,11 @@ static void assert_all(struct step *s, struct mio_engine *e)
     remember_outputs(s, outputs);
 }
 
-/* Is the failure one that was expected? */
-static bool covers(struct mio_str expected, struct mio_str address)
-{
-    return mio_str_eq(expected, address) || mio_address_covers(expected, address);
-}
-
-/* Errors that were expected are taken out of the list; what was expected and did not fail is put
- * in. */
-static void expect(const struct step *s, const struct mio_node *list, const struct mio_plan *plan,
-                   struct mio_diags *diags)
-{
-    size_t kept = 0;
-    bool *seen = MIO_NEW_N(s->f->arena, bool, list->n + 1);
-    for (size_t i = 0; i < diags->n; i++) {
-        struct mio_diag *d = &diags->items[i];
-        bool wanted = false;
-        for (size_t k = 0; d->severity == MIO_ERROR && k < list->n; k++)
-            if (covers(list->items[k]->text, mio_str_z(d->err.address)))
-                seen[k] = wanted = true;
-        if (wanted)
-            diags->errors--;
-        else
-            diags->items[kept++] = *d;
-    }
-    diags->n = kept;
-    for (size_t i = 0; plan && i < plan->nchecks; i++) {
-        struct mio_str name =
-            mio_arena_printf(s->f->arena, "check.%.*s", MIO_FMT(plan->checks[i].name));
-        for (size_t k = 0; k < list->n; k++)
-            seen[k] |= !plan->checks[i].passed && mio_str_eq(list->items[k]->text, name);
-    }
-    for (size_t k = 0; k < list->n; k++)
-        if (!seen[k])
-            mio_diags_error(diags, MIO_TEMPLATE, list->items[k]->pos, NULL,
-                            "%.*s was expected to fail, and did not",
-                            MIO_FMT(list->items[k]->text));
-}
-
-static bool only_asserts(const struct mio_diags *d)
+/* Assertions that failed, and checks, and nothing worse? */
+static bool only_failures(const struct mio_diags *d)
 {
     for (size_t i = 0; i < d->n; i++)
-        if (d->items[i].severity == MIO_ERROR &&
+        if (d->items[i].severity == MIO_ERROR && !mio_is_of_check(&d->items[i].err) &&
             !mio_str_starts(mio_str_z(d->items[i].err.message), "assertion failed"))
             return false;
     return true;
@@ -332,6 +305,15 @@ static enum mio_code plan_and_apply(struct step *s, struct mio_engine *e, enum m
     return mio_engine_apply(e, &done);
 }
 
+/* Where the failure that was expected left nothing to look at. */
+static void refuse_asserts(const struct mio_node *step, struct mio_diags *diags)
+{
+    const struct mio_node *list = mio_node_get(step, "assert");
+    if (list && list->n)
+        mio_diags_error(diags, MIO_TEMPLATE, list->pos, "Put them into a step of their own.",
+                        "the step failed, as it says: its assertions have nothing to look at");
+}
+
 static enum mio_test_status judge(struct step *s, struct mio_engine *e, struct mio_diags *diags)
 {
     const struct mio_plan *plan = NULL;
@@ -339,14 +321,17 @@ static enum mio_test_status judge(struct step *s, struct mio_engine *e, struct m
     enum mio_code rc = plan_and_apply(s, e, MIO_PLAN_NORMAL, &plan);
     const struct mio_node *run = mio_node_get(t->overlay, "run");
     const struct mio_node *list = mio_node_get(run->items[s->at], "expect_failures");
-    if (list) {
-        expect(s, list, plan, diags);
-        return diags->errors ? MIO_TEST_FAIL : MIO_TEST_PASS;
-    }
-    if (rc || diags->errors)
+    bool done = rc == MIO_OK && !diags->errors;
+    if (!list && !done)
         return MIO_TEST_ERROR;
-    assert_all(s, e);
-    return !diags->errors ? MIO_TEST_PASS : only_asserts(diags) ? MIO_TEST_FAIL : MIO_TEST_ERROR;
+    mio_expected(list, t, diags);
+    if (done)
+        assert_all(s, e);
+    else
+        refuse_asserts(run->items[s->at], diags);
+    return !diags->errors                 ? MIO_TEST_PASS
+           : list || only_failures(diags) ? MIO_TEST_FAIL
+                                          : MIO_TEST_ERROR;
 }
 
 static void tell(struct file *f, struct mio_test_step *r, int64_t since)

@@ -220,8 +220,9 @@ static void not_ours(struct mio_az_check *c, const struct mio_node *root)
 {
     const struct mio_node *type = mio_node_get(root, "type");
     for (size_t i = 0; i < sizeof strangers / sizeof *strangers; i++) {
-        if (!mio_node_get(root, strangers[i].key))
-            continue;
+        const struct mio_node *n = mio_node_get(root, strangers[i].key);
+        if (!n || (!strcmp(strangers[i].key, "nodes") && n->type == MIO_NODE_SCALAR))
+            continue; /* `nodes: 3` is the value of a variable */
         mio_az_error(c, root->pos,
                      strangers[i].what == part_of_template
                          ? "`validate -dir=FOLDER` checks templates"
@@ -233,7 +234,9 @@ static void not_ours(struct mio_az_check *c, const struct mio_node *root)
         mio_az_error(c, type->pos, "write its `$schema` in the first line",
                      "`%.*s` is not the type of an Azure ML entity", MIO_FMT(type->text));
     else
-        mio_az_error(c, root->pos, "write its `$schema` in the first line",
+        mio_az_error(c, root->pos,
+                     "write its `$schema` in the first line; values for -var-file go into a folder "
+                     "below that of the template",
                      "neither `$schema` nor `type` nor its keys tell what this document is");
 }
 

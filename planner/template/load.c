@@ -79,12 +79,34 @@ static void add_set(struct mio_scope_load *s, const struct mio_entry *e)
         MIO_PUSH(s->load->arena, s->sets.items, s->sets.n, s->sets.cap) = e->value;
 }
 
+/* Has it keys, and is none of them (nearly) one of a template? Then it was meant as something else:
+ * values of variables, say. */
+static bool is_other(const struct mio_node *map)
+{
+    struct mio_str names[sizeof top_keys / sizeof *top_keys];
+    size_t n = sizeof names / sizeof *names;
+    for (size_t i = 0; i < n; i++)
+        names[i] = top_keys[i].name;
+    for (size_t i = 0; i < map->n; i++)
+        if (mio_str_nearest(map->entries[i].key, names, n).n)
+            return false;
+    return map->n > 0;
+}
+
 static void read_file(struct mio_scope_load *s, const struct mio_tpl_file *f)
 {
     struct mio_str outer = s->base_dir;
     s->base_dir = mio_path_dir(f->path);
     if (!mio_tpl_is_map(s->load, f->root, MIO_STR("a template file")))
         return;
+    if (!s->including && is_other(f->root)) {
+        mio_tpl_error(
+            s->load, f->root->entries[0].key_pos,
+            "every *.yaml of this folder belongs to the template; others go into a folder "
+            "below, those for -var-file too",
+            "this file has no key of a template, but `%.*s`", MIO_FMT(f->root->entries[0].key));
+        return;
+    }
     for (size_t i = 0; i < f->root->n; i++) {
         const struct mio_entry *e = &f->root->entries[i];
         if (mio_tpl_is_declaration(e->key))

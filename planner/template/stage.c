@@ -33,6 +33,12 @@ static const struct mio_node *with(struct mio_load *l, const struct mio_node *ma
     }
     ptrdiff_t dot = mio_node_entry(map, path) ? -1 : mio_str_find(path, '.');
     struct mio_str head = dot < 0 ? path : mio_str_sub(path, 0, (size_t)dot);
+    if (!head.n) {
+        mio_tpl_error(l, e->key_pos,
+                      "write the names of fields with dots between them: `tags.team`",
+                      "a name is missing in `%.*s`", MIO_FMT(e->key));
+        return map;
+    }
     const struct mio_node *value = e->value;
     const struct mio_entry *old = mio_node_entry(map, head);
     if (dot >= 0) {

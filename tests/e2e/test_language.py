@@ -99,6 +99,60 @@ class Tests(Case):
         self.fails("test", says=['run "variable"... pass', 'run "check"... pass', 'run "policy"... pass',
                                  'run "none"... fail', "policy.even was expected to fail, and did not"])
 
+    def test_expected_failures_are_of_things_that_exist(self):
+        self.file("""
+            - { name: plural, command: plan, variables: { n: 6 }, expect_failures: [checks.small] }
+            - { name: misspelt, command: plan, expect_failures: [thing.aa] }
+            - { name: shapeless, command: plan, expect_failures: [small] }
+            - { name: keyed, command: plan, expect_failures: ['thing.a["x.y"]'] }
+        """)
+        self.fails("test", says=["the template has no `checks.small` that could fail", "Did you mean check.small?", "line 3, column 75",
+                                 "the template has no `thing.aa` that could fail", "Did you mean thing.a?",
+                                 "the template has no `small` that could fail", "Write var.NAME, output.NAME, check.NAME",
+                                 'thing.a["x.y"] was expected to fail, and did not', "0 passed, 4 failed"])
+        self.file("- { name: x, expect_failures: [[var.n], { var.n: 1 }] }")
+        self.fails("test", says=["what is expected to fail must be an address", "line 3, column 34"])
+
+    def test_exactly_what_is_expected_fails(self):
+        """A check that fails is a failure here, unless the step says so; assertions are asked where something was made."""
+        self.file("""
+            - { name: policy alone, command: plan, variables: { n: 7 }, expect_failures: [policy.even] }
+            - { name: nothing said, command: plan, variables: { n: 6 } }
+            - name: asserted
+              variables: { n: 6 }
+              expect_failures: [check.small]
+              assert: [{ condition: "${thing.a.output.n == 6}", error: "it is ${thing.a.output.n}" }, { condition: "${var.n == 5}", error: "n is ${var.n}" }]
+            - name: nothing to look at
+              command: plan
+              variables: { n: 9 }
+              expect_failures: [var.n]
+              assert: [{ condition: "${false}" }]
+            - { name: later, variables: { n: "${run.asserted.output.n - 4}" } }
+        """)
+        done = self.fails("test", says=['run "policy alone"... fail', 'check "small" failed', 'run "nothing said"... fail',
+                                        'run "asserted"... fail', "assertion failed: n is 6", 'run "nothing to look at"... fail',
+                                        "its assertions have nothing to look at", 'run "later"... pass', "1 passed, 4 failed"])
+        self.assertNotIn("it is 6", done.text)
+
+    def test_failures_in_a_module(self):
+        """Addresses of a module's own are written as everywhere, with its instances together or one by one."""
+        self.file("""
+            - { name: all, command: plan, variables: { n: 3 }, expect_failures: [module.m.check.c, module.m.policy.p] }
+            - { name: one by one, command: plan, variables: { n: 3 }, expect_failures: ['module.m["a.b"].check.c', 'module.m["a.b"].policy.p'] }
+            - { name: one too many, command: plan, variables: { n: 3 }, expect_failures: [module.m, module.mm.check.c] }
+        """)
+        self.write("main.yaml", """\
+            variables: { n: { default: 1 } }
+            modules: { m: { source: ./m, for_each: { a.b: 2 }, inputs: { n: "${var.n}" } } }
+            """)
+        self.write("m/main.yaml", """\
+            variables: { n: {} }
+            checks: { c: { condition: "${var.n < 2}", error: c } }
+            policies: { p: { condition: "${var.n < 3}", error: p } }
+            """)
+        self.fails("test", says=['run "all"... pass', 'run "one by one"... pass', 'run "one too many"... fail',
+                                 "the template has no `module.mm.check.c`", "Did you mean module.m.check.c?"])
+
     def test_what_cannot_be_destroyed_is_kept_and_named(self):
         self.file("- name: made", top='providers: { sim: { path: "${path.temp}/cloud.db", fail: [{ op: delete, code: reality }] } }')
         self.fails("test", says=['run "made"... pass', "could not be destroyed", "Its state is kept in"])

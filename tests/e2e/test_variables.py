@@ -132,6 +132,15 @@ class Variables(Case):
                 self.variables(f"a: {{ default: 1, validation: [{{ condition: '{condition}', error: e }}] }}\n")
                 self.fails("validate", says=[says, "main.yaml line 3"])
 
+    def test_validations_may_ask_for_each_other(self):
+        self.variables("""\
+            low: { default: 1, validation: [{ condition: "${var.low < var.high}", error: low above high }] }
+            high: { default: 2, validation: [{ condition: "${var.high > var.low && local.sum < 10}", error: high below low }] }
+            """, "locals: { sum: '${var.low + var.high}' }\n")
+        self.ok("plan")
+        self.fails("plan", "-var=low=3", says="high below low")
+        self.fails("plan", "-var=high=9", says="high below low")
+
     def test_what_nobody_uses_is_checked_too(self):
         self.variables("a: {}\n", "locals: { x: '${nope.y}', b: '${local.c}', c: '${local.b}' }\n")
         self.fails("validate", says=["there is no resource nope.y", "refers to itself"])
