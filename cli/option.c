@@ -248,6 +248,7 @@ const struct mio_option mio_option_table[MIO_OPT_COUNT] = {
                              "an environment, renew what is locked."},
     [MIO_OPT_VALID_FOR] = {.name = "valid-for",
                            .type = MIO_OPT_TIME,
+                           .least_s = 1,
                            .arg = "TIME",
                            .help = "How long the saved plan (24h unless said) or the approval (as "
                                    "long as the plan) holds, such as 2h."},
@@ -301,6 +302,21 @@ static bool is_choice(const char *choices, struct mio_str word)
     }
 }
 
+static enum mio_code set_time(const struct mio_option *row, struct mio_optval *v, const char *text,
+                              const char *where, struct mio_err *err)
+{
+    enum { MOST_S = 365 * 86400 };
+    if (!mio_duration_s(mio_str_z(text), &v->number)) {
+        mio_fail(err, MIO_USAGE, "%s takes a length of time, not \"%s\"", where, text);
+        return mio_err_hint(err, "Write it like 90s, 5m or 1h30m.");
+    }
+    if (v->number < row->least_s || v->number > MOST_S)
+        return mio_fail(err, MIO_USAGE, "%s takes %ds to 365d, not \"%s\"", where, row->least_s,
+                        text);
+    v->number *= 1000;
+    return MIO_OK;
+}
+
 /* `where` is "-name" or the variable that the text came from. */
 static enum mio_code set_value(struct mio_arena *a, const struct mio_option *row,
                                struct mio_optval *v, const char *text, const char *where,
@@ -321,12 +337,7 @@ static enum mio_code set_value(struct mio_arena *a, const struct mio_option *row
         v->number = (int64_t)number;
         return MIO_OK;
     case MIO_OPT_TIME:
-        if (!mio_duration_s(s, &v->number) || v->number < 0 || v->number > 31536000) {
-            mio_fail(err, MIO_USAGE, "%s takes a length of time, not \"%s\"", where, text);
-            return mio_err_hint(err, "Write it like 90s, 5m or 1h30m.");
-        }
-        v->number *= 1000;
-        return MIO_OK;
+        return set_time(row, v, text, where, err);
     case MIO_OPT_TEXT:
         if (row->choices && !is_choice(row->choices, s))
             return mio_fail(err, MIO_USAGE, "%s must be one of %s, not \"%s\"", where, row->choices,

@@ -81,6 +81,7 @@ struct mio_option {
     const char *dflt;    /* as text, or NULL */
     const char *env;     /* variable that sets it where the command line does not, or NULL */
     const char *choices; /* "a|b", or NULL */
+    int least_s;         /* of a TIME, in seconds */
     enum mio_opt_complete complete;
     const char *help; /* one or two sentences */
 };

@@ -69,6 +69,7 @@ bool mio_duration_s(struct mio_str s, int64_t *seconds)
         return true;
     }
     bool iso = s.n > 1 && (s.p[0] == 'P' || s.p[0] == 'p');
+    bool any = false;
     int64_t total = 0;
     size_t i = iso ? 1 : 0;
     while (i < s.n) {
@@ -87,10 +88,12 @@ bool mio_duration_s(struct mio_str s, int64_t *seconds)
             u++;
         if (u == 4)
             return false;
-        total += (int64_t)v * units[u].seconds;
+        if (__builtin_add_overflow(total, (int64_t)v * units[u].seconds, &total))
+            return false;
+        any = true;
         i++;
     }
-    if (s.n == 0)
+    if (!any)
         return false;
     *seconds = total;
     return true;

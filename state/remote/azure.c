@@ -5,6 +5,7 @@
 #include "providers/sdk/clock.h"
 #include "providers/sdk/digest.h"
 #include "state/remote/azure.h"
+#include "state/remote/wait.h"
 
 static const char version[] = "2021-12-02";
 enum { APPEND_MAX = 4 * 1024 * 1024 };
@@ -282,6 +283,7 @@ static enum mio_code settings(struct azure *z, const struct mio_backend_args *ar
     rc = rc ? rc : mio_setting(a, args, "sas_token", "", &z->sas, err);
     rc = rc ? rc : mio_setting(a, args, "access_key", *z->sas ? "" : NULL, &access, err);
     rc = rc ? rc : mio_setting(a, args, "ca_file", "", &ca, err);
+    rc = rc ? rc : mio_setting_timeout(a, args, &w.timeout_s, err);
     rc = rc ? rc : mio_setting(a, args, "lease_seconds", "60", &lease, err);
     if (rc)
         return rc;

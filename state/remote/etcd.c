@@ -10,6 +10,7 @@
 #include "providers/sdk/digest.h"
 #include "providers/sdk/json.h"
 #include "state/remote/object.h"
+#include "state/remote/wait.h"
 #include "state/remote/web.h"
 
 enum { PART = 512 * 1024 };
@@ -350,6 +351,7 @@ static enum mio_code settings(struct etcd *e, const struct mio_backend_args *arg
     rc = rc ? rc : mio_setting(a, args, "username", "", &user, err);
     rc = rc ? rc : mio_setting(a, args, "password", "", &password, err);
     rc = rc ? rc : mio_setting(a, args, "ca_file", "", &ca, err);
+    rc = rc ? rc : mio_setting_timeout(a, args, &w.timeout_s, err);
     if (rc)
         return rc;
     e->prefix = mio_arena_printf(a, "%s/", prefix).p;

@@ -10,6 +10,7 @@
 #include "providers/sdk/digest.h"
 #include "providers/sdk/json.h"
 #include "state/remote/object.h"
+#include "state/remote/wait.h"
 #include "state/remote/web.h"
 
 struct http_backend {
@@ -390,6 +391,9 @@ static enum mio_code settings(struct http_backend *b, const struct mio_backend_a
     (void)mio_setting(a, args, "username", "", &w.user, err);
     (void)mio_setting(a, args, "password", "", &w.password, err);
     (void)mio_setting(a, args, "ca_file", "", &w.ca_file, err);
+    rc = mio_setting_timeout(a, args, &w.timeout_s, err);
+    if (rc)
+        return rc;
     if (!*b->lock_address)
         b->lock_address = b->unlock_address = NULL;
     w.user = *w.user ? w.user : NULL;

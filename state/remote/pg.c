@@ -1,18 +1,26 @@
 /* state/remote/pg.c: objects as rows of a PostgreSQL table.
  *
  * A version comes from a sequence and is never used twice, so that a row that was removed and made
- * again does not pass for the old one. */
+ * again does not pass for the old one.
+ *
+ * A question that got no answer may have been heard, now or later. It is asked once more, on a new
+ * connection that first ends the old one's session over there; every one may be repeated. */
 #include "providers/sdk/alloc.h"
 #include "providers/sdk/buf.h"
+#include "providers/sdk/digest.h"
 #include "providers/sdk/fault.h"
-#include "state/remote/object.h"
+#include "state/remote/wait.h"
 #include <libpq-fe.h>
+#include <poll.h>
 
 struct pg {
     struct mio_objects base;
     struct mio_arena arena;
     const char *conninfo, *space;
+    char session[32]; /* a name of our own for the connections */
+    unsigned timeout_s;
     PGconn *conn;
+    bool mute, given_up; /* the last question got no answer in time; two in a row did not */
 };
 
 static const char ddl[] = "CREATE SCHEMA IF NOT EXISTS mlops_iac;"
@@ -23,8 +31,9 @@ static const char ddl[] = "CREATE SCHEMA IF NOT EXISTS mlops_iac;"
 
 static enum mio_code fail(struct pg *p, PGresult *r, const char *what, struct mio_err *err)
 {
-    struct mio_str words =
-        mio_str_trim(mio_str_z(r ? PQresultErrorMessage(r) : PQerrorMessage(p->conn)));
+    struct mio_str words = mio_str_trim(mio_str_z(r         ? PQresultErrorMessage(r)
+                                                  : p->conn ? PQerrorMessage(p->conn)
+                                                            : "the connection broke twice"));
     const char *state = r ? PQresultErrorField(r, PG_DIAG_SQLSTATE) : NULL;
     bool denied = state && (strncmp(state, "28", 2) == 0 || strcmp(state, "42501") == 0);
     bool gone = PQstatus(p->conn) != CONNECTION_OK;
@@ -41,19 +50,28 @@ static void quiet(void *arg, const char *message)
 
 #define CONNECT_S "10" /* for each address of the host */
 
+static void hang_up(struct pg *p)
+{
+    if (p->conn)
+        PQfinish(p->conn);
+    p->conn = NULL;
+}
+
 static enum mio_code connect_db(struct pg *p, struct mio_err *err)
 {
     if (p->conn && PQstatus(p->conn) == CONNECTION_OK)
         return MIO_OK;
-    if (p->conn)
-        PQfinish(p->conn);
+    hang_up(p);
     /* libpq itself waits for ever; what conn_str says comes later and counts more */
-    static const char *const names[] = {"connect_timeout", "dbname", NULL};
-    const char *values[] = {CONNECT_S, p->conninfo, NULL};
+    static const char *const names[] = {"connect_timeout", "dbname", "application_name", NULL};
+    const char *values[] = {CONNECT_S, p->conninfo, p->session, NULL};
     p->conn = PQconnectdbParams(names, values, 1);
-    if (!p->conn || PQstatus(p->conn) != CONNECTION_OK) {
+    if (!p->conn || PQstatus(p->conn) != CONNECTION_OK || PQsetnonblocking(p->conn, 1) != 0) {
         struct mio_str words = mio_str_trim(mio_str_z(PQerrorMessage(p->conn)));
-        mio_fail(err, MIO_TRANSIENT, "cannot connect to PostgreSQL");
+        mio_fail(err, MIO_TRANSIENT,
+                 p->mute ? "no answer from PostgreSQL in %u s, and no new connection"
+                         : "cannot connect to PostgreSQL",
+                 p->timeout_s);
         mio_err_cause(err, "%.*s", (int)(words.n > 200 ? 200 : words.n), words.p);
         return mio_err_hint(err, "Check `conn_str` and that the server is up.");
     }
@@ -61,20 +79,96 @@ static enum mio_code connect_db(struct pg *p, struct mio_err *err)
     return MIO_OK;
 }
 
-/* NULL: the connection is gone. */
+/* What goes wrong here but for silence, the result tells. */
+static void flush(struct pg *p)
+{
+    while (!p->mute && PQflush(p->conn) > 0) {
+        p->mute = !mio_wait_fd(p->base.where, p->timeout_s, PQsocket(p->conn), POLLIN | POLLOUT);
+        if (!p->mute && !PQconsumeInput(p->conn)) /* who is not read from may stop reading */
+            return;
+    }
+}
+
+/* The next result, or NULL: there is none any more, or (p->mute) no answer. */
+static PGresult *next_result(struct pg *p)
+{
+    while (!p->mute && PQisBusy(p->conn)) {
+        p->mute = !mio_wait_fd(p->base.where, p->timeout_s, PQsocket(p->conn), POLLIN);
+        if (!p->mute && !PQconsumeInput(p->conn))
+            break;
+    }
+    return p->mute ? NULL : PQgetResult(p->conn);
+}
+
+/* What a statement, or several without arguments, gave last. NULL: the connection is gone. */
 static PGresult *exec(struct pg *p, const char *sql, int n, const char *const *values,
                       const int *lengths, const int *formats)
 {
     PGresult *r = NULL;
+    p->mute = false;
     if (!mio_fault("request")) {
-        r = PQexecParams(p->conn, sql, n, NULL, values, lengths, formats, 1);
-        if (!mio_fault("reply"))
+        int begun = n ? PQsendQueryParams(p->conn, sql, n, NULL, values, lengths, formats, 1)
+                      : PQsendQuery(p->conn, sql);
+        if (begun)
+            flush(p);
+        for (PGresult *more = begun ? next_result(p) : NULL; more; more = next_result(p)) {
+            PQclear(r);
+            r = more;
+        }
+        if (!p->mute && !mio_fault("reply"))
             return r;
     }
     PQclear(r);
-    PQfinish(p->conn);
-    p->conn = NULL;
+    hang_up(p);
     return NULL;
+}
+
+/* What the lost connection was asked may still arrive, and must come to nothing then. Who may not
+ * look for the session, or end it, is no worse off than before. */
+static void end_old_session(struct pg *p)
+{
+    static const char plain[] =
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = "
+        "current_setting('application_name') AND pid <> pg_backend_pid()";
+    static const char waiting[] = /* for its end */
+        "SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity WHERE application_name = "
+        "current_setting('application_name') AND pid <> pg_backend_pid()";
+    enum { WITH_TIMEOUT = 140000 };
+    PQclear(
+        exec(p, PQserverVersion(p->conn) >= WITH_TIMEOUT ? waiting : plain, 0, NULL, NULL, NULL));
+}
+
+static enum mio_code silent(struct pg *p, struct mio_err *err)
+{
+    mio_fail(err, MIO_TRANSIENT, "no answer from PostgreSQL in %u s%s", p->timeout_s,
+             p->given_up ? "" : ", twice");
+    p->given_up = true;
+    return mio_silent_hint(err);
+}
+
+/* *r NULL: the connection is gone, or mute. */
+static enum mio_code ask(struct pg *p, const char *sql, int n, const char *const *values,
+                         const int *lengths, const int *formats, PGresult **r, struct mio_err *err)
+{
+    enum mio_code rc = connect_db(p, err);
+    if (rc)
+        return rc;
+    *r = exec(p, sql, n, values, lengths, formats);
+    if (PQstatus(p->conn) == CONNECTION_OK)
+        return MIO_OK;
+    PQclear(*r);
+    *r = NULL;
+    if (p->mute && p->given_up)
+        return silent(p, err);
+    rc = connect_db(p, err);
+    if (rc)
+        return rc;
+    end_old_session(p);
+    rc = connect_db(p, err);
+    if (rc)
+        return rc;
+    *r = exec(p, sql, n, values, lengths, formats);
+    return p->mute ? silent(p, err) : MIO_OK;
 }
 
 /* Arguments are all sent as bytes; the statement casts them. */
@@ -90,18 +184,11 @@ static enum mio_code run(struct pg *p, const char *sql, const struct mio_str *ar
         lengths[i] = (int)args[i].n;
         formats[i] = 1;
     }
-    enum mio_code rc = connect_db(p, err);
+    PGresult *r = NULL;
+    enum mio_code rc = ask(p, sql, n, values, lengths, formats, &r, err);
     if (rc)
         return rc;
-    PGresult *r = exec(p, sql, n, values, lengths, formats);
-    if (PQstatus(p->conn) !=
-        CONNECTION_OK) { /* it went away in between: once more, all of this can be repeated */
-        PQclear(r);
-        rc = connect_db(p, err);
-        if (rc)
-            return rc;
-        r = exec(p, sql, n, values, lengths, formats);
-    }
+    p->given_up = false;
     ExecStatusType st = PQresultStatus(r);
     if (st != PGRES_TUPLES_OK && st != PGRES_COMMAND_OK)
         return fail(p, r, what, err);
@@ -204,8 +291,7 @@ static enum mio_code pg_list(struct mio_objects *o, struct mio_arena *a, const c
 static void pg_close(struct mio_objects *o)
 {
     struct pg *p = (struct pg *)o;
-    if (p->conn)
-        PQfinish(p->conn);
+    hang_up(p);
     mio_arena_free(&p->arena);
     free(p);
 }
@@ -213,19 +299,17 @@ static void pg_close(struct mio_objects *o)
 /* Two runs may make the table at the same moment, and one of them then fails for it. */
 static enum mio_code make_table(struct pg *p, struct mio_err *err)
 {
-    enum mio_code rc = connect_db(p, err);
-    if (rc)
-        return rc;
-    for (int attempt = 0;; attempt++) {
-        PGresult *r = PQexec(p->conn, ddl);
-        if (PQresultStatus(r) == PGRES_COMMAND_OK) {
-            PQclear(r);
-            return MIO_OK;
-        }
-        if (attempt == 2)
-            return fail(p, r, "make the table mlops_iac.object", err);
+    enum { TRIES = 3 };
+    enum mio_code rc = MIO_OK;
+    for (int attempt = 0; attempt < TRIES; attempt++) {
+        PGresult *r = NULL;
+        mio_err_clear(err);
+        rc = run(p, ddl, NULL, 0, "make the table mlops_iac.object", &r, err);
         PQclear(r);
+        if (rc != MIO_IO)
+            break;
     }
+    return rc;
 }
 
 __attribute__((visibility("default"))) mio_backend_entry mio_backend_open_v1;
@@ -241,9 +325,14 @@ enum mio_code mio_backend_open_v1(const struct mio_backend_args *args, struct mi
                                    .del = pg_del,
                                    .list = pg_list,
                                    .close = pg_close};
+    uint8_t noise[8];
+    mio_random(noise, sizeof noise);
+    snprintf(p->session, sizeof p->session, "mlops-iac ");
+    mio_hex(noise, sizeof noise, p->session + strlen(p->session));
     const char *stage = args->stage.n ? mio_arena_z(&p->arena, args->stage) : "default";
     enum mio_code rc = mio_setting(&p->arena, args, "conn_str", NULL, &p->conninfo, err);
     rc = rc ? rc : mio_setting(&p->arena, args, "name", stage, &p->space, err);
+    rc = rc ? rc : mio_setting_timeout(&p->arena, args, &p->timeout_s, err);
     rc = rc ? rc : make_table(p, err);
     if (rc) {
         pg_close(&p->base);

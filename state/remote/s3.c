@@ -4,6 +4,7 @@
 #include "providers/sdk/clock.h"
 #include "providers/sdk/digest.h"
 #include "state/remote/object.h"
+#include "state/remote/wait.h"
 #include "state/remote/web.h"
 
 struct s3 {
@@ -224,6 +225,7 @@ static enum mio_code settings(struct s3 *s, const struct mio_backend_args *args,
     rc = rc ? rc : mio_setting(a, args, "token", "", &s->token, err);
     rc = rc ? rc : mio_setting(a, args, "key", mio_arena_z(a, stage), &key, err);
     rc = rc ? rc : mio_setting(a, args, "ca_file", "", &ca, err);
+    rc = rc ? rc : mio_setting_timeout(a, args, &w.timeout_s, err);
     rc = rc ? rc
             : mio_setting(
                   a, args, "endpoint",

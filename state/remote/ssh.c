@@ -9,16 +9,18 @@
 #include "providers/sdk/digest.h"
 #include "providers/sdk/fault.h"
 #include "providers/sdk/proc.h"
-#include "state/remote/object.h"
+#include "state/remote/wait.h"
 #include <errno.h>
 #include <poll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
-enum { DEADLINE_MS = 120000, CONNECT_S = 15, MOST_ARGS = 24, ANSWER_MAX = 512 * 1024 * 1024 };
-enum { DONE = 0, FAILED = 5, ABSENT = 8, LOST = 9 }; /* the loop's answers */
+enum { CONNECT_S = 15, LOGIN_S = 30, MOST_ARGS = 24, ANSWER_MAX = 512 * 1024 * 1024 };
+enum { DONE = 0, FAILED = 5, ABSENT = 8, LOST = 9 };    /* the loop's answers */
+enum { NO_TOOLS = 3, NO_FOLDER = 4, SSH_FAILED = 255 }; /* exit codes: of the loop, of ssh */
 
 struct ssh {
     struct mio_objects base;
@@ -28,6 +30,9 @@ struct ssh {
     pid_t pid;
     int fd;    /* both ways to the loop; -1: not connected */
     int words; /* what ssh says on its standard error */
+    unsigned timeout_s;
+    bool dialling;
+    bool mute, given_up; /* the last request got no answer in time; two in a row did not */
 };
 
 /* Requests: "get NAME", "put NAME CONDITION SIZE" and the bytes, "del NAME", "list". CONDITION: -
@@ -68,18 +73,36 @@ static struct mio_str quoted(struct mio_arena *a, const char *text)
 
 /* ---- the line ---- */
 
-static void hang_up(struct ssh *s)
+/* The exit code of ssh, which is that of the loop, or 255; -1: neither ended by itself. */
+static int hang_up(struct ssh *s)
 {
     enum { PATIENCE_MS = 2000 };
     struct mio_err ignored = {0};
-    int status;
+    int status = 0;
+    bool late = true;
     if (s->fd < 0)
-        return;
+        return -1;
     close(s->fd); /* the loop reads its end and goes */
     s->fd = -1;
-    (void)mio_proc_wait(s->pid, mio_now_ms() + PATIENCE_MS, &status, NULL, &ignored);
+    (void)mio_proc_wait(s->pid, mio_now_ms() + PATIENCE_MS, &status, &late, &ignored);
+    return !late && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
+/* A login takes its time, however short that of answers may be. */
+static unsigned patience(const struct ssh *s)
+{
+    return s->dialling && !s->given_up && s->timeout_s < LOGIN_S ? LOGIN_S : s->timeout_s;
+}
+
+static enum mio_code silent(struct ssh *s, bool twice, struct mio_err *err)
+{
+    mio_fail(err, MIO_TRANSIENT, "no answer from %s through ssh in %u s%s", s->base.where,
+             patience(s), twice ? ", twice" : "");
+    s->given_up = true;
+    return mio_silent_hint(err);
+}
+
+/* The line is gone, and what ssh says counts. */
 static enum mio_code broken(struct ssh *s, const char *what, struct mio_err *err)
 {
     char said[2048] = "";
@@ -97,21 +120,41 @@ static enum mio_code broken(struct ssh *s, const char *what, struct mio_err *err
     return mio_err_cause(err, "%.*s", MIO_FMT(text));
 }
 
-static bool wait_for(int fd, short events)
+/* Why there is no loop that answers. */
+static enum mio_code no_loop(struct ssh *s, int code, struct mio_err *err)
 {
-    struct pollfd p = {.fd = fd, .events = events};
-    int n;
-    do
-        n = poll(&p, 1, DEADLINE_MS);
-    while (n < 0 && errno == EINTR);
-    return n == 1;
+    static const struct {
+        int code;
+        const char *what, *hint;
+    } rows[] = {
+        {NO_TOOLS, "flock, sha256sum and sync are not all there",
+         "Install them over there: on Debian they are in util-linux and coreutils."},
+        {NO_FOLDER, "the folder of `path` cannot be made or written",
+         "Give the user of the backend a folder of its own over there."},
+        {SSH_FAILED, "no connection",
+         "Try `ssh` by hand with the same host, port, user and key, then run the command again."},
+        {-1, "what answers is not a POSIX shell, or something is printed at each login",
+         "`ssh HOST 'exec sh -c :'` must succeed and print nothing."},
+    };
+    size_t i = 0;
+    while (rows[i].code != code && rows[i].code != -1)
+        i++;
+    broken(s, rows[i].what, err);
+    return err->hint[0] ? err->code : mio_err_hint(err, "%s", rows[i].hint);
+}
+
+static bool wait_for(struct ssh *s, short events)
+{
+    s->mute = !mio_wait_fd(s->base.where, patience(s), s->fd, events);
+    return !s->mute;
 }
 
 static bool send_all(struct ssh *s, const char *p, size_t n)
 {
     while (n) {
-        ssize_t done =
-            wait_for(s->fd, POLLOUT) ? send(s->fd, p, n, MSG_NOSIGNAL | MSG_DONTWAIT) : -1;
+        if (!wait_for(s, POLLOUT))
+            return false;
+        ssize_t done = send(s->fd, p, n, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (done < 0 && (errno == EINTR || errno == EAGAIN))
             continue;
         if (done <= 0)
@@ -125,8 +168,10 @@ static bool send_all(struct ssh *s, const char *p, size_t n)
 static bool receive(struct ssh *s, char *p, size_t n)
 {
     while (n) {
-        ssize_t got = wait_for(s->fd, POLLIN) ? recv(s->fd, p, n, 0) : 0;
-        if (got < 0 && errno == EINTR)
+        if (!wait_for(s, POLLIN))
+            return false;
+        ssize_t got = recv(s->fd, p, n, MSG_DONTWAIT);
+        if (got < 0 && (errno == EINTR || errno == EAGAIN))
             continue;
         if (got <= 0)
             return false;
@@ -214,13 +259,12 @@ static enum mio_code dial(struct ssh *s, struct mio_err *err)
         close(pair[0]);
     } else {
         s->fd = pair[0];
+        s->dialling = true;
         if (!answer(s, &a, &code, &none)) {
-            rc = broken(
-                s,
-                "no shell with flock, sha256sum and sync there, or no folder that can be written",
-                err);
-            hang_up(s);
+            int end = hang_up(s);
+            rc = s->mute ? silent(s, false, err) : no_loop(s, end, err);
         }
+        s->dialling = false;
     }
     mio_arena_free(&a);
     return rc;
@@ -234,13 +278,17 @@ static enum mio_code request(struct ssh *s, struct mio_arena *a, struct mio_str 
         enum mio_code rc = dial(s, err);
         if (rc)
             return rc;
+        s->mute = false;
         if (!mio_fault("request") && send_all(s, line.p, line.n) && send_all(s, body.p, body.n) &&
             answer(s, a, code, text) && !mio_fault("reply"))
             break;
         hang_up(s);
+        if (s->mute && (attempt == 1 || s->given_up))
+            return silent(s, attempt == 1, err);
         if (attempt == 1)
             return broken(s, "the connection broke twice", err);
     }
+    s->given_up = false;
     if (*code == FAILED)
         return mio_fail(err, MIO_IO, "%s cannot write: disk full, or no permission", s->base.where);
     return MIO_OK;
@@ -348,6 +396,7 @@ static enum mio_code settings(struct ssh *s, const struct mio_backend_args *args
     rc = rc ? rc : mio_setting(a, args, "port", "", &s->port, err);
     rc = rc ? rc : mio_setting(a, args, "identity_file", "", &s->key, err);
     rc = rc ? rc : mio_setting(a, args, "known_hosts", "", &s->known_hosts, err);
+    rc = rc ? rc : mio_setting_timeout(a, args, &s->timeout_s, err);
     if (rc)
         return rc;
     s->user = *s->user ? s->user : NULL;

@@ -6,15 +6,19 @@
 #include "providers/sdk/digest.h"
 #include "providers/sdk/fault.h"
 #include "providers/sdk/log.h"
+#include "state/remote/wait.h"
 #include <curl/curl.h>
 
-enum { ATTEMPTS = 5, CONNECT_S = 10, TOTAL_S = 120, FIRST_WAIT_MS = 200, LONGEST_WAIT_MS = 10000 };
+enum { ATTEMPTS = 5, SILENCES = 2, CONNECT_S = 10, FIRST_WAIT_MS = 200, LONGEST_WAIT_MS = 10000 };
+enum { SLOWEST = 1000 };   /* bytes a second; less is as good as nothing */
 enum { SILENT_MS = 5000 }; /* after which people are told what they wait for */
 static const size_t body_max = (size_t)512 << 20;
 
 struct mio_web {
     CURL *curl;
     bool insecure_http;
+    unsigned timeout_s;
+    bool given_up; /* the last call ended in silence: the next one is not patient for long */
 };
 
 static void once(void)
@@ -29,13 +33,14 @@ enum mio_code mio_web_open(const struct mio_web_opts *o, struct mio_web **out, s
     if (!c)
         return mio_fail(err, MIO_IO, "libcurl does not start");
     struct mio_web *w = mio_alloc(sizeof *w);
-    *w = (struct mio_web){.curl = c, .insecure_http = o->insecure_http};
+    *w = (struct mio_web){.curl = c, .insecure_http = o->insecure_http, .timeout_s = o->timeout_s};
     bool ok = curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
               curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
               curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK &&
               curl_easy_setopt(c, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) == CURLE_OK &&
               curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_S) == CURLE_OK &&
-              curl_easy_setopt(c, CURLOPT_TIMEOUT, (long)TOTAL_S) == CURLE_OK &&
+              curl_easy_setopt(c, CURLOPT_LOW_SPEED_LIMIT, (long)SLOWEST) == CURLE_OK &&
+              curl_easy_setopt(c, CURLOPT_LOW_SPEED_TIME, (long)o->timeout_s) == CURLE_OK &&
               curl_easy_setopt(c, CURLOPT_USERAGENT, "mlops-iac/" MIO_VERSION) == CURLE_OK;
     if (ok && o->ca_file)
         ok = curl_easy_setopt(c, CURLOPT_CAINFO, o->ca_file) == CURLE_OK;
@@ -73,9 +78,9 @@ struct attempt {
     struct mio_buf body, etag;
     long retry_after_s;
     const char *url;
-    unsigned number;  /* 1 for the first */
-    curl_off_t moved; /* bytes, both ways */
-    int64_t moved_ms; /* when the last of them did */
+    unsigned number, timeout_s; /* number: 1 for the first */
+    curl_off_t moved;           /* bytes, both ways */
+    int64_t moved_ms;           /* when the last of them did */
     bool told;
 };
 
@@ -124,8 +129,8 @@ static int on_progress(void *arg, curl_off_t down_total, curl_off_t down, curl_o
     }
     if (!t->told && now - t->moved_ms >= SILENT_MS) {
         mio_log(MIO_WARN, "state",
-                "no answer from %.*s for %d s; this is attempt %u of %d, each waits up to %d s",
-                MIO_FMT(shown(t->url)), SILENT_MS / 1000, t->number, ATTEMPTS, TOTAL_S);
+                "no answer from %.*s for %d s; this is attempt %u, each waits up to %u s",
+                MIO_FMT(shown(t->url)), SILENT_MS / 1000, t->number, t->timeout_s);
         t->told = true;
     }
     return 0;
@@ -190,14 +195,19 @@ static enum mio_code check_url(const struct mio_web *w, const char *url, struct 
         err, "Use https, or set `insecure_http: true` where the network itself is trusted.");
 }
 
-static enum mio_code unreachable(const char *url, CURLcode rc, struct mio_err *err)
+static enum mio_code unreachable(const char *url, CURLcode rc, int64_t waited_ms,
+                                 struct mio_err *err)
 {
     bool cert = rc == CURLE_PEER_FAILED_VERIFICATION || rc == CURLE_SSL_CACERT_BADFILE ||
                 rc == CURLE_SSL_PINNEDPUBKEYNOTMATCH;
-    mio_fail(err, cert ? MIO_AUTH : MIO_TRANSIENT,
-             cert ? "the certificate of %.*s does not hold" : "no answer from %.*s",
-             MIO_FMT(shown(url)));
+    if (cert)
+        mio_fail(err, MIO_AUTH, "the certificate of %.*s does not hold", MIO_FMT(shown(url)));
+    else
+        mio_fail(err, MIO_TRANSIENT, "no answer from %.*s in %lld s", MIO_FMT(shown(url)),
+                 (long long)(waited_ms + 500) / 1000);
     mio_err_cause(err, "%s", curl_easy_strerror(rc));
+    if (rc == CURLE_OPERATION_TIMEDOUT)
+        return mio_silent_hint(err);
     return mio_err_hint(err,
                         cert ? "Give the authority that signed it with `ca_file`."
                              : "Check the address and the network, then run the command again.");
@@ -214,8 +224,11 @@ static void wait_before(unsigned attempt, long retry_after_s)
     mio_sleep_ms(ms < LONGEST_WAIT_MS ? ms : LONGEST_WAIT_MS);
 }
 
-static bool worth_repeating(CURLcode rc, long status)
+/* Who was silent so long for a second time is given up. */
+static bool worth_repeating(CURLcode rc, long status, unsigned *silences)
 {
+    if (rc == CURLE_OPERATION_TIMEDOUT && ++*silences == SILENCES)
+        return false;
     if (rc != CURLE_OK)
         return rc != CURLE_PEER_FAILED_VERIFICATION && rc != CURLE_SSL_CACERT_BADFILE &&
                rc != CURLE_URL_MALFORMAT && rc != CURLE_UNSUPPORTED_PROTOCOL &&
@@ -247,14 +260,17 @@ enum mio_code mio_web_call(struct mio_web *w, struct mio_arena *a, const struct 
     if (code)
         return code;
     bool unanswered = false;
+    unsigned silences = w->given_up;
+    int64_t begun = mio_now_ms();
     for (unsigned attempt = 0;; attempt++) {
         struct attempt t = {.body = {.cap = body_max},
                             .url = c->url,
                             .number = attempt + 1,
+                            .timeout_s = w->timeout_s,
                             .moved_ms = mio_now_ms()};
         long status;
         CURLcode rc = perform(w, c, &t, &status);
-        bool again = worth_repeating(rc, status) && attempt + 1 < ATTEMPTS;
+        bool again = worth_repeating(rc, status, &silences) && attempt + 1 < ATTEMPTS;
         if (!again && rc == CURLE_OK)
             *out = (struct mio_web_reply){.status = status,
                                           .body = mio_arena_str(a, mio_buf_view(&t.body)),
@@ -267,8 +283,9 @@ enum mio_code mio_web_call(struct mio_web *w, struct mio_arena *a, const struct 
             wait_before(attempt, t.retry_after_s);
             continue;
         }
+        w->given_up = rc == CURLE_OPERATION_TIMEDOUT;
         if (rc != CURLE_OK)
-            return unreachable(c->url, rc, err);
+            return unreachable(c->url, rc, mio_now_ms() - begun, err);
         bool bad = status == 401 || status == 403 || status == 429 || status >= 500;
         return bad ? mio_web_unexpected(c, out, err) : MIO_OK;
     }

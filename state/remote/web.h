@@ -12,6 +12,7 @@ struct mio_web_opts {
     bool insecure_http;          /* http:// to other machines than this one */
     const char *ca_file;         /* NULL: the system's */
     const char *user, *password; /* basic authentication; NULL: none */
+    unsigned timeout_s; /* a server that says nothing, or next to it, for so long is given up */
 };
 /* Errors: MIO_IO. */
 enum mio_code mio_web_open(const struct mio_web_opts *o, struct mio_web **out, struct mio_err *err);

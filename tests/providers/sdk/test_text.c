@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include "providers/sdk/alloc.h"
 #include "providers/sdk/buf.h"
 #include "providers/sdk/clock.h"
 #include "providers/sdk/digest.h"
@@ -114,6 +115,15 @@ static void durations_in_both_notations(void **state)
     assert_false(mio_duration_s(MIO_STR("5x"), &s));
     assert_false(mio_duration_s(MIO_STR(""), &s));
     assert_false(mio_duration_s(MIO_STR("m5"), &s));
+    assert_false(mio_duration_s(MIO_STR("PT"), &s));
+    assert_false(mio_duration_s(MIO_STR("1.5h"), &s));
+    assert_false(mio_duration_s(MIO_STR("-5s"), &s));
+    enum { DAYS = 60000, LEN = 11 }; /* more days than there are seconds in 64 bits */
+    char *days = mio_alloc(DAYS * LEN);
+    for (size_t i = 0; i < DAYS; i++)
+        memcpy(days + i * LEN, "2147483647d", LEN);
+    assert_false(mio_duration_s((struct mio_str){days, DAYS * LEN}, &s));
+    free(days);
     char text[24];
     mio_rfc3339(1795415762, text);
     assert_true(mio_rfc3339_parse(mio_str_z(text), &s));
