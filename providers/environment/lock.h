@@ -57,9 +57,13 @@ enum mio_code mio_env_lock_make(struct mio_arena *a, const struct mio_env_store 
                                 const struct mio_env_spec *spec, const char *dir,
                                 const struct mio_env_keep *keep, struct mio_env_lock *out,
                                 struct mio_err *err);
-/* What build needs of the declaration, so that the lock alone is enough. */
-struct mio_value mio_env_lock_config(struct mio_arena *a, const struct mio_env_spec *spec);
-/* What is declared (and lies in the files it names) other than it was locked, one line each. */
+/* What build needs of the declaration, so that the lock alone is enough; with what the lock's image
+ * or conda packages say of their Python. Errors: MIO_TEMPLATE where the image has none. */
+enum mio_code mio_env_lock_config(struct mio_arena *a, const struct mio_env_spec *spec,
+                                  const struct mio_env_lock *lock, struct mio_value *out,
+                                  struct mio_err *err);
+/* What is declared (and lies in the files it names) other than it was locked, one line each;
+ * nothing where the lock is that of the declaration. */
 enum mio_code mio_env_lock_stale(struct mio_arena *a, const struct mio_env_lock *lock,
                                  const struct mio_env_spec *spec, const char *dir,
                                  struct mio_buf *out, struct mio_err *err);

@@ -20,26 +20,33 @@ static struct mio_value put_indices(struct mio_arena *a, const struct mio_env_in
     return mio_list(items, n);
 }
 
-static enum mio_code put_files(struct mio_arena *a, const struct mio_env_spec *spec,
-                               const char *dir, struct mio_value *out, struct mio_err *err)
+/* Of the Python that conda's packages bring: wheels are for that one. */
+static struct mio_value conda_python(struct mio_arena *a, const struct mio_env_lock *lock,
+                                     struct mio_value config)
 {
-    struct mio_value *items = MIO_NEW_N(a, struct mio_value, spec->n_files + 1);
-    for (size_t i = 0; i < spec->n_files; i++) {
-        struct mio_str digest;
-        const char *path = mio_path_join(a, mio_str_z(dir), spec->files[i].key).p;
-        if (mio_digest_path(a, path, &digest, err))
-            return err->code;
-        struct mio_pair *p = MIO_NEW_N(a, struct mio_pair, 3);
-        p[0] = (struct mio_pair){MIO_STR("source"), mio_string(spec->files[i].key)};
-        p[1] = (struct mio_pair){MIO_STR("target"), mio_string(spec->files[i].value)};
-        p[2] = (struct mio_pair){MIO_STR("digest"), mio_string(digest)};
-        items[i] = mio_map(p, 3);
+    const struct mio_value *declared = mio_get_z(config, "python");
+    if (declared && mio_get_str(*declared, "version").n)
+        return config;
+    for (size_t i = 0; i < lock->n_wheels; i++) {
+        const struct mio_env_wheel *w = &lock->wheels[i];
+        if (!mio_env_is_conda(w) || !mio_str_is(w->name, "python"))
+            continue;
+        struct mio_str v = w->version, minor = mio_str_sub(v, 2, v.n);
+        ptrdiff_t dot = mio_str_find(minor, '.');
+        struct mio_pair *p = MIO_NEW_N(a, struct mio_pair, 2);
+        p[0] = (struct mio_pair){MIO_STR("version"),
+                                 mio_string(mio_str_sub(v, 0, dot < 0 ? v.n : 2 + (size_t)dot))};
+        p[1] = (struct mio_pair){
+            MIO_STR("prefix"),
+            mio_string(mio_arena_printf(a, "/%.*s", MIO_FMT(mio_env_conda_prefix(config))))};
+        return mio_map_with(a, config, MIO_STR("python"), mio_map(p, 2));
     }
-    *out = mio_list(items, spec->n_files);
-    return MIO_OK;
+    return config;
 }
 
-struct mio_value mio_env_lock_config(struct mio_arena *a, const struct mio_env_spec *s)
+enum mio_code mio_env_lock_config(struct mio_arena *a, const struct mio_env_spec *s,
+                                  const struct mio_env_lock *lock, struct mio_value *out,
+                                  struct mio_err *err)
 {
     static const char *const keys[] = {"base",    "env",     "serve",    "scripts",    "layers",
                                        "workdir", "command", "debian",   "python",     "files",
@@ -52,7 +59,16 @@ struct mio_value mio_env_lock_config(struct mio_arena *a, const struct mio_env_s
         if (v && !mio_is_null(*v))
             p[n++] = (struct mio_pair){mio_str_z(keys[i]), *v};
     }
-    return mio_map(p, n);
+    struct mio_value config = mio_map(p, n);
+    const struct mio_value *declared = mio_get_z(config, "python");
+    if (!mio_is_null(lock->image) && declared) {
+        struct mio_value python = *declared;
+        if (mio_env_base_python(a, lock->image, &python, err))
+            return err->code;
+        config = mio_map_with(a, config, MIO_STR("python"), python);
+    }
+    *out = conda_python(a, lock, config);
+    return MIO_OK;
 }
 
 static int wheels_first(const void *x, const void *y)
@@ -62,7 +78,7 @@ static int wheels_first(const void *x, const void *y)
     return c ? c : mio_str_cmp(a->name, b->name);
 }
 
-/* Conda's packages beside the wheels; the Python that they bring is the one that wheels are for. */
+/* Conda's packages beside the wheels. */
 static enum mio_code add_conda(struct mio_arena *a, const struct mio_env_store *s,
                                const struct mio_env_spec *spec, const char *dir,
                                struct mio_env_lock *l, struct mio_err *err)
@@ -78,19 +94,6 @@ static enum mio_code add_conda(struct mio_arena *a, const struct mio_env_store *
     l->wheels = all;
     l->n_wheels += n;
     qsort(all, l->n_wheels, sizeof *all, wheels_first);
-    for (size_t i = 0; i < n && !spec->python_version.n; i++) {
-        if (!mio_str_is(more[i].name, "python"))
-            continue;
-        struct mio_str v = more[i].version, minor = mio_str_sub(v, 2, v.n);
-        ptrdiff_t dot = mio_str_find(minor, '.');
-        struct mio_pair *p = MIO_NEW_N(a, struct mio_pair, 2);
-        p[0] = (struct mio_pair){MIO_STR("version"),
-                                 mio_string(mio_str_sub(v, 0, dot < 0 ? v.n : 2 + (size_t)dot))};
-        p[1] = (struct mio_pair){
-            MIO_STR("prefix"),
-            mio_string(mio_arena_printf(a, "/%.*s", MIO_FMT(mio_env_conda_prefix(spec->body))))};
-        l->config = mio_map_with(a, l->config, MIO_STR("python"), mio_map(p, 2));
-    }
     return MIO_OK;
 }
 
@@ -123,9 +126,12 @@ enum mio_code mio_env_lock_make(struct mio_arena *a, const struct mio_env_store 
     size_t n_sources = 0, n_indices = 0;
     struct mio_env_lock l = {.name = spec->name, .suite = spec->suite, .arch = spec->arch};
     struct mio_env_spec own;
-    if (mio_env_spec_digest(a, spec, dir, &l.inputs, &l.sources, err) ||
-        put_files(a, spec, dir, &l.files, err))
+    struct mio_env_inputs inputs;
+    if (mio_env_spec_inputs(a, spec, dir, &inputs, err))
         return mio_err_wrap(err, "environment %.*s", MIO_FMT(spec->name));
+    l.inputs = inputs.digest;
+    l.sources = inputs.sources;
+    l.files = inputs.files;
     if (spec->image.n && stand_on(a, s, &spec, &own, dir, keep, &l, err))
         return mio_err_wrap(err, "environment %.*s", MIO_FMT(spec->name));
     if (spec->context.n && mio_env_dockerfile_lock(a, s, spec, dir, keep, &l, err))
@@ -139,9 +145,8 @@ enum mio_code mio_env_lock_make(struct mio_arena *a, const struct mio_env_store 
         if (indices[i].epoch > l.epoch)
             l.epoch = indices[i].epoch;
     l.indices = put_indices(a, indices, n_indices);
-    l.config = mio_env_lock_config(a, spec);
     if (mio_env_python_resolve(a, s, spec, dir, keep, &l.wheels, &l.n_wheels, err) ||
-        add_conda(a, s, spec, dir, &l, err))
+        add_conda(a, s, spec, dir, &l, err) || mio_env_lock_config(a, spec, &l, &l.config, err))
         return mio_err_wrap(err, "environment %.*s", MIO_FMT(spec->name));
     l.sealed = mio_null();
     *out = l;

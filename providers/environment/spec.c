@@ -424,42 +424,62 @@ struct digests {
     size_t n, cap;
 };
 
-static enum mio_code add_digest(struct digests *d, struct mio_str path, bool listed,
+static enum mio_code add_digest(struct digests *d, struct mio_str path, struct mio_str *digest,
                                 struct mio_err *err)
 {
-    struct mio_str digest;
-    if (mio_digest_path(d->a, mio_path_join(d->a, mio_str_z(d->dir), path).p, &digest, err))
+    if (mio_digest_path(d->a, mio_path_join(d->a, mio_str_z(d->dir), path).p, digest, err))
         return err->code;
-    mio_buf_printf(d->to, "%.*s %.*s\n", MIO_FMT(path), MIO_FMT(digest));
-    if (listed)
-        MIO_PUSH(d->a, d->items, d->n, d->cap) = (struct mio_pair){path, mio_string(digest)};
+    mio_buf_printf(d->to, "%.*s %.*s\n", MIO_FMT(path), MIO_FMT(*digest));
     return MIO_OK;
 }
 
-static enum mio_code add_files(struct digests *d, const struct mio_env_spec *s, struct mio_err *err)
+static enum mio_code add_source(struct digests *d, struct mio_str path, struct mio_err *err)
+{
+    struct mio_str digest;
+    if (!add_digest(d, path, &digest, err))
+        MIO_PUSH(d->a, d->items, d->n, d->cap) = (struct mio_pair){path, mio_string(digest)};
+    return err->code;
+}
+
+static enum mio_code add_files(struct digests *d, const struct mio_env_spec *s,
+                               struct mio_value *out, struct mio_err *err)
+{
+    struct mio_value *items = MIO_NEW_N(d->a, struct mio_value, s->n_files + 1);
+    for (size_t i = 0; i < s->n_files; i++) {
+        struct mio_str digest;
+        if (add_digest(d, s->files[i].key, &digest, err))
+            return err->code;
+        struct mio_pair *p = MIO_NEW_N(d->a, struct mio_pair, 3);
+        p[0] = (struct mio_pair){MIO_STR("source"), mio_string(s->files[i].key)};
+        p[1] = (struct mio_pair){MIO_STR("target"), mio_string(s->files[i].value)};
+        p[2] = (struct mio_pair){MIO_STR("digest"), mio_string(digest)};
+        items[i] = mio_map(p, 3);
+    }
+    *out = mio_list(items, s->n_files);
+    return MIO_OK;
+}
+
+static enum mio_code add_sources(struct digests *d, const struct mio_env_spec *s,
+                                 struct mio_err *err)
 {
     struct mio_env_requirements r = {0};
-    for (size_t i = 0; i < s->n_files; i++)
-        if (add_digest(d, s->files[i].key, false, err))
-            return err->code;
     if (s->requirements.n && mio_env_requirements(d->a, d->dir, s->requirements, &r, err))
         return err->code;
     for (size_t i = 0; i < r.n_files; i++)
-        if (add_digest(d, r.files[i], true, err))
+        if (add_source(d, r.files[i], err))
             return err->code;
     for (size_t i = 0; i < s->n_builds; i++)
-        if (s->builds[i].source.n && add_digest(d, s->builds[i].source, true, err))
+        if (s->builds[i].source.n && add_source(d, s->builds[i].source, err))
             return err->code;
-    if (s->conda.n && add_digest(d, s->conda, true, err))
+    if (s->conda.n && add_source(d, s->conda, err))
         return err->code;
-    if (s->context.n && add_digest(d, s->context, true, err))
+    if (s->context.n && add_source(d, s->context, err))
         return err->code;
-    return s->pylock.n ? add_digest(d, s->pylock, true, err) : MIO_OK;
+    return s->pylock.n ? add_source(d, s->pylock, err) : MIO_OK;
 }
 
-enum mio_code mio_env_spec_digest(struct mio_arena *a, const struct mio_env_spec *s,
-                                  const char *dir, struct mio_str *out, struct mio_value *sources,
-                                  struct mio_err *err)
+enum mio_code mio_env_spec_inputs(struct mio_arena *a, const struct mio_env_spec *s,
+                                  const char *dir, struct mio_env_inputs *out, struct mio_err *err)
 {
     MIO_AUTO_BUF b;
     mio_buf_init(&b, 0);
@@ -472,14 +492,13 @@ enum mio_code mio_env_spec_digest(struct mio_arena *a, const struct mio_env_spec
         mio_buf_char(&b, '\n');
     }
     struct digests d = {.a = a, .dir = dir, .to = &b};
-    if (add_files(&d, s, err))
+    if (add_files(&d, s, &out->files, err) || add_sources(&d, s, err))
         return mio_err_wrap(err, "environment %.*s", MIO_FMT(s->name));
     uint8_t sum[MIO_SHA256_LEN];
     char *hex = mio_arena_alloc(a, MIO_SHA256_HEX + 1);
     mio_sha256_of(b.p, b.n, sum);
     mio_hex(sum, sizeof sum, hex);
-    *out = mio_str_z(hex);
-    if (sources)
-        *sources = mio_map(d.items, d.n);
+    out->digest = mio_str_z(hex);
+    out->sources = mio_map(d.items, d.n);
     return MIO_OK;
 }

@@ -55,10 +55,13 @@ enum mio_code mio_env_spec_read(struct mio_arena *a, struct mio_str name, struct
                                 struct mio_env_spec *out, struct mio_err *err);
 /* The mode that a declaration names; a word that is none is static's. */
 enum mio_env_scripts mio_env_scripts_of(struct mio_value body);
-/* SHA-256 (hex) of what decides the lock: the declared inputs and the content of the files that
- * they name, relative to `dir`. `sources` (may be NULL) gets {path: digest} of the files that say
- * what is wanted: requirements with all that they read, locks of others. Errors: MIO_TEMPLATE when
- * one is missing, MIO_IO. */
-enum mio_code mio_env_spec_digest(struct mio_arena *a, const struct mio_env_spec *s,
-                                  const char *dir, struct mio_str *out, struct mio_value *sources,
-                                  struct mio_err *err);
+struct mio_env_inputs {
+    struct mio_str digest; /* SHA-256 (hex) of all that decides the lock */
+    struct mio_value
+        sources; /* {path: digest} of requirements with all that they read, of locks of others */
+    struct mio_value files; /* [{source, target, digest}] */
+};
+/* The declared inputs and the content of the files that they name, relative to `dir`. Errors:
+ * MIO_TEMPLATE when one is missing, MIO_IO. */
+enum mio_code mio_env_spec_inputs(struct mio_arena *a, const struct mio_env_spec *s,
+                                  const char *dir, struct mio_env_inputs *out, struct mio_err *err);

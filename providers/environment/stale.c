@@ -1,7 +1,5 @@
 /* providers/environment/stale.c: what is declared other than it was locked. */
 #include "providers/environment/lock.h"
-#include "providers/sdk/digest.h"
-#include "providers/sdk/fs.h"
 #include "providers/sdk/json.h"
 
 static struct mio_value or_null(const struct mio_value *v)
@@ -55,47 +53,40 @@ static void compare_sources(struct mio_value was, struct mio_value is, struct mi
             mio_buf_printf(out, "- file %.*s\n", MIO_FMT(was.pairs[i].key));
 }
 
-static enum mio_code compare_files(struct mio_arena *a, struct mio_value files, const char *dir,
-                                   struct mio_buf *out, struct mio_err *err)
+/* Files that the image gets. */
+static void compare_files(struct mio_value was, struct mio_value is, struct mio_buf *out)
 {
-    for (uint32_t i = 0; files.type == MIO_LIST && i < files.n; i++) {
-        struct mio_str source = mio_get_str(files.items[i], "source"), digest;
-        const char *path = mio_path_join(a, mio_str_z(dir), source).p;
-        if (!mio_fs_exists(path))
-            mio_buf_printf(out, "- file %.*s\n", MIO_FMT(source));
-        else if (mio_digest_path(a, path, &digest, err))
-            return err->code;
-        else if (!mio_str_eq(digest, mio_get_str(files.items[i], "digest")))
-            mio_buf_printf(out, "~ file %.*s\n", MIO_FMT(source));
+    for (uint32_t i = 0; i < is.n; i++) {
+        const struct mio_value *old = was.type == MIO_LIST && i < was.n ? &was.items[i] : NULL;
+        if (!old || !mio_equal(*old, is.items[i]))
+            mio_buf_printf(out, "~ file %.*s\n", MIO_FMT(mio_get_str(is.items[i], "source")));
     }
-    return MIO_OK;
-}
-
-/* What locking found out about an image's Python is nobody's declaration. */
-static struct mio_value as_locked(struct mio_arena *a, const struct mio_env_lock *lock,
-                                  struct mio_value config)
-{
-    static const char *const found[] = {"glibc", "prefix", "version"};
-    const struct mio_value *was = mio_get_z(lock->config, "python"),
-                           *is = mio_get_z(config, "python");
-    if (mio_is_null(lock->image) || !was || !is)
-        return config;
-    struct mio_value python = *is;
-    for (size_t i = 0; i < sizeof found / sizeof *found; i++)
-        if (mio_get_z(*was, found[i]) && !mio_get_z(python, found[i]))
-            python = mio_map_with(a, python, mio_str_z(found[i]), *mio_get_z(*was, found[i]));
-    return mio_map_with(a, config, MIO_STR("python"), python);
+    for (uint32_t i = is.n; was.type == MIO_LIST && i < was.n; i++)
+        mio_buf_printf(out, "- file %.*s\n", MIO_FMT(mio_get_str(was.items[i], "source")));
 }
 
 enum mio_code mio_env_lock_stale(struct mio_arena *a, const struct mio_env_lock *lock,
                                  const struct mio_env_spec *spec, const char *dir,
                                  struct mio_buf *out, struct mio_err *err)
 {
-    struct mio_str inputs;
-    struct mio_value sources;
-    if (mio_env_spec_digest(a, spec, dir, &inputs, &sources, err))
+    struct mio_env_inputs inputs;
+    struct mio_value config;
+    const struct {
+        const char *key;
+        struct mio_str was, is;
+    } own[] = {{"name", lock->name, spec->name},
+               {"arch", lock->arch, spec->arch},
+               {"suite", lock->suite, spec->suite}};
+    size_t before = out->n;
+    if (mio_env_spec_inputs(a, spec, dir, &inputs, err) ||
+        mio_env_lock_config(a, spec, lock, &config, err))
         return err->code;
-    compare(a, MIO_STR(""), lock->config, as_locked(a, lock, mio_env_lock_config(a, spec)), out);
-    compare_sources(lock->sources, sources, out);
-    return compare_files(a, lock->files, dir, out, err);
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        compare(a, mio_str_z(own[i].key), mio_string(own[i].was), mio_string(own[i].is), out);
+    compare(a, MIO_STR(""), lock->config, config, out);
+    compare_sources(lock->sources, inputs.sources, out);
+    compare_files(lock->files, inputs.files, out);
+    if (out->n == before && !mio_str_eq(inputs.digest, lock->inputs))
+        mio_buf_z(out, "another version of mlops-iac has read the declaration\n");
+    return MIO_OK;
 }

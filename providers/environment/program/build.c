@@ -3,12 +3,12 @@
 #include "providers/sdk/fs.h"
 
 /* The difference goes to the output in full, and as much as fits into the error. */
-static enum mio_code stale(struct mio_env_cli *c, const struct mio_env_spec *spec,
-                           const struct mio_env_lock *lock)
+static enum mio_code check_fit(struct mio_env_cli *c, const struct mio_env_spec *spec,
+                               const struct mio_env_lock *lock)
 {
     enum { SHOWN = 300 };
     size_t before = c->out.n;
-    if (mio_env_lock_stale(&c->arena, lock, spec, c->dir, &c->out, &c->err))
+    if (mio_env_lock_stale(&c->arena, lock, spec, c->dir, &c->out, &c->err) || c->out.n == before)
         return c->err.code;
     struct mio_str lines = mio_str_trim(mio_str_sub(mio_buf_view(&c->out), before, c->out.n));
     MIO_AUTO_BUF one;
@@ -17,10 +17,7 @@ static enum mio_code stale(struct mio_env_cli *c, const struct mio_env_spec *spe
         mio_buf_z(&one, lines.p[i] == '\n' ? "; " : (char[]){lines.p[i], 0});
     mio_fail(&c->err, MIO_STATE,
              "environment %.*s is declared differently from what is locked: %.*s%s",
-             MIO_FMT(spec->name),
-             MIO_FMT(lines.n ? mio_buf_view(&one)
-                             : MIO_STR("another version of mlops-iac has read the declaration")),
-             lines.n > SHOWN ? " ..." : "");
+             MIO_FMT(spec->name), MIO_FMT(mio_buf_view(&one)), lines.n > SHOWN ? " ..." : "");
     return mio_err_hint(&c->err,
                         "run 'mlops-iac env lock %.*s' and review the difference: nothing else "
                         "renews the lock",
@@ -30,12 +27,10 @@ static enum mio_code stale(struct mio_env_cli *c, const struct mio_env_spec *spe
 enum mio_code mio_env_cli_lock(struct mio_env_cli *c, struct mio_env_lock *out, const char **path)
 {
     struct mio_env_spec spec = {0};
-    struct mio_str inputs = {0};
     bool found = false;
     *path = c->lock_path;
     if (c->spec_path) {
-        if (mio_env_cli_spec(c, &spec) ||
-            mio_env_spec_digest(&c->arena, &spec, c->dir, &inputs, NULL, &c->err))
+        if (mio_env_cli_spec(c, &spec))
             return c->err.code;
         *path = mio_env_lock_path(&c->arena, c->locks ? c->locks : c->dir, spec.name);
     }
@@ -48,7 +43,7 @@ enum mio_code mio_env_cli_lock(struct mio_env_cli *c, struct mio_env_lock *out, 
         return mio_err_hint(&c->err, "run 'mlops-iac env lock %.*s' first",
                             MIO_FMT(c->spec_path ? spec.name : MIO_STR("NAME")));
     }
-    return c->spec_path && !mio_str_eq(inputs, out->inputs) ? stale(c, &spec, out) : MIO_OK;
+    return c->spec_path ? check_fit(c, &spec, out) : MIO_OK;
 }
 
 enum mio_code mio_env_cli_build(struct mio_env_cli *c, const struct mio_env_store *store,

@@ -75,6 +75,25 @@ class Small(Case):
         done = self.env("lock", "keep", self.body(["app", "tool-b"]), "-check")
         self.assertEqual((done.returncode, done.stdout.count("~ debian.packages")), (1, 1))
 
+    def test_a_lock_of_something_else_is_refused_with_what_differs(self):
+        """Whatever of it was changed by hand, or copied from another environment, though the declaration's digest stayed."""
+        self.made("one", self.declared)
+        kept = self.lock("one")
+        for words, change in (
+                ('~ name "one" -> "two"', {}), ('~ arch "arm64" -> "amd64"', {"arch": "arm64"}), ('~ suite "x" -> "tiny"', {"suite": "x"}),
+                ('~ env.A "9" -> "1"', {"config": {**kept["config"], "env": {"A": "9", "B": "2"}}}),
+                ("~ file src", {"files": [{**kept["files"][0], "digest": "0" * 64}]}), ("- file other", {"sources": {"other": "0"}})):
+            name = "one" if change else "two"
+            self.write_lock(name, {**kept, **change})
+            for verb in ("lock", "-check"), ("build",), ("check",), ("sbom",), ("verify",), ("push", "127.0.0.1:1/x:y"):
+                with self.subTest(words, verb=verb[0]):
+                    done = self.env(verb[0], name, self.declared, *verb[1:])
+                    self.refused(done, f"environment {name} is declared differently from what is locked: {words}")
+                    self.assertIn(words, done.stdout)
+        self.write_lock("one", kept)
+        self.good("lock", "one", self.declared, "-check")
+        self.good("build", "one", self.declared)
+
     def test_a_damaged_cache_of_the_index_is_made_anew(self):
         self.good("lock", "cache", self.body(["app"]), store="cached")
         first = self.lock("cache")
