@@ -63,8 +63,7 @@ enum mio_code mio_env_base_config(struct mio_arena *a, const struct mio_env_stor
                                   struct mio_err *err)
 {
     struct mio_str text;
-    if (mio_fs_read(a, mio_env_store_blob(a, s, hex_of(image, "config")), MAX_CONFIG, &text, NULL,
-                    err) ||
+    if (mio_env_store_text(a, s, hex_of(image, "config"), MAX_CONFIG, &text, err) ||
         mio_json_read(a, text, NULL, out, err))
         return mio_err_wrap(err, "the configuration of the image");
     return MIO_OK;
@@ -282,11 +281,12 @@ static enum mio_code open_cell(struct mio_arena *a, const struct mio_env_store *
     bool found = false;
     struct mio_str key = mio_env_sha256(
         a, mio_arena_printf(a, "layer of an image %d %.*s", LAYER_FORMAT, MIO_FMT(diff_id)));
-    if (mio_env_cell_load(a, s, key, &found, out, err))
+    if (mio_env_cell_load(a, s, key, blob, &found, out, err))
         return err->code;
     if (!found) {
-        *out = (struct mio_env_cell){.key = key};
-        if (mio_env_layer_index(a, blob, &out->items, &out->n, &plain, &out->size, err))
+        *out = (struct mio_env_cell){.key = key, .path = blob, .sha256 = hex_of(layer, "digest")};
+        if (mio_env_store_sound(a, s, out->sha256, err) ||
+            mio_env_layer_index(a, blob, &out->items, &out->n, &plain, &out->size, err))
             return err->code;
         if (!mio_str_eq(plain, diff_id))
             return mio_fail(err, MIO_REALITY,
@@ -296,7 +296,6 @@ static enum mio_code open_cell(struct mio_arena *a, const struct mio_env_store *
         if (mio_env_cell_index(a, s, out, err))
             return err->code;
     }
-    out->path = blob;
     out->name = out->group = MIO_STR("image");
     return MIO_OK;
 }

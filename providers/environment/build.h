@@ -62,6 +62,7 @@ struct mio_env_oci { /* what a layout is made of; the blobs lie in the store */
     struct mio_str name, manifest, manifest_digest;
     const struct mio_str *blobs; /* hex; without the manifest */
     size_t n_blobs;
+    bool lent; /* to a program of ours, inside the store: its blobs are links */
 };
 /* As mio_env_oci_layout, of any image. */
 enum mio_code mio_env_oci_write(struct mio_arena *a, const struct mio_env_store *s,

@@ -355,7 +355,7 @@ enum mio_code mio_env_cell_bytecode(struct mio_arena *a, const struct mio_env_st
     struct mio_str key =
         mio_env_sha256(a, mio_arena_printf(a, "bytecode %d zstd %.*s %.*s", MIO_ENV_CELL_FORMAT,
                                            MIO_FMT(python->key), MIO_FMT(of->key)));
-    if (mio_env_cell_load(a, s, key, &found, out, err))
+    if (mio_env_cell_load(a, s, key, NULL, &found, out, err))
         return err->code;
     if (!found && !python->root) {
         *missing = true;

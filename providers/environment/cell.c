@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
-#include <zstd.h>
 
 enum { MAX_INDEX = 256 << 20, COLUMNS = 11 };
 
@@ -72,40 +71,46 @@ struct mio_str mio_env_tree_key(struct mio_arena *a, const struct mio_env_tree *
     return mio_env_sha256(a, mio_buf_view(&b));
 }
 
-/* A power cut may leave a name without content, or zeros in its place. */
-static bool is_packed(const char *path)
+/* Size, digest and stamp of the fragment, and the digest of what follows them. */
+static bool read_head(struct mio_arena *a, struct mio_str line, struct mio_str rest,
+                      struct mio_env_cell *out, struct mio_str *stamp)
 {
-    MIO_AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
-    uint32_t magic = 0;
-    return fd >= 0 && pread(fd, &magic, sizeof magic, 0) == sizeof magic &&
-           magic == ZSTD_MAGICNUMBER;
+    struct mio_str size, sum;
+    return mio_env_word(&line, &size) && mio_str_u64(size, &out->size) &&
+           mio_env_word(&line, &out->sha256) && mio_env_word(&line, stamp) &&
+           mio_env_word(&line, &sum) && mio_str_eq(sum, mio_env_sha256(a, rest));
 }
 
 enum mio_code mio_env_cell_load(struct mio_arena *a, const struct mio_env_store *s,
-                                struct mio_str key, bool *found, struct mio_env_cell *out,
-                                struct mio_err *err)
+                                struct mio_str key, const char *path, bool *found,
+                                struct mio_env_cell *out, struct mio_err *err)
 {
-    struct mio_str text, part[4] = {{0}}, line;
-    const char *path = cell_path(a, s, key, "idx");
-    if (mio_fs_read(a, path, MAX_INDEX, &text, found, err) || !*found)
+    struct mio_str text, part[4] = {{0}}, line, stamp, was;
+    struct mio_err ignored = {0};
+    if (mio_fs_read(a, cell_path(a, s, key, "idx"), MAX_INDEX, &text, found, err) || !*found)
         return err->code;
-    *out = (struct mio_env_cell){.key = key, .path = cell_path(a, s, key, "zst")};
-    if (!(*found = is_packed(out->path)))
+    *found = false;
+    *out = (struct mio_env_cell){.key = key, .path = path ? path : cell_path(a, s, key, "zst")};
+    if (!mio_env_line(&text, &line) || !read_head(a, line, text, out, &stamp))
+        return MIO_OK;
+    was = stamp;
+    if (!mio_env_unchanged(a, out->path, out->sha256, &stamp))
         return MIO_OK;
     for (size_t i = 0; i < 4; i++) { /* entries, then what it is about: each ended by a NUL */
         const char *end = memchr(text.p, 0, text.n);
         if (!end)
-            return *found = false, MIO_OK;
+            return MIO_OK;
         part[i] = mio_str_sub(text, 0, (size_t)(end - text.p));
         text = mio_str_sub(text, part[i].n + 1, text.n);
     }
     out->about = (struct mio_env_about){part[1], part[2], part[3]};
-    if (!mio_env_line(&part[0], &line) || !mio_str_u64(line, &out->size))
-        return *found = false, MIO_OK;
     size_t cap = 0;
     while (mio_env_line(&part[0], &line))
         if (!mio_env_entry_read(line, &MIO_PUSH(a, out->items, out->n, cap)))
-            return *found = false, MIO_OK;
+            return MIO_OK;
+    *found = true;
+    if (!mio_str_eq(was, stamp)) /* where it may be written: else it is read again next time */
+        mio_env_cell_index(a, s, out, &ignored);
     return MIO_OK;
 }
 
@@ -119,15 +124,19 @@ static void put_part(struct mio_buf *b, struct mio_str text)
 enum mio_code mio_env_cell_index(struct mio_arena *a, const struct mio_env_store *s,
                                  const struct mio_env_cell *c, struct mio_err *err)
 {
-    MIO_AUTO_BUF b;
+    MIO_AUTO_BUF rest, b;
+    mio_buf_init(&rest, 0);
     mio_buf_init(&b, 0);
-    mio_buf_printf(&b, "%llu\n", (unsigned long long)c->size);
     for (size_t i = 0; i < c->n; i++)
-        mio_env_entry_write(&b, &c->items[i]);
-    mio_buf_char(&b, 0);
-    put_part(&b, c->about.control);
-    put_part(&b, c->about.postinst);
-    put_part(&b, c->about.preinst);
+        mio_env_entry_write(&rest, &c->items[i]);
+    mio_buf_char(&rest, 0);
+    put_part(&rest, c->about.control);
+    put_part(&rest, c->about.postinst);
+    put_part(&rest, c->about.preinst);
+    mio_buf_printf(&b, "%llu %.*s %.*s %.*s\n", (unsigned long long)c->size, MIO_FMT(c->sha256),
+                   MIO_FMT(mio_env_stamp(a, c->path)),
+                   MIO_FMT(mio_env_sha256(a, mio_buf_view(&rest))));
+    mio_buf_str(&b, mio_buf_view(&rest));
     return mio_fs_replace(cell_path(a, s, c->key, "idx"), mio_buf_view(&b), 0644, err);
 }
 
@@ -152,8 +161,12 @@ enum mio_code mio_env_cell_put(struct mio_arena *a, const struct mio_env_store *
         unlink(tmp);
         return code;
     }
-    *out = (struct mio_env_cell){
-        .key = key, .path = path, .items = t->items, .n = t->n, .size = sums.plain_size};
+    *out = (struct mio_env_cell){.key = key,
+                                 .path = path,
+                                 .sha256 = sums.packed,
+                                 .items = t->items,
+                                 .n = t->n,
+                                 .size = sums.plain_size};
     if (about)
         out->about = *about;
     return mio_env_cell_index(a, s, out, err);

@@ -2,7 +2,8 @@
  *
  * cells/KEY.zst is the tar fragment in zstd frames, cells/KEY.idx the list of its entries and
  * what else is needed of the package. KEY names the input, the format and the encoder: a cell is a
- * pure function of it. */
+ * pure function of it. The list tells the digests of both, and what stat said of the fragment: what
+ * is no longer that is no cell. */
 #pragma once
 #include "providers/environment/lock.h"
 #include "providers/environment/tar.h"
@@ -16,7 +17,8 @@ struct mio_env_about {
 struct mio_env_cell {
     struct mio_str name, group; /* group: source package, what layers are cut by */
     struct mio_str key;
-    const char *path; /* of the fragment */
+    const char *path;      /* of the fragment */
+    struct mio_str sha256; /* of the file there */
     struct mio_env_entry *items;
     size_t n;
     struct mio_env_about about;
@@ -36,10 +38,10 @@ enum mio_code mio_env_cell_put(struct mio_arena *a, const struct mio_env_store *
 /* Writes the list of what is in a cell whose fragment lies elsewhere: of a layer of an image. */
 enum mio_code mio_env_cell_index(struct mio_arena *a, const struct mio_env_store *s,
                                  const struct mio_env_cell *c, struct mio_err *err);
-/* Of a key that is in the cache. */
+/* Of a key that is in the cache. `path`: where the fragment lies; NULL: in the cache, too. */
 enum mio_code mio_env_cell_load(struct mio_arena *a, const struct mio_env_store *s,
-                                struct mio_str key, bool *found, struct mio_env_cell *out,
-                                struct mio_err *err);
+                                struct mio_str key, const char *path, bool *found,
+                                struct mio_env_cell *out, struct mio_err *err);
 /* Key of a tree that was made up here: from its entries and their digests. */
 struct mio_str mio_env_tree_key(struct mio_arena *a, const struct mio_env_tree *t);
 /* Entry of a path, or NULL. */

@@ -229,18 +229,17 @@ enum mio_code mio_env_cell_conda(struct mio_arena *a, const struct mio_env_store
         mio_env_sha256(a, mio_arena_printf(a, "conda %d zstd %.*s %.*s %.*s", CONDA_FORMAT,
                                            MIO_FMT(prefix), MIO_FMT(to.site), MIO_FMT(w->sha256)));
     bool found = false;
-    if (mio_env_cell_load(a, s, key, &found, out, err))
+    if (mio_env_cell_load(a, s, key, NULL, &found, out, err))
         return err->code;
     if (!found) {
         struct mio_env_tree t;
         struct conda k = {.a = a, .w = w, .t = &t, .prefix = prefix, .python = to, .err = err};
         mio_env_tree_init(&t, a, s);
-        if (!mio_env_unpack_conda(mio_env_store_blob(a, s, w->sha256), w->file, &t, err) &&
+        if (!mio_env_store_sound(a, s, w->sha256, err) &&
+            !mio_env_unpack_conda(mio_env_store_blob(a, s, w->sha256), w->file, &t, err) &&
             !install(&k))
             mio_env_cell_put(a, s, key, &t, NULL, out, err);
         mio_env_tree_free(&t);
-        if (err->code == MIO_REALITY || err->code == MIO_IO)
-            mio_env_store_doubt(a, s, w->sha256, err);
         if (err->code)
             return mio_err_wrap(err, "conda package %.*s", MIO_FMT(w->file));
     }

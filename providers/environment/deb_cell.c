@@ -138,17 +138,16 @@ enum mio_code mio_env_cell_deb(struct mio_arena *a, const struct mio_env_store *
     struct mio_str key = mio_env_sha256(
         a, mio_arena_printf(a, "deb %d zstd %.*s", MIO_ENV_CELL_FORMAT, MIO_FMT(p->sha256)));
     bool found = false;
-    if (mio_env_cell_load(a, s, key, &found, out, err))
+    if (mio_env_cell_load(a, s, key, NULL, &found, out, err))
         return err->code;
     if (!found) {
         struct mio_env_tree control, data;
         mio_env_tree_init(&control, a, s);
         mio_env_tree_init(&data, a, s);
-        build(a, s, p, key, &control, &data, out, err);
+        if (!mio_env_store_sound(a, s, p->sha256, err))
+            build(a, s, p, key, &control, &data, out, err);
         mio_env_tree_free(&control);
         mio_env_tree_free(&data);
-        if (err->code == MIO_REALITY || err->code == MIO_IO)
-            mio_env_store_doubt(a, s, p->sha256, err);
         if (err->code == MIO_REALITY && !err->hint[0])
             mio_err_hint(err, "its hash is the locked one, so it was made like this: take another "
                               "version, or leave it out by debian.drop with a reason");

@@ -278,10 +278,14 @@ static enum mio_code list_bases(struct mio_arena *a, const struct mio_env_store 
         struct mio_str *hex, manifest = mio_get_str(bases.items[i], "manifest"), text;
         size_t n;
         mio_env_base_blobs(a, bases.items[i], &hex, &n);
-        if (mio_fs_read(a, mio_env_store_blob(a, s, hex[0]), MAX_FILE, &text, NULL, err))
+        if (mio_env_store_text(a, s, hex[0], MAX_FILE, &text, err))
             return err->code;
-        list[i] = (struct mio_env_oci){mio_get_str(bases.items[i], "reference"), text,
-                                       mio_str_sub(manifest, 7, manifest.n), hex + 1, n - 1};
+        list[i] = (struct mio_env_oci){.name = mio_get_str(bases.items[i], "reference"),
+                                       .manifest = text,
+                                       .manifest_digest = mio_str_sub(manifest, 7, manifest.n),
+                                       .blobs = hex + 1,
+                                       .n_blobs = n - 1,
+                                       .lent = true};
     }
     *out = list;
     return MIO_OK;

@@ -53,24 +53,57 @@ void mio_env_layer_cut(struct mio_arena *a, const struct mio_env_cell *cells, si
     *count = own + rest;
 }
 
-/* layers/KEY: plain digest, packed digest and both sizes on one line. */
+/* layers/KEY: plain digest, packed digest and both sizes, the digest of KEY and these, and the
+ * blob's stamp: on one line. */
+static struct mio_str facts_of(struct mio_arena *a, const struct mio_env_sums *sums)
+{
+    return mio_arena_printf(a, "%.*s %.*s %llu %llu", MIO_FMT(sums->plain), MIO_FMT(sums->packed),
+                            (unsigned long long)sums->plain_size,
+                            (unsigned long long)sums->packed_size);
+}
+
+static struct mio_str seal_of(struct mio_arena *a, const char *path,
+                              const struct mio_env_sums *sums)
+{
+    return mio_env_sha256(a,
+                          mio_arena_printf(a, "%.*s %.*s", MIO_FMT(mio_path_base(mio_str_z(path))),
+                                           MIO_FMT(facts_of(a, sums))));
+}
+
+static enum mio_code write_known(struct mio_arena *a, const struct mio_env_store *s,
+                                 const char *path, const struct mio_env_sums *sums,
+                                 struct mio_err *err)
+{
+    struct mio_str stamp = mio_env_stamp(a, mio_env_store_blob(a, s, sums->packed));
+    return mio_fs_replace(path,
+                          mio_arena_printf(a, "%.*s %.*s %.*s\n", MIO_FMT(facts_of(a, sums)),
+                                           MIO_FMT(seal_of(a, path, sums)), MIO_FMT(stamp)),
+                          0644, err);
+}
+
+/* Whether the layer is known, and its blob still what it was. */
 static bool read_known(struct mio_arena *a, const struct mio_env_store *s, const char *path,
                        struct mio_env_sums *out)
 {
-    struct mio_str text, plain, packed, x, y;
+    struct mio_str text, word[6];
     bool found = false;
     struct mio_err ignored = {0};
     if (mio_fs_read(a, path, 4096, &text, &found, &ignored) || !found)
         return false;
-    struct mio_env_sums sums = {0};
-    if (!mio_env_word(&text, &plain) || !mio_env_word(&text, &packed) || !mio_env_word(&text, &x) ||
-        !mio_env_word(&text, &y) || !mio_str_u64(x, &sums.plain_size) ||
-        !mio_str_u64(y, &sums.packed_size) || plain.n != 64 || packed.n != 64)
+    for (size_t i = 0; i < 6; i++)
+        if (!mio_env_word(&text, &word[i]))
+            return false;
+    struct mio_env_sums sums = {.plain = word[0], .packed = word[1]};
+    if (!mio_str_u64(word[2], &sums.plain_size) || !mio_str_u64(word[3], &sums.packed_size) ||
+        !mio_str_eq(word[4], seal_of(a, path, &sums)))
         return false;
-    sums.plain = plain;
-    sums.packed = packed;
+    struct mio_str stamp = word[5];
+    if (!mio_env_unchanged(a, mio_env_store_blob(a, s, sums.packed), sums.packed, &stamp))
+        return false;
+    if (!mio_str_eq(word[5], stamp))
+        write_known(a, s, path, &sums, &ignored);
     *out = sums;
-    return mio_env_store_has(a, s, packed, sums.packed_size);
+    return true;
 }
 
 static enum mio_code write_layer(const struct mio_env_layer *l, struct mio_env_sink *sink,
@@ -110,9 +143,5 @@ enum mio_code mio_env_layer_make(struct mio_arena *a, const struct mio_env_store
         unlink(tmp);
         return code;
     }
-    mio_buf_reset(&b);
-    mio_buf_printf(&b, "%.*s %.*s %llu %llu\n", MIO_FMT(layer->sums.plain),
-                   MIO_FMT(layer->sums.packed), (unsigned long long)layer->sums.plain_size,
-                   (unsigned long long)layer->sums.packed_size);
-    return mio_fs_replace(known, mio_buf_view(&b), 0644, err);
+    return write_known(a, s, known, &layer->sums, err);
 }

@@ -197,8 +197,7 @@ static enum mio_code read_blob(struct mio_arena *a, const struct mio_env_store *
 {
     enum { MAX_TEXT = 8 << 20 };
     struct mio_str digest = mio_get_str(base, key);
-    return mio_fs_read(a, mio_env_store_blob(a, s, mio_str_sub(digest, 7, digest.n)), MAX_TEXT, out,
-                       NULL, err);
+    return mio_env_store_text(a, s, mio_str_sub(digest, 7, digest.n), MAX_TEXT, out, err);
 }
 
 static const char *layer_type(struct mio_arena *a, const struct mio_env_layer *l, bool gzip)
@@ -260,13 +259,14 @@ enum mio_code mio_env_oci_describe(struct mio_arena *a, const struct mio_env_sto
 }
 
 static enum mio_code put_blob(struct mio_arena *a, const struct mio_env_store *s, const char *root,
-                              struct mio_str hex, struct mio_err *err)
+                              struct mio_str hex, bool lent, struct mio_err *err)
 {
     const char *to = mio_arena_printf(a, "%s/blobs/sha256/%.*s", root, MIO_FMT(hex)).p;
-    const char *from = mio_env_store_blob(a, s, hex);
-    if (mio_fs_exists(to) || !link(from, to))
+    if (mio_fs_exists(to)) /* two layers may be the same */
         return MIO_OK;
-    return mio_fs_copy_tree(from, to, err);
+    if (lent && (mio_env_store_sound(a, s, hex, err) || !link(mio_env_store_blob(a, s, hex), to)))
+        return err->code;
+    return mio_env_store_give(a, s, hex, to, err);
 }
 
 static enum mio_code fill_layout(struct mio_arena *a, const struct mio_env_store *s,
@@ -283,10 +283,10 @@ static enum mio_code fill_layout(struct mio_arena *a, const struct mio_env_store
     put(&index, "mediaType", mio_string_z(TYPE_INDEX));
     put(&index, "manifests", mio_list(entries, 1));
     if (mio_fs_mkdirs(mio_arena_printf(a, "%s/blobs/sha256", root).p, 0755, err) ||
-        put_blob(a, s, root, image->manifest_digest, err))
+        put_blob(a, s, root, image->manifest_digest, image->lent, err))
         return err->code;
     for (size_t i = 0; i < image->n_blobs; i++)
-        if (put_blob(a, s, root, image->blobs[i], err))
+        if (put_blob(a, s, root, image->blobs[i], image->lent, err))
             return err->code;
     if (mio_fs_replace(mio_arena_printf(a, "%s/oci-layout", root).p,
                        MIO_STR("{\"imageLayoutVersion\":\"1.0.0\"}"), 0644, err))
@@ -322,7 +322,11 @@ enum mio_code mio_env_oci_layout(struct mio_arena *a, const struct mio_env_store
     for (size_t i = 0; i < im->n_layers; i++)
         blobs[i] = im->layers[i].sums.packed;
     blobs[im->n_layers] = im->config_digest;
-    struct mio_env_oci image = {mio_env_file_name(a, lock->name), im->manifest, im->manifest_digest,
-                                blobs, im->n_layers + 1};
+    struct mio_env_oci image = {mio_env_file_name(a, lock->name),
+                                im->manifest,
+                                im->manifest_digest,
+                                blobs,
+                                im->n_layers + 1,
+                                false};
     return mio_env_oci_write(a, s, &image, path, err);
 }

@@ -153,6 +153,8 @@ static enum mio_code push_blob(struct mio_env_session *s, const struct mio_env_s
     struct stat st;
     if (is_there(s, hex, &there) || there || (from.n && borrow(s, hex, from, &there)) || there)
         return s->err->code;
+    if (mio_env_store_sound(s->a, store, hex, s->err))
+        return s->err->code;
     MIO_AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &st))
         return mio_fail_sys(s->err, errno, "cannot open %s", path);

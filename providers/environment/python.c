@@ -131,7 +131,7 @@ static enum mio_code make_all(struct mio_env_ask *q, const struct mio_env_spec *
         if (make_one(q, &spec->builds[m->n], w, err))
             return mio_err_wrap(err, "build_wheel %.*s", MIO_FMT(spec->builds[m->n].name));
         const char *to = mio_arena_printf(q->a, "%s/%.*s", m->links, MIO_FMT(w->file)).p;
-        if (mio_fs_copy_tree(mio_env_store_blob(q->a, q->s, w->sha256), to, err))
+        if (mio_env_store_give(q->a, q->s, w->sha256, to, err))
             return err->code;
     }
     q->links = m->links;

@@ -127,7 +127,7 @@ enum mio_code mio_env_sandbox(struct mio_arena *a, const struct mio_env_store *s
 {
     struct mio_str key = key_of(a, lock, im);
     bool found = false;
-    if (mio_env_cell_load(a, s, key, &found, out, err) || found)
+    if (mio_env_cell_load(a, s, key, NULL, &found, out, err) || found)
         return err->code;
     if (check_means(im, err))
         return err->code;

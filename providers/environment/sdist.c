@@ -82,7 +82,7 @@ static enum mio_code resolve_tools(struct job *j)
 static enum mio_code lay(struct job *j, struct mio_str sha256, struct mio_str file)
 {
     const char *to = mio_arena_printf(j->q->a, "%s/in/%.*s", j->folder, MIO_FMT(file)).p;
-    return mio_fs_copy_tree(mio_env_store_blob(j->q->a, j->q->s, sha256), to, j->err);
+    return mio_env_store_give(j->q->a, j->q->s, sha256, to, j->err);
 }
 
 /* The last lines of what the build said. */

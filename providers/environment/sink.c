@@ -19,14 +19,15 @@ struct mio_env_sink {
     bool in_frame;
     ZSTD_CCtx *zstd;
     z_stream gzip;
-    struct mio_sha256 *plain, *packed; /* NULL: nobody asks for them */
+    struct mio_sha256 *plain; /* NULL: nobody asks for it */
+    struct mio_sha256 *packed;
     uint64_t plain_size, packed_size;
     char *frame; /* of zstd: what came since the last frame ended */
     size_t n;
     unsigned char *chunk; /* what goes into the file next */
 };
 
-enum mio_code mio_env_sink_open(const char *path, enum mio_codec codec, bool digests,
+enum mio_code mio_env_sink_open(const char *path, enum mio_codec codec, bool plain,
                                 struct mio_env_sink **out, struct mio_err *err)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
@@ -34,11 +35,11 @@ enum mio_code mio_env_sink_open(const char *path, enum mio_codec codec, bool dig
         return mio_fail_sys(err, errno, "cannot make %s", path);
     struct mio_env_sink *s = mio_zalloc(1, sizeof *s);
     *s = (struct mio_env_sink){.fd = fd, .codec = codec};
-    if (digests) {
+    s->packed = mio_sha256_new();
+    mio_sha256_start(s->packed);
+    if (plain) {
         s->plain = mio_sha256_new();
-        s->packed = mio_sha256_new();
         mio_sha256_start(s->plain);
-        mio_sha256_start(s->packed);
     }
     if (codec == MIO_CODEC_ZSTD) {
         s->zstd = ZSTD_createCCtx();
@@ -75,8 +76,7 @@ void mio_env_sink_drop(struct mio_env_sink *s)
 static enum mio_code put_packed(struct mio_env_sink *s, const void *p, size_t n,
                                 struct mio_err *err)
 {
-    if (s->packed)
-        mio_sha256_add(s->packed, p, n);
+    mio_sha256_add(s->packed, p, n);
     s->packed_size += n;
     return mio_fs_write_all(s->fd, p, n, "a layer", err);
 }
@@ -160,11 +160,11 @@ enum mio_code mio_env_sink_close(struct mio_env_sink *s, struct mio_arena *a,
     if (!code && fdatasync(s->fd))
         code = mio_fail_sys(err, errno, "cannot flush a layer to disk");
     if (!code) {
-        *out = (struct mio_env_sums){.plain_size = s->plain_size, .packed_size = s->packed_size};
-        if (s->plain) {
+        *out = (struct mio_env_sums){.packed = take_hex(a, s->packed),
+                                     .plain_size = s->plain_size,
+                                     .packed_size = s->packed_size};
+        if (s->plain)
             out->plain = take_hex(a, s->plain);
-            out->packed = take_hex(a, s->packed);
-        }
     }
     mio_env_sink_drop(s);
     return code;

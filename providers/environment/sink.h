@@ -9,11 +9,12 @@
 enum mio_codec { MIO_CODEC_ZSTD, MIO_CODEC_GZIP };
 struct mio_env_sink;
 struct mio_env_sums {
-    struct mio_str plain, packed; /* SHA-256, hex; empty where no digests were asked for */
+    struct mio_str packed; /* SHA-256, hex */
+    struct mio_str plain;  /* the same of what went in; empty where nobody asked for it */
     uint64_t plain_size, packed_size;
 };
-/* A new file at `path` (O_EXCL). Errors: MIO_IO. */
-enum mio_code mio_env_sink_open(const char *path, enum mio_codec codec, bool digests,
+/* A new file at `path` (O_EXCL); `plain`: the digest of what goes in is wanted. Errors: MIO_IO. */
+enum mio_code mio_env_sink_open(const char *path, enum mio_codec codec, bool plain,
                                 struct mio_env_sink **out, struct mio_err *err);
 enum mio_code mio_env_sink_write(struct mio_env_sink *s, const void *p, size_t n,
                                  struct mio_err *err);

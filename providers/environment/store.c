@@ -5,9 +5,11 @@
 #include "providers/sdk/fs.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <pwd.h>
 #include <signal.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -151,19 +153,108 @@ bool mio_env_store_has(struct mio_arena *a, const struct mio_env_store *s, struc
            (size ? (uint64_t)st.st_size == size : st.st_size > 0);
 }
 
-enum mio_code mio_env_store_doubt(struct mio_arena *a, const struct mio_env_store *s,
+/* SHA-256 of an open file, as hex in the arena; what is read goes to `copy` as well unless that is
+ * -1. */
+static enum mio_code hash(struct mio_arena *a, int fd, const char *path, int copy,
+                          struct mio_str *hex, uint64_t *size, struct mio_err *err)
+{
+    enum { CHUNK = 1 << 17 };
+    MIO_AUTO_FREE char *chunk = mio_alloc(CHUNK);
+    struct mio_sha256 *sha = mio_sha256_new();
+    uint64_t total = 0;
+    ssize_t n;
+    mio_sha256_start(sha);
+    while (!err->code && (n = read(fd, chunk, CHUNK)) != 0) {
+        if (n < 0) {
+            mio_fail_sys(err, errno, "cannot read %s", path);
+            break;
+        }
+        mio_sha256_add(sha, chunk, (size_t)n);
+        total += (uint64_t)n;
+        if (copy >= 0)
+            mio_fs_write_all(copy, chunk, (size_t)n, "a copy of the store's", err);
+    }
+    uint8_t sum[MIO_SHA256_LEN];
+    mio_sha256_end(sha, sum);
+    mio_sha256_free(sha);
+    char *text = mio_arena_alloc(a, MIO_SHA256_HEX + 1);
+    mio_hex(sum, sizeof sum, text);
+    *hex = mio_str_z(text);
+    if (size)
+        *size = total;
+    return err->code;
+}
+
+static enum mio_code damaged(const char *path, struct mio_str is, struct mio_err *err)
+{
+    unlink(path);
+    mio_fail(err, MIO_IO, "%s was damaged (SHA-256 is %.*s) and is removed", path, MIO_FMT(is));
+    return mio_err_hint(err, "run it again: what the store lacks is fetched");
+}
+
+enum mio_code mio_env_store_sound(struct mio_arena *a, const struct mio_env_store *s,
                                   struct mio_str hex, struct mio_err *err)
 {
     const char *path = mio_env_store_blob(a, s, hex);
-    struct mio_err ignored = {0};
     struct mio_str is;
     uint64_t size;
-    if (mio_env_file_sha256(a, path, &is, &size, &ignored) || mio_str_eq(is, hex))
+    if (mio_env_file_sha256(a, path, &is, &size, err) || mio_str_eq(is, hex))
         return err->code;
-    unlink(path);
-    *err = (struct mio_err){0};
-    mio_fail(err, MIO_IO, "%s was damaged (SHA-256 is %.*s) and is removed", path, MIO_FMT(is));
-    return mio_err_hint(err, "run it again: what the store lacks is fetched");
+    return damaged(path, is, err);
+}
+
+enum mio_code mio_env_store_text(struct mio_arena *a, const struct mio_env_store *s,
+                                 struct mio_str hex, size_t max, struct mio_str *out,
+                                 struct mio_err *err)
+{
+    const char *path = mio_env_store_blob(a, s, hex);
+    if (mio_fs_read(a, path, max, out, NULL, err))
+        return err->code;
+    struct mio_str is = mio_env_sha256(a, *out);
+    return mio_str_eq(is, hex) ? MIO_OK : damaged(path, is, err);
+}
+
+enum mio_code mio_env_store_give(struct mio_arena *a, const struct mio_env_store *s,
+                                 struct mio_str hex, const char *to, struct mio_err *err)
+{
+    const char *path = mio_env_store_blob(a, s, hex);
+    struct mio_str is;
+    MIO_AUTO_CLOSE int from = open(path, O_RDONLY | O_CLOEXEC);
+    if (from < 0)
+        return mio_fail_sys(err, errno, "cannot open %s", path);
+    MIO_AUTO_CLOSE int fd = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    if (fd < 0)
+        return mio_fail_sys(err, errno, "cannot make %s", to);
+    bool cloned = !ioctl(fd, FICLONE, from);
+    if (!hash(a, from, path, cloned ? -1 : fd, &is, NULL, err) && !mio_str_eq(is, hex))
+        damaged(path, is, err);
+    if (err->code)
+        unlink(to);
+    return err->code;
+}
+
+struct mio_str mio_env_stamp(struct mio_arena *a, const char *path)
+{
+    struct stat st;
+    if (stat(path, &st) || !S_ISREG(st.st_mode))
+        return (struct mio_str){0};
+    return mio_arena_printf(a, "%llx:%llx:%llx.%lx:%llx.%lx", (unsigned long long)st.st_ino,
+                            (unsigned long long)st.st_size, (unsigned long long)st.st_mtim.tv_sec,
+                            (unsigned long)st.st_mtim.tv_nsec,
+                            (unsigned long long)st.st_ctim.tv_sec,
+                            (unsigned long)st.st_ctim.tv_nsec);
+}
+
+bool mio_env_unchanged(struct mio_arena *a, const char *path, struct mio_str sha256,
+                       struct mio_str *stamp)
+{
+    struct mio_str now = mio_env_stamp(a, path), is;
+    struct mio_err ignored = {0};
+    uint64_t size;
+    if (stamp->n && mio_str_eq(*stamp, now))
+        return true;
+    *stamp = now;
+    return now.n && !mio_env_file_sha256(a, path, &is, &size, &ignored) && mio_str_eq(is, sha256);
 }
 
 const char *mio_env_store_tmp(struct mio_arena *a, const struct mio_env_store *s)
@@ -207,24 +298,5 @@ enum mio_code mio_env_file_sha256(struct mio_arena *a, const char *path, struct 
     MIO_AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return mio_fail_sys(err, errno, "cannot open %s", path);
-    MIO_AUTO_FREE char *chunk = mio_alloc(1 << 16);
-    struct mio_sha256 *sha = mio_sha256_new();
-    uint64_t total = 0;
-    ssize_t n;
-    mio_sha256_start(sha);
-    while ((n = read(fd, chunk, 1 << 16)) > 0) {
-        mio_sha256_add(sha, chunk, (size_t)n);
-        total += (uint64_t)n;
-    }
-    int failed = n < 0 ? errno : 0;
-    uint8_t sum[MIO_SHA256_LEN];
-    mio_sha256_end(sha, sum);
-    mio_sha256_free(sha);
-    if (failed)
-        return mio_fail_sys(err, failed, "cannot read %s", path);
-    char *text = mio_arena_alloc(a, MIO_SHA256_HEX + 1);
-    mio_hex(sum, sizeof sum, text);
-    *hex = mio_str_z(text);
-    *size = total;
-    return MIO_OK;
+    return hash(a, fd, path, -1, hex, size, err);
 }

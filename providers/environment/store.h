@@ -28,10 +28,24 @@ const char *mio_env_store_blob(struct mio_arena *a, const struct mio_env_store *
 /* Whether the store has a blob, of that size unless it is 0: what a power cut left is none. */
 bool mio_env_store_has(struct mio_arena *a, const struct mio_env_store *s, struct mio_str hex,
                        uint64_t size);
-/* Removes a blob that is not what its name says, and makes that the error, in place of what its use
- * led to. Nothing where it is sound. */
-enum mio_code mio_env_store_doubt(struct mio_arena *a, const struct mio_env_store *s,
+/* Reads a blob before it is used: one that is not what its name says is removed. Errors: MIO_IO. */
+enum mio_code mio_env_store_sound(struct mio_arena *a, const struct mio_env_store *s,
                                   struct mio_str hex, struct mio_err *err);
+/* A blob that is a text of up to `max` bytes, compared with its digest. Errors: as above. */
+enum mio_code mio_env_store_text(struct mio_arena *a, const struct mio_env_store *s,
+                                 struct mio_str hex, size_t max, struct mio_str *out,
+                                 struct mio_err *err);
+/* A blob for others, at `to` (O_EXCL): a copy of its own (or a clone, where the file system has
+ * them) whose digest was compared, so that nobody's edit gets into the store. Errors: MIO_IO. */
+enum mio_code mio_env_store_give(struct mio_arena *a, const struct mio_env_store *s,
+                                 struct mio_str hex, const char *to, struct mio_err *err);
+/* Whether a file of the store holds the bytes of that SHA-256. *stamp is what stat said of it when
+ * they were last looked at: nobody wrote to it since, if it says the same; else it is read anew,
+ * and *stamp becomes what stat says now. An empty stamp asks for that. */
+bool mio_env_unchanged(struct mio_arena *a, const char *path, struct mio_str sha256,
+                       struct mio_str *stamp);
+/* What stat says of a file now, as one word; empty where it is not there. */
+struct mio_str mio_env_stamp(struct mio_arena *a, const char *path);
 /* A name beside `path` for what is made there, free of what killed processes left under such names.
  */
 const char *mio_env_partial(struct mio_arena *a, const char *path);

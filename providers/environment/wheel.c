@@ -333,18 +333,17 @@ enum mio_code mio_env_cell_wheel(struct mio_arena *a, const struct mio_env_store
         a, mio_arena_printf(a, "wheel %d zstd %.*s %.*s %.*s", WHEEL_FORMAT, MIO_FMT(to.site),
                             MIO_FMT(to.interpreter), MIO_FMT(w->sha256)));
     bool found = false;
-    if (mio_env_cell_load(a, s, key, &found, out, err))
+    if (mio_env_cell_load(a, s, key, NULL, &found, out, err))
         return err->code;
     if (!found) {
         struct mio_env_tree t;
         struct wheel k = {
             .a = a, .w = w, .t = &t, .to = to, .err = err, .mtime = 315532800 /* 1980, as zip */};
         mio_env_tree_init(&t, a, s);
-        if (!mio_env_unpack_zip(mio_env_store_blob(a, s, w->sha256), &t, err) && !install(&k))
+        if (!mio_env_store_sound(a, s, w->sha256, err) &&
+            !mio_env_unpack_zip(mio_env_store_blob(a, s, w->sha256), &t, err) && !install(&k))
             mio_env_cell_put(a, s, key, &t, NULL, out, err);
         mio_env_tree_free(&t);
-        if (err->code == MIO_REALITY || err->code == MIO_IO)
-            mio_env_store_doubt(a, s, w->sha256, err);
         if (err->code == MIO_REALITY && !err->hint[0])
             mio_err_hint(err, "its hash is the locked one, so it was made like this: take another "
                               "version of it");

@@ -197,8 +197,7 @@ static enum mio_code write_layer(const struct export *x, size_t i, const char *n
     struct mio_env_layer layer = x->image->layers[i];
     if (mio_env_layer_make(&x->c->arena, x->store, MIO_CODEC_GZIP, &layer, &x->c->err))
         return x->c->err.code;
-    return mio_fs_copy_tree(mio_env_store_blob(&x->c->arena, x->store, layer.sums.packed), name,
-                            &x->c->err);
+    return mio_env_store_give(&x->c->arena, x->store, layer.sums.packed, name, &x->c->err);
 }
 
 /* Of an environment that a Dockerfile makes: its own folder. */

@@ -65,7 +65,8 @@ enum mio_code mio_env_verb_pull(struct mio_env_cli *c)
                  MIO_FMT(is), path, MIO_FMT(sealed.n ? sealed : MIO_STR("nothing")));
         return mio_err_hint(&c->err, "'mlops-iac env drift' names the paths that differ");
     }
-    struct mio_env_oci image = {r.name, im.manifest, im.manifest_digest, im.blobs, im.n_blobs};
+    struct mio_env_oci image = {r.name,   im.manifest, im.manifest_digest,
+                                im.blobs, im.n_blobs,  false};
     if (c->out_path && mio_env_oci_write(a, &store, &image, c->out_path, &c->err))
         return c->err.code;
     mio_buf_printf(&c->out, "environment %.*s\nmanifest    sha256:%.*s\n", MIO_FMT(is),

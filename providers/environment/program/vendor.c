@@ -2,15 +2,21 @@
 #include "providers/environment/base_image.h"
 #include "providers/environment/program/verbs.h"
 #include "providers/sdk/fs.h"
+#include <errno.h>
+#include <unistd.h>
 
-/* Compared with its digest: whoever builds from the copy may have no other. */
 static enum mio_code copy(struct mio_env_cli *c, const struct mio_env_store *s, struct mio_str hex)
 {
-    const char *to = mio_arena_printf(&c->arena, "%s/sha256/%.*s", c->out_path, MIO_FMT(hex)).p,
-               *from = mio_env_store_blob(&c->arena, s, hex);
-    if (mio_fs_exists(to) || mio_env_store_doubt(&c->arena, s, hex, &c->err))
-        return c->err.code;
-    return mio_fs_copy_tree(from, to, &c->err);
+    const char *to = mio_arena_printf(&c->arena, "%s/sha256/%.*s", c->out_path, MIO_FMT(hex)).p;
+    struct mio_str unknown = {0};
+    if (mio_env_unchanged(&c->arena, to, hex, &unknown)) /* of an earlier time, and still sound */
+        return MIO_OK;
+    const char *tmp = mio_env_partial(&c->arena, to);
+    if (!mio_env_store_give(&c->arena, s, hex, tmp, &c->err) && rename(tmp, to)) {
+        mio_fail_sys(&c->err, errno, "cannot rename %s to %s", tmp, to);
+        unlink(tmp);
+    }
+    return c->err.code;
 }
 
 enum mio_code mio_env_verb_vendor(struct mio_env_cli *c)

@@ -2,6 +2,7 @@
 comparing and vendoring. usage: small.py PROGRAM
 """
 import filecmp
+import hashlib
 import json
 import os
 import re
@@ -146,9 +147,10 @@ class Small(Case):
               for what in (b"usr/share/library", b"passwd.master")}
         wrong, right = (f"{folder}/{of[what]}" for what in (b"passwd.master", b"usr/share/library"))
         shutil.copy(f"{wrong}.zst", f"{right}.zst")
-        entries, about = raw(f"{wrong}.idx").split(b"\0", 1)[0], raw(f"{right}.idx").split(b"\0", 1)[1]
+        head, entries = raw(f"{wrong}.idx").split(b"\0", 1)[0].split(b"\n", 1)
+        rest = entries + b"\0" + raw(f"{right}.idx").split(b"\0", 1)[1]
         with open(f"{right}.idx", "wb") as f:
-            f.write(entries + b"\0" + about)
+            f.write(b" ".join([*head.split()[:3], hashlib.sha256(rest).hexdigest().encode()]) + b"\n" + rest)
         lock = self.lock("differs")
         lock["sealed"] = None
         self.write_lock("differs", lock)

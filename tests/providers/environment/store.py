@@ -26,9 +26,30 @@ def zero(path):
         f.write(bytes(os.path.getsize(path)))
 
 
+def flip(paths):
+    """One bit in the middle of each, the time as it was."""
+    for path in paths:
+        was = os.stat(path)
+        with open(path, "r+b") as f:
+            f.seek(was.st_size // 2)
+            byte = f.read(1)[0]
+            f.seek(was.st_size // 2)
+            f.write(bytes([byte ^ 1]))
+        os.utime(path, ns=(was.st_atime_ns, was.st_mtime_ns))
+
+
+def swap(paths):
+    """The two largest for one another: each is sound, and the wrong one."""
+    first, second = raw(paths[-1]), raw(paths[-2])
+    for path, content in ((paths[-1], second), (paths[-2], first)):
+        with open(path, "wb") as f:
+            f.write(content)
+
+
 class Store(Case):
-    packages = [Package("base", members=[entry("./usr/bin/one", b"1\n" * 5000, 0o755)]),
-                Package("app", Depends="base", members=[entry("./usr/bin/app", os.urandom(9000), 0o755)])]
+    content = {"one": b"1\n" * 5000, "app": hashlib.shake_256(b"app").digest(9000)}
+    packages = [Package("base", members=[entry("./usr/bin/one", content["one"], 0o755)]),
+                Package("app", Depends="base", members=[entry("./usr/bin/app", content["app"], 0o755)])]
 
     def setUp(self):
         self.declared = self.body(["app"])
@@ -112,7 +133,7 @@ class Store(Case):
     def test_what_a_power_cut_left_is_made_again(self):
         for kind in "blobs/sha256/*", "layers/*", "cells/*.idx", "cells/*.zst", "indices/*":
             for harm in empty, cut, zero:
-                if (harm, kind) in ((cut, "cells/*.zst"), (zero, "blobs/sha256/*")):
+                if (harm, kind) == (zero, "blobs/sha256/*"):
                     continue  # told, see below
                 with self.subTest(kind, harm=harm.__name__):
                     shutil.rmtree(f"{self.at}/harmed", ignore_errors=True)
@@ -124,26 +145,58 @@ class Store(Case):
                     self.good("lock", "e", self.declared, store="harmed")
                     self.built("harmed")
 
-    def test_what_is_damaged_within_is_told(self):
-        for kind, harm, words in (("cells/*.zst", cut, ("is damaged: it is cut off", "remove it and build again")),
-                                  ("blobs/sha256/*", zero, ("was damaged (SHA-256 is ", "is removed", "run it again"))):
-            shutil.rmtree(f"{self.at}/harmed", ignore_errors=True)
-            shutil.copytree(f"{self.at}/store", f"{self.at}/harmed")
-            shutil.rmtree(f"{self.at}/harmed/layers")
-            if not kind.startswith("cells"):
-                shutil.rmtree(f"{self.at}/harmed/cells")
-            for path in glob.glob(f"{self.at}/harmed/{kind}"):
+    def test_no_wrong_bytes_of_the_right_size_are_handed_on(self):
+        """Whatever was written into the store: what comes out is right, or the damage is named and gone when it is run again."""
+        kinds = {"blobs/sha256/*": ("layers", "cells"), "cells/*.zst": ("layers",), "cells/*.idx": (), "layers/*": ()}
+        root = {**self.unsealed, "sealed": None}
+        for kind, gone in kinds.items():
+            for harm in flip, swap:
+                for without in [(), gone] if gone else [()]:
+                    with self.subTest(kind, harm=harm.__name__, without=without):
+                        shutil.rmtree(f"{self.at}/harmed", ignore_errors=True)
+                        shutil.copytree(f"{self.at}/store", f"{self.at}/harmed")
+                        self.built("harmed")  # it has seen its own files
+                        for folder in without:
+                            shutil.rmtree(f"{self.at}/harmed/{folder}")
+                        harm(sorted(glob.glob(f"{self.at}/harmed/{kind}"), key=os.path.getsize))
+                        for _ in range(5):
+                            self.write_lock("e", root)
+                            done = self.env("build", "e", self.declared, f"-out={self.at}/tried", f"-root={self.at}/tree", store="harmed")
+                            for made in "tried", "tree":
+                                shutil.rmtree(f"{self.at}/{made}", ignore_errors=True)
+                            if done.returncode == 0:
+                                break
+                            self.refused(done, "was damaged (SHA-256 is ", "is removed", "run it again")
+                            self.nothing_half_made("harmed")
+                        self.assertEqual(done.returncode, 0, done.stderr)
+                        self.assertEqual(self.lock("e")["sealed"], self.sealed)
+                        self.built("harmed", f"-root={self.at}/tree")
+                        self.assertEqual({name: raw(f"{self.at}/tree/usr/bin/{name}") for name in ("one", "app")}, self.content)
+                        shutil.rmtree(f"{self.at}/tree")
+
+    def test_an_edit_of_what_was_exported_is_none_of_the_store(self):
+        self.built("store")
+        out = f"{self.at}/{self.id().split('.')[-1]}-{self.count}"
+        self.good("vendor", "e", self.declared, f"-out={self.at}/copies")
+        self.good("build", "e", self.declared, f"-root={self.at}/edited")
+        for path in glob.glob(out + "/blobs/sha256/*") + glob.glob(f"{self.at}/copies/sha256/*") + glob.glob(f"{self.at}/edited/usr/bin/*"):
+            flip([path])
+        for path in glob.glob(f"{self.at}/store/blobs/sha256/*"):
+            self.assertEqual(hashlib.sha256(raw(path)).hexdigest(), os.path.basename(path))
+        self.built("store")
+
+    def test_a_copy_is_made_sound_again(self):
+        """One that was cut off or damaged under its final name is no copy."""
+        out = f"{self.at}/again"
+        self.good("vendor", "e", self.declared, f"-out={out}")
+        for harm in cut, empty, zero:
+            for path in glob.glob(out + "/sha256/*"):
                 harm(path)
-            for again in range(3):
-                done = self.env("build", "e", self.declared, store="harmed")
-                if done.returncode == 0:
-                    break
-                self.refused(done, *words)
-                self.nothing_half_made("harmed")
-                for name in glob.glob(f"{self.at}/harmed/cells/*.zst") if kind.startswith("cells") else []:
-                    if name in done.stderr:
-                        os.unlink(name)
-            self.built("harmed")
+            with open(glob.glob(out + "/sha256/*")[0] + ".partial-999999", "w", encoding="utf-8"):
+                pass
+            self.good("vendor", "e", self.declared, f"-out={out}")
+            for name in os.listdir(out + "/sha256"):
+                self.assertEqual(hashlib.sha256(raw(f"{out}/sha256/{name}")).hexdigest(), name)
 
     def test_nothing_damaged_is_vendored(self):
         shutil.copytree(f"{self.at}/store", f"{self.at}/vending")
