@@ -272,13 +272,15 @@ class Environments(Case):
 
     def test_two_environments_share_a_root(self):
         self.lock()
-        with open(self.path("main.yaml"), encoding="utf-8") as f:
-            text = f.read()
-        self.write("main.yaml", text.replace("workspace: { w: { name: w } }", "workspace: { w: { name: w }, v: { name: v } }"))
-        self.write("more.yaml", "resources:" + (BODY % "hello").replace("py:", "second:").replace("workspace.w.", "workspace.v."))
-        with open(self.path("environment.py.lock.json"), encoding="utf-8") as f:
-            lock = f.read()
-        self.write("environment.second.lock.json", lock)
+        self.ok("env", "build", "py", "-out=base")
+        one = "environment: { %s: { workspace: '${workspace.%s.name}', image: 'oci:base' } }"  # nothing is added: one identity
+        self.write("main.yaml", "providers: { local: {} }\nresources:\n  workspace: { w: { name: w }, v: { name: v } }\n  " + one % ("py", "w"))
+        self.write("more.yaml", "resources:\n  " + one % ("second", "v"))
+        digests = set()
+        for name in "py", "second":
+            self.ok("env", "lock", name)
+            digests.add(self.ok("env", "build", name).out.split()[1])
+        self.assertEqual(len(digests), 1)
         self.apply(says="4 added")
         root = self.root()
         os.remove(self.path("more.yaml"))
