@@ -1,6 +1,9 @@
 /* planner/change/checks.c: preconditions, postconditions, checks and policies. See planner.h. */
 #include "planner/change/planner.h"
 
+static const char undecidable[] =
+    "what it asks for is not known, so nobody can say whether it holds";
+
 /* *ok is -1 when it cannot be said yet. */
 static enum mio_code condition(const struct mio_scope *scope, const struct mio_node *n, int *ok,
                                struct mio_err *err)
@@ -37,11 +40,14 @@ enum mio_code mio_conditions(struct mio_stack *st, struct mio_inst *inst,
     for (size_t i = 0; rules && !err->code && i < rules->n; i++) {
         const struct mio_node *cond = mio_node_get(rules->items[i], "condition");
         int ok = -1;
-        if (cond && condition(&scope, cond, &ok, err) == MIO_OK && ok == 0) {
+        if (!cond || condition(&scope, cond, &ok, err) || ok > 0 || (ok < 0 && st->planning))
+            continue;
+        if (ok < 0) /* in the apply nobody asks again: what nobody can say is no yes */
+            mio_fail(err, MIO_STATE, "%s cannot be decided: %s", what, undecidable);
+        else
             mio_fail(err, MIO_TEMPLATE, "%s failed: %.*s", what,
                      MIO_FMT(message(&scope, mio_node_get(rules->items[i], "error"))));
-            mio_err_at(err, cond->pos);
-        }
+        mio_err_at(err, cond->pos);
     }
     st->self = outer;
     st->self_value = outer_value;
@@ -146,12 +152,15 @@ static void run_check(struct mio_stack *st, const struct mio_scope *scope,
         return;
     }
     if (ok < 0 && is_undecidable(st, c)) {
-        r->message = MIO_STR("what it asks for is not known, so nobody can say whether it holds");
+        r->message = mio_str_z(undecidable);
         tell(st, c, "cannot be decided", r->message);
         return;
     }
     r->unknown = ok < 0;
     r->passed = ok != 0;
+    if (r->unknown && !st->planning)
+        mio_diags_warn(st->diags, c->pos, NULL, "check \"%.*s\" cannot be decided: %s",
+                       MIO_FMT(c->name), undecidable);
     if (r->unknown && c->blocks && st->planning)
         mio_diags_warn(st->diags, c->pos, NULL,
                        "policy \"%.*s\" can be decided only after the apply: what it asks for is "

@@ -1,8 +1,10 @@
 /* planner/expr/convert.c: values from one type to another, and the type that several have in
  * common. */
 #include "planner/expr/convert.h"
+#include "planner/expr/eval.h"
 #include "planner/expr/number.h"
 #include "providers/sdk/buf.h"
+#include "providers/sdk/json.h"
 
 static const struct mio_typespec ANY = {.kind = T_ANY}, BOOL = {.kind = T_BOOL},
                                  NUMBER = {.kind = T_NUMBER}, STRING = {.kind = T_STRING};
@@ -120,6 +122,10 @@ enum mio_code mio_to_bool(struct mio_value v, struct mio_value *out, struct mio_
     if (v.type == MIO_STRING && (yes || mio_str_is(s, "false") || mio_str_is(s, "0"))) {
         *out = with_marks(mio_bool(yes), v);
         return MIO_OK;
+    }
+    if (mio_is_masked(v)) {
+        mio_fail(err, MIO_STATE, MIO_MASKED);
+        return mio_err_hint(err, MIO_MASKED_HINT);
     }
     mio_fail(err, MIO_TEMPLATE, "a bool is required, this is a %s",
              mio_type_name(mio_future_type(v)));

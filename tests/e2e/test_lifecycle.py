@@ -135,6 +135,16 @@ class Lifecycle(Case):
         self.fails("plan", says="thing.after")
         self.ok("destroy", "-auto-approve")
 
+    def test_a_check_that_nobody_can_decide_says_so(self):
+        """What it asks for is left out of this apply; a policy is refused then."""
+        rule = "p: { condition: '${thing.a.id != \"\"}', error: looked at }"
+        for kind, code, says in (("checks", 0, 'check "p" cannot be decided'), ("policies", 1, 'policy "p" cannot be decided')):
+            self.template("thing: { a: { name: a }, b: { name: b, inputs: { v: %d } } }" % code, top=f"{kind}: {{ {rule} }}\n")
+            self.init()
+            done = self.run_tool("apply", "-auto-approve", "-exclude=thing.a")
+            self.check(done, code, says)
+        self.assertEqual(list(self.things()), ["b"])
+
     def test_what_only_the_apply_can_tell_is_asked_after_it(self):
         def wanted(of_id):
             self.template("thing: { t: { name: t } }", f"""\

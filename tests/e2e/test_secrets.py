@@ -67,6 +67,18 @@ class Secrets(Case):
             self.nowhere(self.fails("apply", "-auto-approve", says=["needs a secret that the state does not hold"]))
         self.assertEqual(self.things()["user"]["v"], 1)
 
+    def test_a_condition_cannot_be_decided_by_a_digest(self):
+        """It is an error, in the plan and in the apply: what nobody can decide must not pass for what holds."""
+        self.first({})
+        ask = "[{ condition: '${thing_s.maker.token}', error: no }]"
+        for top, life in ((f"policies: {{ p: {ask[1:-1]} }}\n", ""), (f"checks: {{ c: {ask[1:-1]} }}\n", ""),
+                          (f"outputs: {{ o: {{ value: 1, precondition: {ask} }} }}\n", ""),
+                          ("", f"precondition: {ask}"), ("", f"postcondition: {ask}")):
+            self.template(MAKES + f"thing: {{ user: {{ name: user, inputs: {{ v: 2 }}, lifecycle: {{ {life} }} }} }}\n", top=top)
+            for command in (["plan"], ["apply", "-auto-approve"]):
+                self.nowhere(self.fails(*command, says=["this needs a secret that the state does not hold", "MLOPS_IAC_STATE_KEY_FILE"]))
+        self.assertEqual(self.things()["user"]["v"], 1)
+
     def test_sealed_later(self):
         """What was recorded as masks is asked for again, and kept from then on."""
         self.first({})
