@@ -74,15 +74,25 @@ static enum mio_code version_taken(struct local *l, const struct wish *w, struct
                         MIO_FMT(next));
 }
 
+static struct mio_str entry_of(struct local *l, const char *source)
+{
+    return mio_path_base(mio_path_join(l->a, MIO_STR("/"), mio_str_z(source)));
+}
+
+/* A file's or folder's own name is part of what others find below stored_path. */
+static bool same_content(struct local *l, const struct wish *w, struct mio_value record)
+{
+    return mio_str_eq(w->digest, mio_get_str(record, "content_digest")) &&
+           mio_str_eq(entry_of(l, w->source), mio_get_str(record, "entry"));
+}
+
 /* The version that this wish ends in: current (nothing of the content changes), the one given, or
  * the next free. current is "" for a create. */
 static enum mio_code decide_version(struct local *l, const struct wish *w, struct mio_str current,
-                                    struct mio_str current_digest, struct mio_str *version,
+                                    struct mio_value record, struct mio_str *version,
                                     struct mio_err *err)
 {
-    bool same = current.n && mio_str_eq(w->digest, current_digest);
-    struct mio_value record;
-    bool there = false;
+    bool same = current.n && same_content(l, w, record), there = false;
     if (same && (!w->v.version.n || mio_str_eq(w->v.version, current))) {
         *version = current;
         return MIO_OK;
@@ -91,7 +101,7 @@ static enum mio_code decide_version(struct local *l, const struct wish *w, struc
         return local_version_next(l, &w->v, version, err);
     if (local_record_read(l, local_version_record(l, &w->v), &record, &there, err))
         return err->code;
-    if (there && !mio_str_eq(mio_get_str(record, "content_digest"), w->digest))
+    if (there && !same_content(l, w, record))
         return version_taken(l, w, err);
     *version = w->v.version;
     return MIO_OK;
@@ -102,11 +112,6 @@ static struct mio_str stored_path(struct local *l, const struct local_version *v
                                   struct mio_str entry)
 {
     return mio_arena_printf(l->a, "%s/content/%.*s", local_version_dir(l, v), MIO_FMT(entry));
-}
-
-static struct mio_str entry_of(struct local *l, const char *source)
-{
-    return mio_path_base(mio_path_join(l->a, MIO_STR("/"), mio_str_z(source)));
 }
 
 static struct mio_value unknown_list(struct mio_arena *a, const char *const *names, size_t n)
@@ -152,8 +157,7 @@ enum mio_code local_asset_plan(struct local *l, const char *kind, const struct l
         return MIO_OK;
     }
     struct local_version v = w.v;
-    if (!blind &&
-        decide_version(l, &w, cur.version, mio_get_str(record, "content_digest"), &v.version, err))
+    if (!blind && decide_version(l, &w, cur.version, record, &v.version, err))
         return err->code;
     if (!v.version.n && local_version_next(l, &v, &v.version, err))
         return err->code;
@@ -167,6 +171,11 @@ enum mio_code local_asset_plan(struct local *l, const char *kind, const struct l
     known = mio_map_with(a, known, MIO_STR("stored_path"),
                          mio_string(stored_path(l, &v, entry_of(l, w.source))));
     *answer = local_map(a, "computed", known, NULL);
+    if (cur.version.n && !mio_str_eq(v.version, cur.version)) {
+        struct mio_value *why = MIO_NEW(a, struct mio_value);
+        *why = local_map(a, "path", mio_string_z("stored_path"), NULL);
+        *answer = mio_map_with(a, *answer, MIO_STR("replace"), mio_list(why, 1));
+    }
     return MIO_OK;
 }
 
@@ -258,7 +267,7 @@ enum mio_code local_asset_create(struct local *l, const char *kind, const struct
     if (made)
         return read_back(l, &v, out, err);
     struct mio_str none = {0};
-    if (decide_version(l, &w, none, none, &v.version, err))
+    if (decide_version(l, &w, none, mio_null(), &v.version, err))
         return err->code;
     if (mio_fs_exists(local_version_record(l, &v))) {
         mio_fail(err, MIO_REALITY, "%s %.*s exists already", kind,
@@ -318,7 +327,7 @@ enum mio_code local_asset_update(struct local *l, const char *kind, const struct
         return read_back(l, &v, out, err);
     v = cur;
     w.v.ws = cur.ws;
-    if (decide_version(l, &w, cur.version, mio_get_str(record, "content_digest"), &v.version, err))
+    if (decide_version(l, &w, cur.version, record, &v.version, err))
         return err->code;
     if (!mio_str_eq(v.version, cur.version)) {
         if (mio_fs_exists(local_version_record(l, &v)))
@@ -390,7 +399,7 @@ enum mio_code local_asset_list(struct local *l, const char *kind, struct mio_str
     const char *dir = local_path(l, "workspaces/%.*s/assets/%s", MIO_FMT(ws), kind);
     struct mio_str *names = NULL, *versions;
     size_t n = 0, nversions;
-    if (mio_fs_is_dir(dir) && mio_fs_list(l->a, dir, &names, &n, err))
+    if (local_names(l, dir, &names, &n, err))
         return err->code;
     for (size_t i = 0; i < n; i++) {
         struct local_version v = {ws, mio_str_z(kind), names[i], {0}};
@@ -399,7 +408,8 @@ enum mio_code local_asset_list(struct local *l, const char *kind, struct mio_str
         if (!nversions)
             continue;
         v.version = versions[nversions - 1]; /* it stands for the ones it supersedes */
-        local_list_row(rows, local_version_id(l, &v), v.name);
+        if (mio_fs_exists(local_version_record(l, &v)))
+            local_list_row(rows, local_version_id(l, &v), v.name);
     }
     return MIO_OK;
 }

@@ -199,13 +199,11 @@ static enum mio_code held_by(struct local *l, struct mio_str ws, struct mio_buf 
     struct mio_str *names, *versions;
     size_t n, k;
     const char *dir = local_path(l, "workspaces/%.*s/assets/environment", MIO_FMT(ws));
-    if (!mio_fs_is_dir(dir))
-        return MIO_OK;
-    if (mio_fs_list(l->a, dir, &names, &n, err))
+    if (local_names(l, dir, &names, &n, err))
         return err->code;
     for (size_t i = 0; i < n; i++) {
         const char *of = mio_arena_printf(l->a, "%s/%.*s", dir, MIO_FMT(names[i])).p;
-        if (mio_fs_list(l->a, of, &versions, &k, err))
+        if (local_names(l, of, &versions, &k, err))
             return err->code;
         for (size_t v = 0; v < k; v++) {
             struct mio_value record;
@@ -227,7 +225,7 @@ static enum mio_code drop_unheld(struct local *l, struct mio_str held, struct mi
     struct mio_str *names;
     size_t n;
     const char *dir = local_path(l, "environments");
-    if (mio_fs_list(l->a, dir, &names, &n, err))
+    if (local_names(l, dir, &names, &n, err))
         return err->code;
     for (size_t i = 0; i < n; i++) {
         struct mio_str hex = mio_str_sub(names[i], 0, 64);
@@ -248,8 +246,7 @@ enum mio_code built_release(struct local *l, struct mio_err *err)
         return MIO_OK;
     MIO_AUTO_BUF held;
     mio_buf_init(&held, 0);
-    if (built_lock(l, &lock, err) ||
-        (mio_fs_is_dir(dir) && mio_fs_list(l->a, dir, &names, &n, err)))
+    if (built_lock(l, &lock, err) || local_names(l, dir, &names, &n, err))
         return err->code;
     for (size_t i = 0; i < n; i++)
         if (local_name_ok(names[i]) && held_by(l, names[i], &held, err))

@@ -241,7 +241,8 @@ static enum mio_code compute_remove(struct local *l, const struct local_change *
         return err->code;
     int64_t slots = found ? slots_of(local_get(record, "inputs")) : SLOTS_MAX;
     if (drop_slots(l, &c, 0, slots, err) ||
-        mio_fs_remove_tree(mio_arena_z(l->a, mio_path_dir(mio_str_z(record_path(l, &c)))), err))
+        local_remove(l, mio_arena_z(l->a, mio_path_dir(mio_str_z(record_path(l, &c)))),
+                     "compute.json", err))
         return err->code;
     rmdir(
         local_path(l, "workspaces/%.*s/compute", MIO_FMT(c.ws))); /* stays when there are others */
@@ -254,11 +255,12 @@ static enum mio_code compute_list(struct local *l, struct mio_str ws, struct loc
     const char *dir = local_path(l, "workspaces/%.*s/compute", MIO_FMT(ws));
     struct mio_str *names = NULL;
     size_t n = 0;
-    if (mio_fs_is_dir(dir) && mio_fs_list(l->a, dir, &names, &n, err))
+    if (local_names(l, dir, &names, &n, err))
         return err->code;
     for (size_t i = 0; i < n; i++) {
         struct local_compute c = {ws, names[i], 0};
-        local_list_row(rows, id_of(l, &c), c.name);
+        if (mio_fs_exists(record_path(l, &c)))
+            local_list_row(rows, id_of(l, &c), c.name);
     }
     return MIO_OK;
 }

@@ -178,7 +178,7 @@ static enum mio_code next_generation(struct local *l, const struct served *d, in
     struct mio_str *names = NULL;
     size_t n = 0;
     int64_t last = mio_get_i64(d->record, "generation", 0), g;
-    if (mio_fs_is_dir(d->dir) && mio_fs_list(l->a, d->dir, &names, &n, err))
+    if (local_names(l, d->dir, &names, &n, err))
         return err->code;
     for (size_t i = 0; i < n; i++)
         if (names[i].p[0] == 'g' && mio_str_i64(mio_str_sub(names[i], 1, names[i].n), &g) &&
@@ -330,7 +330,7 @@ static enum mio_code take_away(struct local *l, const struct served *d, struct m
     }
     if (replicas_prune(l, d, 0, 0, err))
         return err->code;
-    return mio_fs_remove_tree(d->dir, err);
+    return local_remove(l, d->dir, "deployment.json", err);
 }
 
 static enum mio_code converge(struct local *l, const struct local_change *ch,

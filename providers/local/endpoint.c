@@ -157,6 +157,26 @@ static enum mio_code ensure_keys(struct local *l, const struct serving *ep, stru
 
 /* ---- attributes ---- */
 
+static struct mio_value key_file(struct local *l, const struct serving *ep, struct mio_value inputs)
+{
+    return mio_string_z(needs_key(inputs) ? key_path(l, ep, "primary") : "");
+}
+
+/* Where the key will be, so that those who name it need not wait for a change of anything else. */
+static enum mio_code plan(struct local *l, const struct local_change *ch, struct mio_value *answer,
+                          struct mio_err *err)
+{
+    struct serving ep;
+    struct mio_str name = mio_get_str(ch->inputs, "name");
+    if (!ch->workspace.n || !name.n || local_get(ch->inputs, "auth_mode").type == MIO_UNKNOWN)
+        return MIO_OK;
+    if (serving_open(l, ch->workspace, name, &ep, err))
+        return err->code;
+    struct mio_value known = local_map(l->a, "key_file", key_file(l, &ep, ch->inputs), NULL);
+    *answer = local_map(l->a, "computed", known, NULL);
+    return MIO_OK;
+}
+
 /* Wanted names and whatever else has a share, with the weights that HAProxy runs with. */
 static struct mio_value observed_traffic(struct local *l, struct mio_value wanted,
                                          const struct haproxy_state *now)
@@ -202,15 +222,14 @@ static enum mio_code describe(struct local *l, const struct serving *ep, struct 
     int64_t port = mio_get_i64(ep->record, "port", 0);
     const char *base = mio_arena_printf(l->a, "http://127.0.0.1:%jd", (intmax_t)port).p;
     struct mio_str id = mio_arena_printf(l->a, "%.*s/%.*s", MIO_FMT(ep->ws), MIO_FMT(ep->name));
-    struct mio_value computed =
-        local_map(l->a, "id", mio_string(id), "name", mio_string(ep->name), "port",
-                  mio_number_i64(l->a, port), "scoring_uri",
-                  mio_string(mio_arena_printf(l->a, "%s/score", base)), "swagger_uri",
-                  mio_string(mio_arena_printf(l->a, "%s/swagger.json", base)), "key_file",
-                  mio_string_z(needs_key(inputs) ? key_path(l, ep, "primary") : ""),
-                  "provisioning_state", mio_string_z(state_of(l, ep, &now)), NULL);
+    struct mio_value computed = local_map(
+        l->a, "id", mio_string(id), "name", mio_string(ep->name), "port",
+        mio_number_i64(l->a, port), "scoring_uri",
+        mio_string(mio_arena_printf(l->a, "%s/score", base)), "swagger_uri",
+        mio_string(mio_arena_printf(l->a, "%s/swagger.json", base)), "key_file",
+        key_file(l, ep, inputs), "provisioning_state", mio_string_z(state_of(l, ep, &now)), NULL);
     out->attributes = mio_map_merge(l->a, inputs, computed);
-    if (traffic.type == MIO_MAP && (traffic.n || mio_get_z(inputs, "traffic")))
+    if (traffic.n || local_get(ep->record, "traffic").type == MIO_MAP)
         out->attributes = mio_map_with(l->a, out->attributes, MIO_STR("traffic"), traffic);
     out->id = id;
     out->status = MLOPS_OK;
@@ -246,15 +265,25 @@ static enum mio_code take_away(struct local *l, const struct serving *ep, struct
         mio_map_with(l->a, ep->record.type == MIO_MAP ? ep->record : mio_map(NULL, 0),
                      MIO_STR("removing"), mio_bool(true));
     if (local_record_write(l, mio_arena_printf(l->a, "%s/endpoint.json", ep->dir).p, mark, err) ||
-        service_stop_all(l, ep, err) ||
-        (mio_fs_is_dir(deployments) && mio_fs_list(l->a, deployments, &names, &n, err)))
+        service_stop_all(l, ep, err) || local_names(l, deployments, &names, &n, err))
         return err->code;
     for (size_t i = 0; i < n; i++) { /* for their control groups */
         struct served d;
         if (served_open(l, ep->ws, ep->name, names[i], &d, err) || replicas_prune(l, &d, 0, 0, err))
             return err->code;
     }
-    return mio_fs_remove_tree(ep->dir, err);
+    return local_remove(l, ep->dir, "endpoint.json", err);
+}
+
+/* Gives the record as it is then. The lock lies outside of what is removed. */
+static enum mio_code lock_endpoint(struct local *l, struct serving *ep, int *lock,
+                                   struct mio_err *err)
+{
+    const char *path =
+        local_path(l, "workspaces/%.*s/run/endpoint-%.*s.lock", MIO_FMT(ep->ws), MIO_FMT(ep->name));
+    if (local_lock(l, path, lock, err))
+        return err->code;
+    return serving_open(l, ep->ws, ep->name, ep, err);
 }
 
 static enum mio_code converge(struct local *l, const struct local_change *ch,
@@ -267,20 +296,19 @@ static enum mio_code converge(struct local *l, const struct local_change *ch,
     MIO_AUTO_CLOSE int held = -1, lock = -1;
     if (local_ws_check(l, ch->workspace, err) || service_programs(l, err) ||
         serving_open(l, ch->workspace, mio_get_str(ch->inputs, "name"), &ep, err) ||
-        (mio_get_bool(ep.record, "removing", false) && take_away(l, &ep, err)) ||
-        mio_fs_mkdirs(ep.dir, 0700, err) ||
-        local_lock(l, mio_arena_printf(l->a, "%s/settings.lock", ep.dir).p, &lock, err) ||
-        serving_open(l, ep.ws, ep.name, &ep, err))
+        lock_endpoint(l, &ep, &lock, err) ||
+        (mio_get_bool(ep.record, "removing", false) &&
+         (take_away(l, &ep, err) || serving_open(l, ep.ws, ep.name, &ep, err))))
         return err->code;
     if ((ep.record.type == MIO_MAP && check_names(l, &ep, traffic, err)) ||
         find_port(l, &ep, mio_get_i64(ch->inputs, "port", 0), &held, &port, err) ||
         (needs_key(ch->inputs) && ensure_keys(l, &ep, &keys, err)))
         return err->code;
     struct mio_value wanted = traffic.type == MIO_MAP ? traffic : local_get(ep.record, "traffic");
-    ep.record = local_map(l->a, "name", mio_string(ep.name), "inputs",
-                          mio_map_without(l->a, ch->inputs, MIO_STR("traffic")), "port",
-                          mio_number_i64(l->a, port), "keys", mio_string(keys), "traffic",
-                          wanted.type == MIO_MAP ? wanted : mio_map(NULL, 0), NULL);
+    ep.record =
+        local_map(l->a, "name", mio_string(ep.name), "inputs",
+                  mio_map_without(l->a, ch->inputs, MIO_STR("traffic")), "port",
+                  mio_number_i64(l->a, port), "keys", mio_string(keys), "traffic", wanted, NULL);
     if (local_record_write(l, mio_arena_printf(l->a, "%s/endpoint.json", ep.dir).p, ep.record,
                            err) ||
         haproxy_apply(l, &ep, traffic, err))
@@ -315,9 +343,11 @@ static enum mio_code remove_endpoint(struct local *l, const struct local_change 
                                      struct mio_err *err)
 {
     struct serving ep;
-    if (parse_id(l, ch->id, &ep, err))
+    MIO_AUTO_CLOSE int lock = -1;
+    if (parse_id(l, ch->id, &ep, err) || !mio_fs_is_dir(ep.dir) ||
+        lock_endpoint(l, &ep, &lock, err))
         return err->code;
-    return mio_fs_is_dir(ep.dir) ? take_away(l, &ep, err) : MIO_OK;
+    return take_away(l, &ep, err);
 }
 
 static enum mio_code list(struct local *l, struct mio_str ws, struct local_findings *rows,
@@ -326,7 +356,7 @@ static enum mio_code list(struct local *l, struct mio_str ws, struct local_findi
     struct mio_str *names = NULL;
     size_t n = 0;
     const char *dir = mio_arena_printf(l->a, "%s/endpoints", local_ws_dir(l, ws)).p;
-    if (mio_fs_is_dir(dir) && mio_fs_list(l->a, dir, &names, &n, err))
+    if (local_names(l, dir, &names, &n, err))
         return err->code;
     for (size_t i = 0; i < n; i++)
         if (mio_fs_exists(
@@ -341,6 +371,7 @@ const struct local_kind local_endpoint = {
     .name = "endpoint",
     .id = "WORKSPACE/NAME",
     .validate = validate,
+    .plan = plan,
     .preflight = preflight,
     .create = converge,
     .update = converge,

@@ -83,13 +83,15 @@ static enum mio_code describe(struct local *l, const struct local_job *j, struct
         return err->code;
     struct mio_value inputs = found ? local_get(record, "inputs") : mio_null();
     struct mio_value paths = output_paths(l, j, inputs);
-    if (!found || mio_is_null(status) || !outputs_there(paths)) {
+    bool removing = found && mio_get_bool(record, "removing", false);
+    if (!found || (!removing && (mio_is_null(status) || !outputs_there(paths)))) {
         out->status = MLOPS_NOT_FOUND;
         return MIO_OK;
     }
     const char *log = mio_arena_printf(l->a, "%s/std_log.txt", j->dir).p;
     struct mio_value computed = local_map(
-        l->a, "id", mio_string(j->id), "status", local_get(status, "state"), "output_paths", paths,
+        l->a, "id", mio_string(j->id), "status",
+        removing ? mio_string_z("Deleting") : local_get(status, "state"), "output_paths", paths,
         "log_path", mio_string_z(log), "started_at", local_get(status, "started_at"), "finished_at",
         local_get(status, "finished_at"), NULL);
     out->status = MLOPS_OK;
@@ -249,8 +251,15 @@ static enum mio_code job_update(struct local *l, const struct local_change *ch,
 static enum mio_code job_remove(struct local *l, const struct local_change *ch, struct mio_err *err)
 {
     struct local_job j;
+    struct mio_value record;
+    bool found;
     if (from_id(l, ch->id, &j, err) || local_job_stop(l, j.dir, err) ||
-        mio_fs_remove_tree(j.dir, err))
+        local_record_read(l, record_path(l, &j), &record, &found, err))
+        return err->code;
+    if (found) /* without its outputs it would count as gone */
+        record = mio_map_with(l->a, record, MIO_STR("removing"), mio_bool(true));
+    if ((found && local_record_write(l, record_path(l, &j), record, err)) ||
+        local_remove(l, j.dir, "job.json", err))
         return err->code;
     rmdir(local_path(l, "workspaces/%.*s/jobs", MIO_FMT(j.ws))); /* stays when there are others */
     return MIO_OK;
@@ -276,11 +285,14 @@ static enum mio_code job_list(struct local *l, struct mio_str ws, struct local_f
     const char *dir = local_path(l, "workspaces/%.*s/jobs", MIO_FMT(ws));
     struct mio_str *names = NULL;
     size_t n = 0;
-    if (mio_fs_is_dir(dir) && mio_fs_list(l->a, dir, &names, &n, err))
+    if (local_names(l, dir, &names, &n, err))
         return err->code;
-    for (size_t i = 0; i < n; i++)
-        local_list_row(rows, mio_arena_printf(l->a, "%.*s/%.*s", MIO_FMT(ws), MIO_FMT(names[i])),
-                       names[i]);
+    for (size_t i = 0; i < n; i++) {
+        struct local_job j = {.ws = ws};
+        set_dir(l, &j, names[i]);
+        if (mio_fs_exists(record_path(l, &j)))
+            local_list_row(rows, j.id, names[i]);
+    }
     return MIO_OK;
 }
 

@@ -127,7 +127,16 @@ const char *local_support(struct local *l, const char *name);
 enum mio_code local_program(struct local *l, const char *setting, const char *name,
                             const char *package, const char **path, struct mio_err *err);
 
-/* ---- records and locks (paths.c) ---- */
+/* ---- folders, records and locks (paths.c) ---- */
+
+/* What lies in a folder, in order; nothing when there is none: another may take it away at any
+ * time. */
+enum mio_code local_names(struct local *l, const char *dir, struct mio_str **names, size_t *n,
+                          struct mio_err *err);
+/* Removes the folder of an object, the file `record` last: one whose removal was killed is still
+ * found, and removed again. Absent is fine. */
+enum mio_code local_remove(struct local *l, const char *dir, const char *record,
+                           struct mio_err *err);
 
 /* A JSON file. *found is false (and MIO_OK) when it is absent. Errors: MIO_REALITY when malformed.
  */

@@ -129,6 +129,33 @@ enum mio_code local_program(struct local *l, const char *setting, const char *na
                         package, setting);
 }
 
+/* ---- folders ---- */
+
+enum mio_code local_names(struct local *l, const char *dir, struct mio_str **names, size_t *n,
+                          struct mio_err *err)
+{
+    struct mio_err why = {0};
+    *names = NULL;
+    *n = 0;
+    if (mio_fs_list(l->a, dir, names, n, &why) && mio_fs_exists(dir))
+        *err = why;
+    return err->code;
+}
+
+enum mio_code local_remove(struct local *l, const char *dir, const char *record,
+                           struct mio_err *err)
+{
+    struct mio_str *names;
+    size_t n;
+    if (local_names(l, dir, &names, &n, err))
+        return err->code;
+    for (size_t i = 0; i < n; i++)
+        if (!mio_str_is(names[i], record) &&
+            mio_fs_remove_tree(mio_arena_printf(l->a, "%s/%.*s", dir, MIO_FMT(names[i])).p, err))
+            return err->code;
+    return mio_fs_remove_tree(dir, err);
+}
+
 /* ---- records ---- */
 
 enum mio_code local_record_read(struct local *l, const char *path, struct mio_value *out,
@@ -216,6 +243,9 @@ enum mio_code local_trylock(struct local *l, const char *path, int *fd, struct m
         return mio_fail_sys(err, errno, "cannot open the lock %s", path);
     struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     if (fcntl(lock, F_OFD_SETLK, &whole) == 0) {
+        struct stat has, is;
+        if (fstat(lock, &has) != 0 || stat(path, &is) != 0 || has.st_ino != is.st_ino)
+            return local_trylock(l, path, fd, err); /* removed meanwhile: it guards nothing */
         *fd = lock;
         lock = -1;
         return MIO_OK;

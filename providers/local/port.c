@@ -13,36 +13,26 @@
  * its port free. */
 enum { FIRST = 20000, LAST = 32767 };
 
-/* A socket bound to the port, or -1 with errno. `lenient`: connections of an earlier owner that
- * linger are not in the way. `shared`: HAProxy, which binds with SO_REUSEPORT, may take the port
- * while the socket is open. */
-static int bound_socket(int64_t port, bool lenient, bool shared)
+/* 0 or errno. `lenient`: connections of an earlier owner that linger are not in the way.
+ *
+ * One socket, so that there is no moment at which two could hold the port: listening alone, it
+ * tells whether anybody else has it; then it listens no more, and HAProxy, which binds with
+ * SO_REUSEPORT, may take the port beside it, while another holder may not. */
+static int hold(int64_t port, bool lenient, int *out)
 {
-    const int on = 1;
+    const int on = 1, off = 0;
     struct sockaddr_in a = {.sin_family = AF_INET,
                             .sin_port = htons((uint16_t)port),
                             .sin_addr = {htonl(INADDR_LOOPBACK)}};
     MIO_AUTO_CLOSE int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0 || (lenient && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0) ||
-        (shared && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0) ||
-        bind(fd, (struct sockaddr *)&a, sizeof a) != 0 || (!shared && listen(fd, 1) != 0))
-        return -1;
-    int out = fd;
-    fd = -1;
-    return out;
-}
-
-/* 0 or errno: first alone, so that a listener of ours elsewhere counts as one, then shared. */
-static int bind_port(int64_t port, bool lenient, int *out)
-{
-    int probe = bound_socket(port, lenient, false);
-    if (probe < 0)
-        return errno;
-    close(probe);
-    int fd = bound_socket(port, lenient, true);
-    if (fd < 0)
+        bind(fd, (struct sockaddr *)&a, sizeof a) != 0 || listen(fd, 1) != 0 ||
+        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0 ||
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &off, sizeof off) != 0 ||
+        shutdown(fd, SHUT_RDWR) != 0)
         return errno;
     *out = fd;
+    fd = -1;
     return 0;
 }
 
@@ -110,7 +100,7 @@ enum mio_code port_hold(struct local *l, int64_t want, struct mio_str seed, int 
                         struct mio_err *err)
 {
     if (want) {
-        int failed = bind_port(want, true, fd);
+        int failed = hold(want, true, fd);
         *port = want;
         if (!failed)
             return MIO_OK;
@@ -127,7 +117,7 @@ enum mio_code port_hold(struct local *l, int64_t want, struct mio_str seed, int 
     int64_t start = (int64_t)(mio_str_hash(seed) % (LAST - FIRST + 1)), span = LAST - FIRST + 1;
     for (int64_t i = 0; i < span; i++) {
         int64_t p = FIRST + (start + i) % span;
-        if (bind_port(p, false, fd) == 0) {
+        if (hold(p, false, fd) == 0) {
             *port = p;
             return MIO_OK;
         }

@@ -379,7 +379,7 @@ static int list(struct mlops_instance *p, const struct mlops_call *c,
     const char *dir = local_path(&s.l, "workspaces");
     struct mio_str *names = NULL;
     size_t n = 0;
-    if (k->list && mio_fs_is_dir(dir) && mio_fs_list(s.l.a, dir, &names, &n, &s.err))
+    if (k->list && local_names(&s.l, dir, &names, &n, &s.err))
         return scope_fail(&s);
     for (size_t i = 0; i < n; i++)
         if (local_name_ok(names[i]) && k->list(&s.l, names[i], &rows, &s.err))

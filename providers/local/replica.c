@@ -296,7 +296,7 @@ static enum mio_code prune_generation(struct local *l, const struct served *d, i
     size_t n;
     int64_t index;
     const char *dir = mio_arena_printf(l->a, "%s/g%jd", d->dir, (intmax_t)generation).p;
-    if (mio_fs_list(l->a, dir, &names, &n, err))
+    if (local_names(l, dir, &names, &n, err))
         return err->code;
     for (size_t i = 0; i < n; i++)
         if (numbered(names[i], 'r', &index) && index >= keep &&
@@ -311,7 +311,7 @@ enum mio_code replicas_prune(struct local *l, const struct served *d, int64_t ge
     struct mio_str *names = NULL;
     size_t n = 0;
     int64_t g;
-    if (mio_fs_is_dir(d->dir) && mio_fs_list(l->a, d->dir, &names, &n, err))
+    if (local_names(l, d->dir, &names, &n, err))
         return err->code;
     for (size_t i = 0; i < n; i++)
         if (numbered(names[i], 'g', &g) &&

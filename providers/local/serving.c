@@ -39,7 +39,7 @@ enum mio_code served_all(struct local *l, const struct serving *ep, struct serve
     struct mio_str *names = NULL;
     size_t count = 0, kept = 0;
     const char *dir = mio_arena_printf(l->a, "%s/deployments", ep->dir).p;
-    if (mio_fs_is_dir(dir) && mio_fs_list(l->a, dir, &names, &count, err))
+    if (local_names(l, dir, &names, &count, err))
         return err->code;
     struct served *all = MIO_NEW_N(l->a, struct served, count + 1);
     for (size_t i = 0; i < count; i++) {

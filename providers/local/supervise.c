@@ -305,7 +305,7 @@ enum mio_code service_names(struct local *l, const struct serving *ep, const cha
     struct mio_str *all = NULL;
     size_t count = 0, kept = 0;
     const char *scan = scan_dir(l, ep);
-    if (mio_fs_is_dir(scan) && mio_fs_list(l->a, scan, &all, &count, err))
+    if (local_names(l, scan, &all, &count, err))
         return err->code;
     for (size_t i = 0; i < count; i++)
         if (all[i].p[0] != '.' && mio_str_starts(all[i], prefix))

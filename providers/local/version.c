@@ -58,7 +58,7 @@ enum mio_code local_version_all(struct local *l, const struct local_version *v,
     const char *dir = name_dir(l, v);
     struct mio_str *names = NULL;
     size_t all = 0, kept = 0;
-    if (mio_fs_is_dir(dir) && mio_fs_list(l->a, dir, &names, &all, err))
+    if (local_names(l, dir, &names, &all, err))
         return err->code;
     for (size_t i = 0; i < all; i++)
         if (local_name_ok(names[i])) /* staging folders begin with a dot */
@@ -121,7 +121,7 @@ static enum mio_code remove_one(struct local *l, const struct local_version *v, 
     const char *dir = local_version_dir(l, v);
     if (local_store_drop(l, v->ws, mio_arena_printf(l->a, "%s/content", dir).p, err))
         return err->code;
-    return mio_fs_remove_tree(dir, err);
+    return local_remove(l, dir, "asset.json", err);
 }
 
 /* Removes the folders above the versions when no version is in them any more. */

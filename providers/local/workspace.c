@@ -101,19 +101,18 @@ static enum mio_code workspace_read(struct local *l, const struct local_read *r,
 }
 
 /* What would be left running, or lost without a word: compute, assets, jobs and endpoints of
- * others. */
+ * others. A folder without its record is none of them, but what a killed operation left. */
 static enum mio_code check_empty(struct local *l, struct mio_str ws, struct mio_err *err)
 {
-    static const char *const parts[] = {"endpoints", "compute", "assets", "jobs"};
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-        const char *dir = local_path(l, "workspaces/%.*s/%s", MIO_FMT(ws), parts[i]);
-        struct mio_str *names = NULL;
-        size_t n = 0;
-        if (mio_fs_is_dir(dir) && mio_fs_list(l->a, dir, &names, &n, err))
+    const struct local_kind *const kinds[] = {&local_endpoint, &local_compute, &local_data,
+                                              &local_model,    &local_job,     &local_environment};
+    struct local_findings rows = {.arena = l->a};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        if (kinds[i]->list(l, ws, &rows, err))
             return err->code;
-        if (n) {
-            mio_fail(err, MIO_REALITY, "workspace \"%.*s\" still holds %s/%.*s", MIO_FMT(ws),
-                     parts[i], MIO_FMT(names[0]));
+        if (rows.n) {
+            mio_fail(err, MIO_REALITY, "workspace \"%.*s\" still holds %s %.*s", MIO_FMT(ws),
+                     kinds[i]->name, MIO_FMT(mio_get_str(rows.items[0], "id")));
             return mio_err_hint(err,
                                 "It is not in this template's state: import it, or remove it where "
                                 "it is managed.");
@@ -126,7 +125,7 @@ static enum mio_code workspace_remove(struct local *l, const struct local_change
                                       struct mio_err *err)
 {
     if (local_name_check(ch->id, "a workspace", err) || check_empty(l, ch->id, err) ||
-        mio_fs_remove_tree(local_ws_dir(l, ch->id), err))
+        local_remove(l, local_ws_dir(l, ch->id), "workspace.json", err))
         return err->code;
     if (rmdir(local_path(l, "workspaces")) == 0) { /* it stays while another workspace is there */
         unlink(local_path(l, "environments/.lock"));

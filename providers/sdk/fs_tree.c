@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 #include "providers/sdk/alloc.h"
+#include "providers/sdk/clock.h"
 #include "providers/sdk/fs.h"
 
 static bool dots(const char *name)
@@ -12,15 +13,15 @@ static bool dots(const char *name)
     return name[0] == '.' && (name[1] == '\0' || (name[1] == '.' && name[2] == '\0'));
 }
 
-static enum mio_code remove_at(int dir, const char *name, struct mio_err *err)
+enum { REFILLED_TRIES = 100, REFILLED_MS = 20 };
+
+static enum mio_code remove_at(int dir, const char *name, struct mio_err *err);
+
+static enum mio_code empty_dir(int dir, const char *name, struct mio_err *err)
 {
-    if (unlinkat(dir, name, 0) == 0 || errno == ENOENT)
-        return MIO_OK;
-    if (errno != EISDIR && errno != EPERM)
-        return mio_fail_sys(err, errno, "cannot remove %s", name);
     int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
-        return mio_fail_sys(err, errno, "cannot remove %s", name);
+        return errno == ENOENT ? MIO_OK : mio_fail_sys(err, errno, "cannot remove %s", name);
     fchmod(fd, 0700); /* assets are kept read-only */
     DIR *d = fdopendir(fd);
     if (!d) {
@@ -31,9 +32,24 @@ static enum mio_code remove_at(int dir, const char *name, struct mio_err *err)
         if (!dots(e->d_name))
             remove_at(fd, e->d_name, err);
     closedir(d);
-    if (!err->code && unlinkat(dir, name, AT_REMOVEDIR) != 0)
-        return mio_fail_sys(err, errno, "cannot remove %s", name);
     return err->code;
+}
+
+/* Others may remove the same, or for a moment still write into it: processes that have been killed.
+ */
+static enum mio_code remove_at(int dir, const char *name, struct mio_err *err)
+{
+    if (unlinkat(dir, name, 0) == 0 || errno == ENOENT)
+        return MIO_OK;
+    if (errno != EISDIR && errno != EPERM)
+        return mio_fail_sys(err, errno, "cannot remove %s", name);
+    for (int tries = 0;; tries++) {
+        if (empty_dir(dir, name, err) || unlinkat(dir, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
+            return err->code;
+        if (errno != ENOTEMPTY || tries == REFILLED_TRIES)
+            return mio_fail_sys(err, errno, "cannot remove %s", name);
+        mio_sleep_ms(REFILLED_MS);
+    }
 }
 
 enum mio_code mio_fs_remove_tree(const char *path, struct mio_err *err)

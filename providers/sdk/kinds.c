@@ -290,7 +290,8 @@ const struct mlops_field mio_endpoint_fields[] = {
       .maximum = "65535"),
     F("scoring_uri", STRING, OUT | MLOPS_VOLATILE, "Where to send scoring requests."),
     F("swagger_uri", STRING, OUT | MLOPS_VOLATILE, "Where its description is."),
-    F("key_file", STRING, OUT, "File that holds the keys, readable by its owner alone."),
+    F("key_file", STRING, OUT | MLOPS_VOLATILE,
+      "File that holds the keys, readable by its owner alone."),
     F("provisioning_state", STRING, OUT | MLOPS_ENSURED, "Whether it answers."),
     END,
 };

@@ -306,7 +306,7 @@ static void test_errors_say_what_to_do(void **state)
     assert_int_equal(a.json.n, 1);
     assert_done(do_create(f, "data", "k1", TRIPS));
     a = do_remove(f, "workspace", "taxi");
-    assert_has(a.message, "still holds assets/data");
+    assert_has(a.message, "still holds data taxi/trips:1");
 }
 
 int main(void)

@@ -139,6 +139,35 @@ static void a_folder_is_made_while_its_parent_comes_and_goes(void **state)
     mio_err_clear(&err);
 }
 
+/* What a process that has been killed still does, and another that removes the same. */
+static void a_tree_is_removed_while_others_write_and_remove_there(void **state)
+{
+    (void)state;
+    struct mio_err err = {0};
+    const char *tree = at("refilled"), *leaf = at("refilled/leaf");
+    unsigned turn = 0;
+    pid_t other = fork();
+    if (other == 0) {
+        alarm(60);
+        for (;; usleep(200)) {
+            mkdir(tree, 0700);
+            close(open(leaf, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+            if (++turn % 2) {
+                unlink(leaf);
+                rmdir(tree);
+            }
+        }
+    }
+    for (int i = 0; i < 20 && !err.code; i++) {
+        for (int k = 0; k < 50; k++) /* emptying it takes a while */
+            mio_fs_mkdirs(mio_arena_printf(&arena, "%s/%d", tree, k).p, 0700, &err);
+        mio_fs_remove_tree(tree, &err);
+    }
+    kill(other, SIGKILL);
+    waitpid(other, NULL, 0);
+    assert_string_equal(err.message, "");
+}
+
 static void paths_are_joined_and_cleaned(void **state)
 {
     (void)state;
@@ -167,6 +196,7 @@ int main(void)
         cmocka_unit_test(the_digest_of_a_tree_follows_names_content_and_mode),
         cmocka_unit_test(removing_a_tree_follows_no_link),
         cmocka_unit_test(a_folder_is_made_while_its_parent_comes_and_goes),
+        cmocka_unit_test(a_tree_is_removed_while_others_write_and_remove_there),
         cmocka_unit_test(paths_are_joined_and_cleaned),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
