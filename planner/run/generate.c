@@ -154,7 +154,7 @@ static void put_each(struct mio_buf *out, const struct group *g, const struct mi
     for (size_t i = 0; i < g->n; i++) {
         bool first = true;
         mio_buf_z(out, "        ");
-        mio_json_string(out, mio_value_str(g->items[i]->key));
+        put_json(out, g->items[i]->key);
         mio_buf_z(out, ": {");
         for (size_t k = 0; k < kind->root.nfields; k++) {
             struct mio_str key = kind->root.fields[k].name;

@@ -225,8 +225,32 @@ static void make_scalar(struct parse *p, const yaml_event_t *e, bool is_key, str
 
 /* Collections */
 
-static void check_key(struct parse *p, const struct mio_node *key)
+/* Nothing is evaluated in a key, but `$${` and `%%{` mean `${` and `%{` as they do in a value.
+ * False: there is an expression. */
+static bool unescape(struct mio_arena *a, struct mio_str *key)
 {
+    char *text = mio_arena_alloc(a, key->n + 1);
+    size_t n = 0;
+    for (size_t i = 0; i < key->n; i++) {
+        struct mio_str rest = mio_str_sub(*key, i, key->n);
+        if (mio_str_starts(rest, "$${") || mio_str_starts(rest, "%%{")) {
+            text[n++] = key->p[i++];
+            text[n++] = key->p[++i];
+            continue;
+        }
+        if (mio_str_starts(rest, "%{") ||
+            (mio_str_starts(rest, "${") && !mio_str_starts(rest, "${{")))
+            return false;
+        text[n++] = key->p[i];
+    }
+    *key = (struct mio_str){text, n};
+    return true;
+}
+
+/* The key's text, once it has been looked at. */
+static struct mio_str check_key(struct parse *p, const struct mio_node *key)
+{
+    struct mio_str text = key->text;
     if (key->type != MIO_NODE_SCALAR) {
         size_t at = p->lines.starts[key->pos.line - 1] + key->pos.col - 1;
         if (at && mio_str_starts(mio_str_sub(p->lines.text, at - 1, 2), "{{")) {
@@ -238,11 +262,12 @@ static void check_key(struct parse *p, const struct mio_node *key)
         }
     } else if (!key->text.n && key->plain) {
         complain(p, key->pos, NULL, "a key is missing in front of `:`");
-    } else if (p->expand && mio_expr_needed(key->text)) {
+    } else if (p->expand && mio_expr_needed(text) && !unescape(p->arena, &text)) {
         complain(p, key->pos,
                  "make the whole mapping with an expression: \"${ {for k, v in ... : k => v} }\"",
                  "a key cannot hold an expression");
     }
+    return text;
 }
 
 static void add(struct parse *p, const struct mio_node *n, size_t size, unsigned height)
@@ -256,8 +281,7 @@ static void add(struct parse *p, const struct mio_node *n, size_t size, unsigned
     if (f->height < height + 1)
         f->height = height + 1;
     if (f->node->type == MIO_NODE_MAP && !f->have_key) {
-        check_key(p, n);
-        f->key = n->text;
+        f->key = check_key(p, n);
         f->key_pos = n->pos;
         f->have_key = true;
         f->merges = f->merges || (n->plain && mio_str_is(n->text, "<<"));
@@ -329,7 +353,7 @@ static size_t refuse_repeated(struct parse *p, struct mio_entry *c, size_t n)
         }
         if (first == kept)
             c[kept++] = c[i];
-        else if (c[i].key.n)
+        else
             complain(p, c[i].key_pos, "remove one of them, or merge what they hold",
                      "the key `%.*s` is here a second time: line %u has it already",
                      MIO_FMT(c[i].key), c[first].key_pos.line);

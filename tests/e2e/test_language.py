@@ -485,21 +485,22 @@ class Import(Case):
 
     def test_keyed_blocks(self):
         ids = self.things_of("""thing:
-              x: { for_each: { "a b": 1, c: 2 }, name: "x-${each.value}", inputs: { same: [1], n: "${each.value}", s: "$${q}" } }
-              y: { count: 2, name: "y-${count.index}", inputs: { k: v } }
+              x: { for_each: { "a b": 1, "$${c}": 2 }, name: "x-${each.value}", inputs: { same: [1], n: "${each.value}", s: "$${q}", "%%{k": 1 } }
+              y: { count: 2, name: "y-${count.index}", inputs: { "$${k}": "v${count.index}" } }
               z: { for_each: [k], name: z }""")
         self.template("", top=f"""
             import:
-              - {{ to: thing.x, for_each: {{ "a b": {ids["x-1"]}, c: {ids["x-2"]} }}, id: "${{each.value}}" }}
+              - {{ to: thing.x, for_each: {{ "a b": {ids["x-1"]}, "$${{c}}": {ids["x-2"]} }}, id: "${{each.value}}" }}
               - {{ to: "thing.y[${{each.key}}]", for_each: {{ 0: {ids["y-0"]}, 1: {ids["y-1"]} }}, id: "${{each.value}}" }}
               - {{ to: 'thing.z["k"]', id: {ids["z"]} }}
             """)
         self.ok("plan", "-generate-config-out=new.yaml")
         text = self.written()
-        self.assertIn('for_each:\n        "a b": { inputs: {', text)
+        self.assertIn('\n        "a b": { inputs: {', text)
         self.assertIn('name: "${each.value.name}"', text)
         self.assertIn("count: 2", text)
         self.imports_all(5)
+        self.ok("state", "list", says='thing.x["${c}"]')
 
     def test_a_count_with_a_hole(self):
         ids = self.things_of("thing: { y: { count: 2, name: 'y-${count.index}' } }")
