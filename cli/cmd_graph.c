@@ -38,14 +38,21 @@ static enum mio_code draw(struct mio_cli *c, struct mio_str dot)
 enum mio_code mio_cmd_graph(struct mio_cli *c)
 {
     struct mio_str format = mio_str_z(mio_cli_text(c, MIO_OPT_FORMAT));
+    const struct mio_optval *v = c->opt.v;
+    const struct mio_plan_opts scope = {
+        .targets = v[MIO_OPT_TARGET].list,
+        .ntargets = v[MIO_OPT_TARGET].n,
+        .excludes = v[MIO_OPT_EXCLUDE].list,
+        .nexcludes = v[MIO_OPT_EXCLUDE].n,
+    };
     MIO_AUTO_BUF dot = {0};
     enum mio_code code = mio_cli_open(c, MIO_OPEN_READ);
     if (code)
         return code;
     if (mio_str_is(format, "json"))
-        return mio_cli_report(c, mio_engine_graph_json(c->engine, &c->out.buf));
+        return mio_cli_report(c, mio_engine_graph_json(c->engine, &scope, &c->out.buf));
     if (!mio_str_is(format, "svg"))
-        return mio_cli_report(c, mio_engine_graph(c->engine, &c->out.buf));
-    code = mio_cli_report(c, mio_engine_graph(c->engine, &dot));
+        return mio_cli_report(c, mio_engine_graph(c->engine, &scope, &c->out.buf));
+    code = mio_cli_report(c, mio_engine_graph(c->engine, &scope, &dot));
     return code ? code : draw(c, mio_buf_view(&dot));
 }

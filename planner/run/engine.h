@@ -168,12 +168,15 @@ const char *mio_engine_key(struct mio_engine *e);
 enum mio_code mio_engine_import(struct mio_engine *e, struct mio_str address, struct mio_str id);
 /* `force-unlock ID`. */
 enum mio_code mio_engine_force_unlock(struct mio_engine *e, struct mio_str id);
-/* `graph`: nodes and edges of the plan's graph as DOT. */
+/* `graph`: nodes and edges of the plan's graph as DOT: what the targets and exclusions of `scope`
+ * leave. */
 struct mio_buf;
-enum mio_code mio_engine_graph(struct mio_engine *e, struct mio_buf *dot);
+enum mio_code mio_engine_graph(struct mio_engine *e, const struct mio_plan_opts *scope,
+                               struct mio_buf *dot);
 /* The same as {"nodes": [{address, kind, action}], "edges": [{from, to}]}: `from` depends on `to`.
  */
-enum mio_code mio_engine_graph_json(struct mio_engine *e, struct mio_buf *json);
+enum mio_code mio_engine_graph_json(struct mio_engine *e, const struct mio_plan_opts *scope,
+                                    struct mio_buf *json);
 /* `schema`: what the plugins of the template say of their kinds. No lock file is needed: nothing is
  * configured. */
 enum mio_code mio_engine_schemas(struct mio_engine *e, const struct mio_schema *const **out,

@@ -25,11 +25,24 @@ enum mio_code mio_engine_force_unlock(struct mio_engine *e, struct mio_str id)
     return mio_store_force_unlock(e->store, id, &err) ? mio_engine_fail(e, &err) : MIO_OK;
 }
 
-/* The graph as it stands after a plan against the recorded state. */
-static enum mio_code plan_offline(struct mio_engine *e, const struct mio_plan **plan)
+/* The graph as it stands after a plan against the recorded state: what `scope` leaves. */
+static enum mio_code plan_offline(struct mio_engine *e, const struct mio_plan_opts *scope,
+                                  struct mio_inst ***insts, size_t *n)
 {
-    struct mio_plan_opts o = {.mode = MIO_PLAN_NORMAL, .refresh = false, .looking = true};
-    return mio_engine_plan(e, &o, plan);
+    struct mio_plan_opts o = *scope;
+    const struct mio_plan *plan;
+    o.looking = true;
+    enum mio_code rc = mio_engine_plan(e, &o, &plan);
+    if (rc)
+        return rc;
+    *insts = MIO_NEW_N(&e->arena, struct mio_inst *, e->stack.ninsts + 1);
+    *n = 0;
+    for (size_t i = 0; i < e->stack.ninsts; i++) {
+        const struct mio_step *s = mio_step_of(e->stack.insts[i]);
+        if (!s || !s->excluded)
+            (*insts)[(*n)++] = e->stack.insts[i];
+    }
+    return MIO_OK;
 }
 
 /* The steps of a pipeline that one reads another's output of: "job.fit/train" to "job.fit/prep". */
@@ -82,23 +95,25 @@ static void put_steps(struct mio_engine *e, struct mio_buf *dot, const struct mi
     mio_buf_z(dot, "  }\n");
 }
 
-enum mio_code mio_engine_graph(struct mio_engine *e, struct mio_buf *dot)
+enum mio_code mio_engine_graph(struct mio_engine *e, const struct mio_plan_opts *scope,
+                               struct mio_buf *dot)
 {
     const struct mio_azureml_edge *steps;
-    const struct mio_plan *plan;
-    enum mio_code rc = plan_offline(e, &plan);
+    struct mio_inst **insts;
+    size_t ninsts;
+    enum mio_code rc = plan_offline(e, scope, &insts, &ninsts);
     if (rc)
         return rc;
     mio_buf_z(
         dot, "digraph {\n  rankdir = \"RL\";\n  node [shape = rect, fontname = \"sans-serif\"];\n");
-    for (size_t i = 0; i < e->stack.ninsts; i++) {
+    for (size_t i = 0; i < ninsts; i++) {
         mio_buf_z(dot, "  ");
-        mio_json_string(dot, e->stack.insts[i]->address);
+        mio_json_string(dot, insts[i]->address);
         mio_buf_z(dot, ";\n");
-        put_steps(e, dot, e->stack.insts[i]);
+        put_steps(e, dot, insts[i]);
     }
-    for (size_t i = 0; i < e->stack.ninsts; i++) {
-        const struct mio_inst *inst = e->stack.insts[i];
+    for (size_t i = 0; i < ninsts; i++) {
+        const struct mio_inst *inst = insts[i];
         for (size_t k = 0; k < inst->deps.n; k++)
             put_edge(dot, inst->address, inst->deps.items[k]->address, ";\n");
         size_t n = step_edges(inst, &steps);
@@ -119,26 +134,28 @@ static struct mio_value text_map(struct mio_arena *a, const char *const *keys,
     return mio_map(pairs, n);
 }
 
-enum mio_code mio_engine_graph_json(struct mio_engine *e, struct mio_buf *json)
+enum mio_code mio_engine_graph_json(struct mio_engine *e, const struct mio_plan_opts *scope,
+                                    struct mio_buf *json)
 {
     static const char *const node_keys[] = {"address", "kind", "action"}, *const edge_keys[] = {
                                                                               "from", "to"};
-    const struct mio_plan *plan;
     const struct mio_azureml_edge *steps;
     struct mio_arena *a = &e->arena;
-    enum mio_code rc = plan_offline(e, &plan);
-    size_t nedges = 0, n = 0, nnodes = e->stack.ninsts, at = 0;
+    struct mio_inst **insts;
+    size_t nedges = 0, n = 0, ninsts, at = 0;
+    enum mio_code rc = plan_offline(e, scope, &insts, &ninsts);
     if (rc)
         return rc;
-    for (size_t i = 0; i < e->stack.ninsts; i++) {
-        const struct mio_node *jobs = steps_of(e->stack.insts[i]);
-        nedges += e->stack.insts[i]->deps.n + step_edges(e->stack.insts[i], &steps);
+    size_t nnodes = ninsts;
+    for (size_t i = 0; i < ninsts; i++) {
+        const struct mio_node *jobs = steps_of(insts[i]);
+        nedges += insts[i]->deps.n + step_edges(insts[i], &steps);
         nnodes += jobs ? jobs->n : 0;
     }
     struct mio_value *nodes = MIO_NEW_N(a, struct mio_value, nnodes + 1);
     struct mio_value *edges = MIO_NEW_N(a, struct mio_value, nedges + 1);
-    for (size_t i = 0; i < e->stack.ninsts; i++) {
-        const struct mio_inst *inst = e->stack.insts[i];
+    for (size_t i = 0; i < ninsts; i++) {
+        const struct mio_inst *inst = insts[i];
         const struct mio_step *s = mio_step_of(inst);
         struct mio_str node[] = {
             inst->address, inst->res->block->kind,
@@ -218,7 +235,8 @@ enum mio_code mio_engine_eval(struct mio_engine *e, struct mio_str text, struct 
 {
     if (!e->planned) {
         const struct mio_plan *plan;
-        enum mio_code rc = plan_offline(e, &plan);
+        const struct mio_plan_opts looking = {.looking = true};
+        enum mio_code rc = mio_engine_plan(e, &looking, &plan);
         if (rc) {
             err->reported = true; /* each of them is in diags */
             return mio_fail(err, rc, "the template has errors");

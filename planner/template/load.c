@@ -161,6 +161,7 @@ static size_t read_files(struct mio_scope_load *s, const struct mio_str *names, 
             continue; /* of the directory as a root template */
         struct mio_tpl_file *f = mio_tpl_file(s->load, path, (struct mio_pos){0}, false);
         seen++;
+        s->t->torn = s->t->torn || !f->root;
         if (f->root && variables)
             read_auto_variables(s, f);
         else

@@ -127,7 +127,7 @@ static void check_inputs(struct mio_load *l, const struct mio_module_call *c)
 {
     struct mio_tpl_names names;
     uintptr_t at;
-    if (!c->inputs)
+    if (!c->inputs || c->tpl->torn)
         return;
     mio_tpl_names_init(&names, l->arena, c->tpl->variables.n);
     for (size_t i = 0; i < c->tpl->variables.n; i++)

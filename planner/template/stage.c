@@ -77,6 +77,8 @@ static void set_provider(struct mio_load *l, struct mio_template *t, const struc
             p->config = with(l, p->config, more.config->entries[k].key, &more.config->entries[k]);
         return;
     }
+    if (t->torn)
+        return;
     struct mio_tpl_names names;
     mio_tpl_names_init(&names, l->arena, t->providers.n);
     for (size_t i = 0; i < t->providers.n && !l->full; i++)
@@ -137,6 +139,8 @@ static void set_block(struct mio_load *l, struct mio_template *root, const struc
             b->body = with(l, b->body, e->value->entries[k].key, &e->value->entries[k]);
         return;
     }
+    if (t && t->torn)
+        return;
     if (mio_str_find(e->key, '[') >= 0)
         hint = "name the resource without an instance key: all its instances share a body";
     else if (t)
@@ -159,7 +163,7 @@ static void check_variables(struct mio_load *l, const struct mio_template *t,
     mio_tpl_names_init(&names, l->arena, t->variables.n);
     for (size_t i = 0; i < t->variables.n; i++)
         mio_tpl_names_add(&names, l->arena, t->variables.items[i].name);
-    for (size_t i = 0; i < map->n && !l->full; i++) {
+    for (size_t i = 0; i < map->n && !l->full && !t->torn; i++) {
         const struct mio_entry *e = &map->entries[i];
         if (!mio_index_get(&names.at, e->key, &at))
             mio_tpl_error(

@@ -98,6 +98,7 @@ struct mio_check { /* checks: and policies: */
     }
 struct mio_template {
     struct mio_str dir; /* absolute */
+    bool torn;          /* a file of it could not be read: names may be missing */
     MIO_BLOCKS(struct mio_variable) variables;
     MIO_BLOCKS(struct mio_local) locals;
     MIO_BLOCKS(struct mio_provider_block) providers;

@@ -336,6 +336,13 @@ class Graph(Case):
         self.assertEqual(doc["nodes"][0], {"action": "create", "address": "thing.a", "kind": "thing"})
         self.ok("graph", says='"thing.b" -> "thing.a"')
         self.fails("graph", "-format=png", says="dot|json|svg")
+        for args, nodes in ((["-target=thing.a"], ["thing.a"]), (["-target=thing.b"], ["thing.a", "thing.b"]), (["-exclude=thing.b"], ["thing.a"]),
+                            (["-exclude=thing.a"], [])):
+            with self.subTest(args):
+                doc = self.ok("graph", "-format=json", *args).json()
+                self.assertEqual(sorted(n["address"] for n in doc["nodes"]), nodes)
+                self.assertEqual(len(doc["edges"]), max(len(nodes) - 1, 0))
+                self.assertEqual(self.ok("graph", *args).out.count("thing.b"), 2 * nodes.count("thing.b"))
         self.fails("graph", "-format=svg", env={"PATH": "/nonexistent"}, says="Install Graphviz")
 
     def test_steps_of_pipelines(self):
