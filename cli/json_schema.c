@@ -15,6 +15,18 @@ static void ref(struct mio_jout *j, const char *name)
     mio_jout_close(j, '}');
 }
 
+/* A mapping, or nothing at all behind the colon. */
+static void put_map_or_null(struct mio_jout *j)
+{
+    mio_jout_key(j, "type");
+    mio_jout_open(j, '[');
+    mio_jout_item(j);
+    mio_jout_str(j, MIO_STR("object"));
+    mio_jout_item(j);
+    mio_jout_str(j, MIO_STR("null"));
+    mio_jout_close(j, ']');
+}
+
 static void key_ref(struct mio_jout *j, const char *key, const char *name)
 {
     mio_jout_key(j, key);
@@ -116,6 +128,12 @@ static void put_string(struct mio_jout *j, const struct mio_field *f)
             put_folded(j, f);
         mio_jout_item(j);
         ref(j, "expression");
+        if (!(f->flags & MLOPS_REQUIRED)) {
+            mio_jout_item(j);
+            mio_jout_open(j, '{');
+            mio_jout_kz(j, "type", "null");
+            mio_jout_close(j, '}');
+        }
         mio_jout_close(j, ']');
         return;
     }
@@ -177,7 +195,6 @@ static const char *const meta_keys[] = {"count",    "for_each",  "enabled",  "de
 /* `kind`: the name may be left out, and meta arguments are allowed. */
 static void put_object(struct mio_jout *j, const struct mio_field *f, bool kind)
 {
-    mio_jout_kz(j, "type", "object");
     mio_jout_key(j, "properties");
     mio_jout_open(j, '{');
     for (size_t i = 0; i < f->nfields; i++) {
@@ -206,6 +223,10 @@ static void put_object(struct mio_jout *j, const struct mio_field *f, bool kind)
     }
     if (any)
         mio_jout_close(j, ']');
+    if (kind && !any)
+        put_map_or_null(j);
+    else
+        mio_jout_kz(j, "type", "object");
     mio_jout_kbool(j, "additionalProperties", false);
 }
 
@@ -213,113 +234,93 @@ static void put_object(struct mio_jout *j, const struct mio_field *f, bool kind)
 
 /* Written as JSON: it is the shape of the language itself. */
 static const char definitions[] =
-    "{\"expression\":{\"description\":\"An expression: "
-    "${...}.\",\"type\":\"string\",\"pattern\":\"[$%][{]\"},"
-    "\"count\":{\"description\":\"How many instances; count.index is 0, 1, "
-    "...\",\"anyOf\":[{\"type\":\"integer\","
-    "\"minimum\":0},{\"$ref\":\"#/$defs/expression\"}]},"
-    "\"for_each\":{\"description\":\"One instance for each key of a map or string of a set: "
-    "each.key, "
-    "each.value.\",\"anyOf\":[{\"type\":\"object\"},{\"$ref\":\"#/$defs/expression\"}]},"
-    "\"enabled\":{\"description\":\"false: as if the block were not "
-    "there.\",\"anyOf\":[{\"type\":\"boolean\"},"
-    "{\"$ref\":\"#/$defs/expression\"}]},"
-    "\"depends_on\":{\"description\":\"Addresses of resources and modules that come "
-    "first.\",\"type\":\"array\","
-    "\"items\":{\"type\":\"string\"}},"
-    "\"provider\":{\"description\":\"Name of the provider under "
-    "`providers`.\",\"type\":\"string\"},"
-    "\"provider_options\":{\"description\":\"Settings for one type of provider alone, by its "
-    "name.\",\"type\":\"object\"},"
-    "\"timeouts\":{\"description\":\"How long an operation may "
-    "take.\",\"type\":\"object\",\"properties\":{"
-    "\"create\":{},\"update\":{},\"delete\":{},\"read\":{}},\"additionalProperties\":false},"
-    "\"rules\":{\"type\":\"array\",\"items\":{\"$ref\":\"#/$defs/rule\"}},"
-    "\"rule\":{\"type\":\"object\",\"properties\":{\"condition\":{\"description\":\"Must be "
-    "true.\",\"type\":["
-    "\"string\",\"boolean\"]},\"error\":{\"description\":\"What is said when it is "
-    "not.\",\"type\":\"string\"}},"
-    "\"required\":[\"condition\",\"error\"],\"additionalProperties\":false},"
-    "\"lifecycle\":{\"description\":\"Rules of the life of the "
-    "object.\",\"type\":\"object\",\"properties\":{"
-    "\"create_before_destroy\":{\"description\":\"A replacement is made before the old object "
-    "goes.\",\"type\":"
-    "\"boolean\"},\"prevent_destroy\":{\"description\":\"A plan that destroys it is "
-    "refused.\",\"type\":"
-    "\"boolean\"},\"ignore_changes\":{\"description\":\"Fields whose changes do not count, or "
-    "`all`.\",\"anyOf\":["
-    "{\"const\":\"all\"},{\"type\":\"array\",\"items\":{\"type\":\"string\"}}]},\"replace_"
-    "triggered_by\":{"
-    "\"description\":\"References whose change replaces "
-    "it.\",\"type\":\"array\",\"items\":{\"type\":"
-    "\"string\"}},\"on_removed\":{\"description\":\"What happens when the block "
-    "goes.\",\"enum\":[\"delete\","
-    "\"forget\"]},\"precondition\":{\"$ref\":\"#/$defs/rules\"},\"postcondition\":{\"$ref\":\"#/"
-    "$defs/rules\"}},"
-    "\"additionalProperties\":false}";
+    "{\"expression\":{\"description\":\"An expression: ${...}.\",\"type\":\"string\","
+    "\"pattern\":\"[$%][{]\"},\"count\":{\"description\":\"How many instances; count.index "
+    "is 0, 1, ...\",\"anyOf\":[{\"type\":\"integer\",\"minimum\":0},{"
+    "\"$ref\":\"#/$defs/expression\"}]},\"for_each\":{\"description\":\"One instance for "
+    "each key of a map or string of a set: each.key, each.value.\",\"anyOf\":[{"
+    "\"type\":\"object\"},{\"type\":\"array\",\"items\":{\"type\":\"string\"}},{"
+    "\"$ref\":\"#/$defs/expression\"}]},\"enabled\":{\"description\":\"false: as if the "
+    "block were not there.\",\"anyOf\":[{\"type\":\"boolean\"},{"
+    "\"$ref\":\"#/$defs/expression\"}]},\"depends_on\":{\"description\":\"Addresses of "
+    "resources and modules that come first.\",\"type\":\"array\",\"items\":{"
+    "\"type\":\"string\"}},\"provider\":{\"description\":\"Name of the provider under "
+    "`providers`.\",\"type\":\"string\"},\"provider_options\":{\"description\":\"Settings "
+    "for one type of provider alone, by its name.\",\"type\":\"object\"},\"timeouts\":{"
+    "\"description\":\"How long an operation may take.\",\"type\":[\"object\",\"null\"],"
+    "\"properties\":{\"create\":{\"type\":[\"string\",\"integer\"]},\"update\":{"
+    "\"type\":[\"string\",\"integer\"]},\"delete\":{\"type\":[\"string\",\"integer\"]},"
+    "\"read\":{\"type\":[\"string\",\"integer\"]}},\"additionalProperties\":false},"
+    "\"rules\":{\"type\":\"array\",\"items\":{\"$ref\":\"#/$defs/rule\"}},\"rule\":{"
+    "\"type\":\"object\",\"properties\":{\"condition\":{\"description\":\"Must be true.\","
+    "\"type\":[\"string\",\"boolean\"]},\"error\":{\"description\":\"What is said when it is "
+    "not.\",\"type\":\"string\"}},\"required\":[\"condition\",\"error\"],"
+    "\"additionalProperties\":false},\"lifecycle\":{\"description\":\"Rules of the life of "
+    "the object.\",\"type\":[\"object\",\"null\"],\"properties\":{\"create_before_destroy\":{"
+    "\"description\":\"A replacement is made before the old object goes.\","
+    "\"type\":\"boolean\"},\"prevent_destroy\":{\"description\":\"A plan that destroys it is "
+    "refused.\",\"type\":\"boolean\"},\"ignore_changes\":{\"description\":\"Fields whose "
+    "changes do not count, or `all`.\",\"anyOf\":[{\"const\":\"all\"},{\"type\":\"array\","
+    "\"items\":{\"type\":\"string\"}}]},\"replace_triggered_by\":{"
+    "\"description\":\"References whose change replaces it.\",\"type\":\"array\",\"items\":{"
+    "\"type\":\"string\"}},\"on_removed\":{\"description\":\"What happens when the block "
+    "goes.\",\"enum\":[\"delete\",\"forget\"]},\"precondition\":{\"$ref\":\"#/$defs/rules\"},"
+    "\"postcondition\":{\"$ref\":\"#/$defs/rules\"}},\"additionalProperties\":false}";
 
 static const char top_level[] =
-    "\"mlops_iac\":{\"description\":\"Required version and where the state is "
-    "kept.\",\"type\":\"object\","
-    "\"properties\":{\"required_version\":{\"type\":\"string\"},\"backend\":{\"type\":\"object\"},"
-    "\"encryption\":{\"type\":\"object\"},\"plans\":{\"type\":\"object\"}},"
-    "\"additionalProperties\":false},"
-    "\"variables\":{\"description\":\"Inputs by name: "
-    "var.NAME.\",\"type\":\"object\",\"additionalProperties\":{"
-    "\"type\":[\"object\",\"null\"],\"properties\":{\"type\":{\"description\":\"string, number, "
-    "bool, list(T), "
-    "set(T), map(T), object({...}), tuple([...]) or "
-    "any.\",\"type\":\"string\"},\"default\":{\"description\":"
-    "\"Value when none is given; without it one must be.\"},\"description\":{\"type\":\"string\"},"
-    "\"sensitive\":{\"description\":\"Never "
-    "shown.\",\"type\":\"boolean\"},\"ephemeral\":{\"description\":"
-    "\"Never "
-    "stored.\",\"type\":\"boolean\"},\"nullable\":{\"type\":\"boolean\"},\"validation\":{\"$ref\":"
-    "\"#/$defs/rules\"}},\"additionalProperties\":false}},"
-    "\"locals\":{\"description\":\"Named values: local.NAME.\",\"type\":\"object\"},"
-    "\"outputs\":{\"description\":\"Values that are shown and recorded.\",\"type\":\"object\","
-    "\"additionalProperties\":{\"type\":\"object\",\"properties\":{\"value\":{},\"description\":{"
-    "\"type\":"
-    "\"string\"},\"sensitive\":{\"type\":\"boolean\"},\"precondition\":{\"$ref\":\"#/$defs/"
-    "rules\"},"
-    "\"depends_on\":{\"$ref\":\"#/$defs/"
-    "depends_on\"}},\"required\":[\"value\"],\"additionalProperties\":false}},"
-    "\"modules\":{\"description\":\"Calls of other template directories: "
-    "module.NAME.OUTPUT.\",\"type\":"
-    "\"object\",\"additionalProperties\":{\"type\":\"object\",\"properties\":{\"source\":{"
-    "\"description\":"
-    "\"./FOLDER, ../FOLDER, git::URL//FOLDER?ref=TAG or "
-    "https://HOST/NAME.tar.gz//FOLDER.\",\"type\":\"string\"},"
-    "\"digest\":{\"description\":\"Of an archive: sha256:HEX.\",\"type\":\"string\","
-    "\"pattern\":\"^sha256:[0-9a-fA-F]{64}$\"},\"inputs\":{\"type\":\"object\"},\"count\":{\"$"
-    "ref\":"
-    "\"#/$defs/count\"},\"for_each\":{\"$ref\":\"#/$defs/for_each\"},\"depends_on\":{\"$ref\":"
-    "\"#/$defs/depends_on\"}},\"required\":[\"source\"],\"additionalProperties\":false}},"
-    "\"moved\":{\"description\":\"Addresses that have another name "
-    "now.\",\"type\":\"array\",\"items\":{\"type\":"
-    "\"object\",\"properties\":{\"from\":{\"type\":\"string\"},\"to\":{\"type\":\"string\"}},"
-    "\"required\":["
-    "\"from\",\"to\"],\"additionalProperties\":false}},"
-    "\"import\":{\"description\":\"Existing objects to take under "
-    "management.\",\"type\":\"array\",\"items\":{"
-    "\"type\":\"object\",\"properties\":{\"to\":{\"type\":\"string\"},\"id\":{\"type\":\"string\"},"
-    "\"for_each\":{"
-    "\"$ref\":\"#/$defs/for_each\"}},\"required\":[\"to\",\"id\"],\"additionalProperties\":false}},"
-    "\"removed\":{\"description\":\"Resources that are gone from the template, and what becomes of "
-    "the "
-    "objects.\",\"type\":\"array\",\"items\":{\"type\":\"object\",\"properties\":{\"from\":{"
-    "\"type\":\"string\"},"
-    "\"on_removed\":{\"enum\":[\"delete\",\"forget\"]}},\"required\":[\"from\",\"on_removed\"],"
-    "\"additionalProperties\":false}},"
-    "\"checks\":{\"description\":\"Conditions that "
-    "warn.\",\"type\":\"object\",\"additionalProperties\":{\"$ref\":"
-    "\"#/$defs/rule\"}},"
-    "\"policies\":{\"description\":\"Conditions that block, also over plan.changes and "
-    "plan.counts.\",\"type\":"
-    "\"object\",\"additionalProperties\":{\"$ref\":\"#/$defs/rule\"}},"
-    "\"notifications\":{\"description\":\"Who is told what.\",\"type\":\"object\"},"
-    "\"include\":{\"description\":\"Further files by glob.\"},"
-    "\"set\":{\"description\":\"Fields of blocks by address.\",\"type\":\"object\"}";
+    "\"mlops_iac\":{\"description\":\"Required version and where the state is kept.\","
+    "\"type\":[\"object\",\"null\"],\"properties\":{\"required_version\":{"
+    "\"type\":\"string\"},\"backend\":{\"type\":\"object\"},\"encryption\":{"
+    "\"type\":\"object\"},\"plans\":{\"type\":\"object\"}},\"additionalProperties\":false},"
+    "\"variables\":{\"description\":\"Inputs by name: var.NAME.\",\"type\":[\"object\","
+    "\"null\"],\"additionalProperties\":{\"type\":[\"object\",\"null\"],\"properties\":{"
+    "\"type\":{\"description\":\"string, number, bool, list(T), set(T), map(T), object({"
+    "...}), tuple([...]) or any.\",\"type\":\"string\"},\"default\":{\"description\":\"Value "
+    "when none is given; without it one must be.\"},\"description\":{\"type\":\"string\"},"
+    "\"sensitive\":{\"description\":\"Never shown.\",\"type\":\"boolean\"},\"ephemeral\":{"
+    "\"description\":\"Never stored.\",\"type\":\"boolean\"},\"nullable\":{"
+    "\"type\":\"boolean\"},\"validation\":{\"$ref\":\"#/$defs/rules\"}},"
+    "\"additionalProperties\":false}},\"locals\":{\"description\":\"Named values: "
+    "local.NAME.\",\"type\":[\"object\",\"null\"]},\"outputs\":{\"description\":\"Values "
+    "that are shown and recorded.\",\"type\":[\"object\",\"null\"],\"additionalProperties\":{"
+    "\"type\":\"object\",\"properties\":{\"value\":{},\"description\":{\"type\":\"string\"},"
+    "\"sensitive\":{\"type\":\"boolean\"},\"precondition\":{\"$ref\":\"#/$defs/rules\"},"
+    "\"depends_on\":{\"$ref\":\"#/$defs/depends_on\"}},\"required\":[\"value\"],"
+    "\"additionalProperties\":false}},\"modules\":{\"description\":\"Calls of other template "
+    "directories: module.NAME.OUTPUT.\",\"type\":[\"object\",\"null\"],"
+    "\"additionalProperties\":{\"type\":\"object\",\"properties\":{\"source\":{"
+    "\"description\":\"./FOLDER, ../FOLDER, git::URL//FOLDER?ref=TAG or "
+    "https://HOST/NAME.tar.gz//FOLDER.\",\"type\":\"string\"},\"digest\":{"
+    "\"description\":\"Of an archive: sha256:HEX.\",\"type\":\"string\","
+    "\"pattern\":\"^sha256:[0-9a-fA-F]{64}$\"},\"inputs\":{\"type\":\"object\"},\"count\":{"
+    "\"$ref\":\"#/$defs/count\"},\"for_each\":{\"$ref\":\"#/$defs/for_each\"},"
+    "\"depends_on\":{\"$ref\":\"#/$defs/depends_on\"}},\"required\":[\"source\"],"
+    "\"additionalProperties\":false}},\"moved\":{\"description\":\"Addresses that have "
+    "another name now.\",\"type\":[\"array\",\"null\"],\"items\":{\"type\":\"object\","
+    "\"properties\":{\"from\":{\"type\":\"string\"},\"to\":{\"type\":\"string\"}},"
+    "\"required\":[\"from\",\"to\"],\"additionalProperties\":false}},\"import\":{"
+    "\"description\":\"Existing objects to take under management.\",\"type\":[\"array\","
+    "\"null\"],\"items\":{\"type\":\"object\",\"properties\":{\"to\":{\"type\":\"string\"},"
+    "\"id\":{\"type\":[\"string\",\"number\"]},\"for_each\":{\"$ref\":\"#/$defs/for_each\"}},"
+    "\"required\":[\"to\",\"id\"],\"additionalProperties\":false}},\"removed\":{"
+    "\"description\":\"Resources that are gone from the template, and what becomes of the "
+    "objects.\",\"type\":[\"array\",\"null\"],\"items\":{\"type\":\"object\",\"properties\":{"
+    "\"from\":{\"type\":\"string\"},\"on_removed\":{\"enum\":[\"delete\",\"forget\"]}},"
+    "\"required\":[\"from\",\"on_removed\"],\"additionalProperties\":false}},\"checks\":{"
+    "\"description\":\"Conditions that warn.\",\"type\":[\"object\",\"null\"],"
+    "\"additionalProperties\":{\"$ref\":\"#/$defs/rule\"}},\"policies\":{"
+    "\"description\":\"Conditions that block, also over plan.changes and plan.counts.\","
+    "\"type\":[\"object\",\"null\"],\"additionalProperties\":{\"$ref\":\"#/$defs/rule\"}},"
+    "\"notifications\":{\"description\":\"Who is told what.\",\"type\":[\"object\",\"null\"],"
+    "\"additionalProperties\":{\"type\":[\"object\",\"null\"]}},\"include\":{"
+    "\"description\":\"Further files by glob.\",\"type\":[\"array\",\"null\"],\"items\":{"
+    "\"anyOf\":[{\"type\":\"string\"},{\"type\":\"object\",\"properties\":{\"files\":{"
+    "\"description\":\"The pattern.\",\"type\":\"string\"},\"expand\":{"
+    "\"description\":\"Evaluate ${...} in Azure ML documents, too.\",\"type\":\"boolean\"},"
+    "\"prefix\":{\"description\":\"Stands before the names of the documents.\","
+    "\"type\":\"string\"}},\"required\":[\"files\"],\"additionalProperties\":false}]}},"
+    "\"set\":{\"description\":\"Fields of blocks by address.\",\"type\":[\"object\","
+    "\"null\"],\"additionalProperties\":{\"type\":[\"object\",\"null\"]}}";
 
 /* Members that are JSON text already go in as they are; the writer indents everything anew at the
  * end. */
@@ -371,7 +372,7 @@ static void put_kinds(struct mio_jout *j, const char *key, const char *doc,
     mio_jout_key(j, key);
     mio_jout_open(j, '{');
     mio_jout_kz(j, "description", doc);
-    mio_jout_kz(j, "type", "object");
+    put_map_or_null(j);
     mio_jout_key(j, "properties");
     mio_jout_open(j, '{');
     for (size_t i = 0; i < n; i++)
@@ -385,11 +386,11 @@ static void put_kinds(struct mio_jout *j, const char *key, const char *doc,
             mio_jout_key_str(j, kind->name);
             mio_jout_open(j, '{');
             mio_jout_kstr(j, "description", kind->doc);
-            mio_jout_kz(j, "type", "object");
+            put_map_or_null(j);
             mio_jout_key(j, "additionalProperties");
             mio_jout_open(j, '{');
             if (lookups)
-                mio_jout_kz(j, "type", "object");
+                put_map_or_null(j);
             else
                 put_object(j, &kind->root, true);
             mio_jout_close(j, '}');
@@ -408,14 +409,14 @@ static void put_providers(struct mio_jout *j, const struct mio_schema *const *sc
     mio_jout_kz(
         j, "description",
         "Provider instances: settings by name; `type` names the plugin when the name does not.");
-    mio_jout_kz(j, "type", "object");
+    put_map_or_null(j);
     mio_jout_key(j, "properties");
     mio_jout_open(j, '{');
     for (size_t i = 0; i < n; i++) {
         mio_jout_key_str(j, schemas[i]->name);
         mio_jout_open(j, '{');
         mio_jout_kstr(j, "description", schemas[i]->doc);
-        mio_jout_kz(j, "type", "object");
+        put_map_or_null(j);
         mio_jout_key(j, "properties");
         mio_jout_open(j, '{');
         mio_jout_key(j, "for_each");
@@ -432,7 +433,7 @@ static void put_providers(struct mio_jout *j, const struct mio_schema *const *sc
     mio_jout_close(j, '}');
     mio_jout_key(j, "additionalProperties");
     mio_jout_open(j, '{');
-    mio_jout_kz(j, "type", "object");
+    put_map_or_null(j);
     mio_jout_close(j, '}');
     mio_jout_close(j, '}');
 }

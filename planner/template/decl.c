@@ -136,7 +136,7 @@ static void check_or_policy(struct mio_scope_load *s, const struct mio_entry *e,
 {
     static const struct mio_tpl_key keys[] = {
         MIO_TPL_NEED(mio_check, "condition", MIO_WANT_NODE, condition),
-        MIO_TPL_NEED(mio_check, "error", MIO_WANT_NODE, error),
+        MIO_TPL_NEED(mio_check, "error", MIO_WANT_SAID, error),
     };
     const char *what = blocks ? "policy" : "check";
     if (!define(s, what, e, what))

@@ -58,6 +58,7 @@ void mio_tpl_error(struct mio_load *l, struct mio_pos pos, const char *hint, con
 /* shape.c: mappings with known keys, read by table. */
 enum mio_want {
     MIO_WANT_NODE,   /* const struct mio_node *: anything but null */
+    MIO_WANT_SAID,   /* const struct mio_node *: a scalar or an expression, for people */
     MIO_WANT_MAP,    /* const struct mio_node *: a mapping */
     MIO_WANT_SEQ,    /* const struct mio_node *: a list */
     MIO_WANT_REFS,   /* const struct mio_node *: a list of scalars */

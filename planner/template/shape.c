@@ -256,7 +256,7 @@ static bool all_rules(struct mio_load *l, const struct mio_entry *e)
 {
     static const struct mio_tpl_key keys[] = {
         MIO_TPL_NEED(rule, "condition", MIO_WANT_NODE, condition),
-        MIO_TPL_NEED(rule, "error", MIO_WANT_NODE, error),
+        MIO_TPL_NEED(rule, "error", MIO_WANT_SAID, error),
     };
     bool good = true;
     struct rule r;
@@ -284,6 +284,10 @@ bool mio_tpl_take(struct mio_load *l, const struct mio_entry *e, const char *wha
         mio_tpl_error(l, e->key_pos, "give it a value, or leave the key out",
                       "`%.*s` of %s is empty", MIO_FMT(e->key), what);
         return false;
+    case MIO_WANT_SAID:
+        if (n->type != MIO_NODE_SCALAR || is_null(n))
+            return wrong(l, e, what, "a string");
+        break;
     case MIO_WANT_MAP:
         if (n->type != MIO_NODE_MAP)
             return wrong(l, e, what, "a mapping");

@@ -69,6 +69,35 @@ class Schema(Case):
             paths += [os.path.join(SOURCE, "modules", module, p) for p in ("main.yaml", "example/main.yaml")]
         self.assertEqual(self.validate(*paths), "")
 
+    def test_what_the_program_takes(self):
+        """What is written half is not wrong: nothing behind a colon; and lists where a map does as well."""
+        self.write("t/main.yaml", """
+            mlops_iac:
+            variables: { a: {}, n: { default: 1 } }
+            locals:
+            providers: { local: null }
+            resources:
+              workspace: { w: null, v: { lifecycle: null, timeouts: null, for_each: [a, b] } }
+              compute: { c: { workspace: "${workspace.w.name}", type: null, timeouts: { create: 10m, delete: 5 } } }
+              data:
+            data:
+            modules: { m: { source: ./m, for_each: [a] } }
+            outputs:
+            moved:
+            import: [{ to: workspace.w, id: 5 }]
+            removed:
+            checks:
+            policies:
+            include: [more/*.yaml, { files: "more/*.yaml", expand: true, prefix: x }]
+            set:
+            notifications:
+        """)
+        self.write("t/m/main.yaml", "locals: { a: 1 }\n")
+        self.write("t/more/main.yaml", "locals: { a: 1 }\n")
+        self.ok("-chdir=t", "init")
+        self.ok("-chdir=t", "validate")
+        self.assertEqual(self.validate(self.path("t/main.yaml")), "")
+
     def test_templates_that_are_wrong(self):
         wrong = {
             "resource: {}": "resource",
@@ -81,6 +110,13 @@ class Schema(Case):
             "resources: { endpoint: { e: { scoring_uri: x } } }": "scoring_uri",
             "outputs: { o: {} }": "'value' is a required property",
             "resources: { workspace: { w: { lifecycle: { prevent: true } } } }": "prevent",
+            "resources: { data: { d: null } }": "resources/data/d",
+            "resources: { workspace: { w: { for_each: [1] } } }": "resources/workspace/w/for_each",
+            "resources: { workspace: { w: { timeouts: { create: [] } } } }": "timeouts/create",
+            "include: { files: x }": "include",
+            "include: [{ file: x }]": "include/0",
+            "set: { workspace.w: 1 }": "set/workspace.w",
+            "notifications: { n: 1 }": "notifications/n",
         }
         for i, (text, says) in enumerate(wrong.items()):
             with self.subTest(template=text):
