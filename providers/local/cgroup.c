@@ -16,8 +16,8 @@
 enum {
     CPU_PERIOD_US = 100000,
     PAGE = 4096,
-    GONE_TRIES = 100,
-    ROOT_TAG = 4, /* bytes of the root's digest in a group's name */
+    GONE_TRIES = 1500, /* half a minute: the memory of a large process is long in going */
+    ROOT_TAG = 4,      /* bytes of the root's digest in a group's name */
     TEXT_MAX = 1 << 26,
 };
 

@@ -192,7 +192,12 @@ static enum mio_code compute_create(struct local *l, const struct local_change *
     struct mio_str key = mio_str_z(l->c->idempotency_key);
     struct mio_value record;
     bool found;
+    MIO_AUTO_CLOSE int lock = -1;
     if (local_ws_check(l, c.ws, err) || local_name_check(c.name, "a compute", err) ||
+        local_lock(
+            l,
+            local_path(l, "workspaces/%.*s/run/compute-%.*s.lock", MIO_FMT(c.ws), MIO_FMT(c.name)),
+            &lock, err) ||
         local_record_read(l, record_path(l, &c), &record, &found, err))
         return err->code;
     if (found && !(key.n && mio_str_eq(mio_get_str(record, "key"), key))) {

@@ -239,7 +239,7 @@ static enum mio_code describe(struct local *l, const struct serving *ep, struct 
 /* ---- verbs ---- */
 
 /* The port that the endpoint has or gets. *fd keeps it free until HAProxy has it; -1 when HAProxy
- * has it already. */
+ * has it already, or is about to. */
 static enum mio_code find_port(struct local *l, const struct serving *ep, int64_t given, int *fd,
                                int64_t *port, struct mio_err *err)
 {
@@ -248,7 +248,7 @@ static enum mio_code find_port(struct local *l, const struct serving *ep, int64_
     if (ep->record.type == MIO_MAP && haproxy_read(l, ep, &now, err))
         return err->code;
     *port = want;
-    if (now.up && want == had)
+    if ((now.up || now.starting) && want == had)
         return MIO_OK;
     struct mio_str seed = mio_arena_printf(l->a, "%.*s/%.*s", MIO_FMT(ep->ws), MIO_FMT(ep->name));
     return port_hold(l, want, seed, fd, port, err);

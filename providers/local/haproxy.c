@@ -14,11 +14,11 @@
 #include "providers/sdk/proc.h"
 
 /* A question to the master gets lost when it comes while the master starts anew: ask again soon. */
-enum { ASK_MS = 2000, ASK_MASTER_MS = 200, LOAD_MS = 15000, DRAIN_MS = 205000, CHECK_MS = 10000 };
+enum { ASK_MS = 2000, ASK_MASTER_MS = 200, LOAD_MS = 60000, DRAIN_MS = 205000, CHECK_MS = 60000 };
 
 /* While it loads anew, the old process goes on accepting for a moment: only a row of answers from
  * the new one says that the old one has stopped. */
-enum { ROW = 10, ROW_STEP_MS = 20, UNKNOWN_MS = 3000 };
+enum { ROW = 10, ROW_STEP_MS = 20, UNKNOWN_MS = 3000, AGAIN_MS = 5000 };
 
 static const char *service_dir(struct local *l, const struct serving *ep)
 {
@@ -35,7 +35,7 @@ static bool ask(struct local *l, const struct serving *ep, const char *socket, c
     if (!unix_ask(ep->dir, socket, mio_arena_printf(l->a, "%s\n", command).p, wait_ms, &b))
         return false;
     *answer = mio_arena_str(l->a, mio_buf_view(&b));
-    return true;
+    return b.n > 0; /* success has an empty line; nothing at all comes from one that is killed */
 }
 
 static struct mio_str next_line(struct mio_str *rest)
@@ -104,9 +104,12 @@ static enum mio_code order(struct local *l, const struct serving *ep, const char
 {
     struct mio_str answer;
     for (int64_t until = mio_now_ms() + UNKNOWN_MS;; mio_sleep_ms(ROW_STEP_MS)) {
-        if (!ask(l, ep, "admin.sock", command, &answer))
+        if (!ask(l, ep, "admin.sock", command, &answer)) {
+            if (mio_now_ms() < until)
+                continue;
             return mio_fail(err, MIO_TRANSIENT, "HAProxy of endpoint %.*s does not answer",
                             MIO_FMT(ep->name));
+        }
         answer = mio_str_trim(answer);
         if (!answer.n)
             return MIO_OK;
@@ -171,7 +174,7 @@ static enum mio_code check_file(const struct serving *ep, const char *program, c
 {
     MIO_AUTO_BUF out;
     mio_buf_init(&out, 1 << 16);
-    const char *argv[] = {program, "-c", "-q", "-f", file, NULL};
+    const char *argv[] = {program, "-c", "-f", file, NULL};
     const struct mio_proc_opts opts = {
         .argv = argv, .cwd = ep->dir, .in = -1, .out = -1, .err = -1};
     int status = 0;
@@ -216,15 +219,24 @@ static enum mio_code ensure_service(struct local *l, const struct serving *ep, c
     return service_start(l, ep, dir, "haproxy", err);
 }
 
-/* Until the process that answers has the configuration `id`. */
+/* Until the process that answers has the configuration `id`. One that answers with another is told
+ * to load anew: it may have been starting, with the file that was there before, when nobody heard
+ * from it yet. */
 static enum mio_code wait_for_id(struct local *l, const struct serving *ep, struct mio_str id,
-                                 bool loaded, struct mio_err *err)
+                                 struct mio_err *err)
 {
     int last = 0, row = 0;
+    int64_t again = 0;
     for (int64_t until = mio_now_ms() + LOAD_MS; mio_now_ms() < until; mio_sleep_ms(ROW_STEP_MS)) {
-        row = mio_str_eq(running_id(l, ep), id) ? row + 1 : 0;
-        if (row >= (loaded ? ROW : 1))
+        struct mio_str has = running_id(l, ep);
+        row = mio_str_eq(has, id) ? row + 1 : 0;
+        if (row >= (again ? ROW : 1))
             return MIO_OK;
+        if (has.n && !row && mio_now_ms() >= again) {
+            if (service_signal(l, service_dir(l, ep), '2', err))
+                return err->code;
+            again = mio_now_ms() + AGAIN_MS;
+        }
         if (local_check_stop(l, err))
             return err->code;
         if (service_deaths(l, service_dir(l, ep), &last) > 3 && !service_up(l, service_dir(l, ep)))
@@ -257,13 +269,9 @@ static enum mio_code apply_locked(struct local *l, const struct serving *ep,
     struct mio_str text = haproxy_cfg(l, ep, d, n, traffic, &id);
     if (write_file(l, ep, program, text, err))
         return err->code;
-    struct mio_str running = running_id(l, ep);
-    bool loaded = running.n && !mio_str_eq(running, id);
     if (!service_up(l, service_dir(l, ep)) && ensure_service(l, ep, program, err))
         return err->code;
-    if (loaded && service_signal(l, service_dir(l, ep), '2', err))
-        return err->code;
-    if (wait_for_id(l, ep, id, loaded, err))
+    if (wait_for_id(l, ep, id, err))
         return err->code;
     return set_weights(l, ep, running_weights(l, ep), traffic, err);
 }
@@ -324,6 +332,7 @@ enum mio_code haproxy_read(struct local *l, const struct serving *ep, struct hap
     haproxy_cfg(l, ep, d, n, mio_null(), &id);
     out->weights = running_weights(l, ep);
     out->up = running.n > 0 && out->weights.type == MIO_MAP;
+    out->starting = !out->up && service_up(l, service_dir(l, ep));
     out->current = mio_str_eq(running, id);
     return MIO_OK;
 }

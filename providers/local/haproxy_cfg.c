@@ -61,12 +61,11 @@ static void add_frontend(struct mio_buf *b, const struct serving *ep, const stru
                    (intmax_t)mio_get_i64(ep->record, "port", 0));
     if (needs_key(ep))
         mio_buf_printf(b, check_key, MIO_FMT(mio_get_str(ep->record, "keys")));
+    for (size_t i = 0; i < n; i++) /* a line each: HAProxy takes no long lines */
+        mio_buf_printf(b, "    acl known req.hdr(azureml-model-deployment) -m str %.*s\n",
+                       MIO_FMT(d[i].name));
     mio_buf_z(b, unknown_deployment);
-    if (n)
-        mio_buf_z(b, " !{ req.hdr(azureml-model-deployment) -m str");
-    for (size_t i = 0; i < n; i++)
-        mio_buf_printf(b, " %.*s", MIO_FMT(d[i].name));
-    mio_buf_z(b, n ? " }\n" : "\n");
+    mio_buf_z(b, n ? " !known\n" : "\n");
     for (size_t i = 0; i < n; i++)
         mio_buf_printf(
             b, "    use_backend d_%.*s if { req.hdr(azureml-model-deployment) -m str %.*s }\n",

@@ -17,7 +17,7 @@
 #include "providers/sdk/clock.h"
 #include "providers/sdk/proc.h"
 
-enum { POLL_FIRST_MS = 10, POLL_MAX_MS = 250, STOP_MS = 10000, BINDS_EXTRA = 4, SHELL_WORDS = 3 };
+enum { POLL_FIRST_MS = 10, POLL_MAX_MS = 250, STOP_MS = 30000, BINDS_EXTRA = 4, SHELL_WORDS = 3 };
 
 static const char *in_dir(struct local *l, const char *dir, const char *name)
 {

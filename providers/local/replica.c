@@ -7,7 +7,7 @@
 
 enum {
     STARTUP_S = 1800,  /* a replica that never answered is started again after this */
-    READY_MS = 2000,   /* an answer of GET /ready may take */
+    READY_MS = 5000,   /* an answer of GET /ready may take */
     CRASHES = 3,       /* ends of a replica that nobody waits out */
     SCRIPT_FAILED = 3, /* exit status of server.py when the script itself fails */
 };

@@ -14,7 +14,7 @@
 #include "providers/sdk/rootfs.h"
 
 #define TOOL_BIN "/job/bin"
-enum { PROBE_MS = 5000 };
+enum { PROBE_MS = 60000 };
 
 static const char *const top_folders[] = {"/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"};
 static const char *const etc_files[] = {

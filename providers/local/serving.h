@@ -121,6 +121,7 @@ enum mio_code haproxy_well(struct local *l, const struct served *d, int64_t n, s
 enum mio_code haproxy_drained(struct local *l, const struct serving *ep, struct mio_err *err);
 struct haproxy_state {
     bool up;                  /* answers */
+    bool starting;            /* runs, and does not answer yet */
     bool current;             /* runs the configuration that follows from the records */
     struct mio_value weights; /* map of deployment: weight, as the running HAProxy has them */
 };

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "providers/local/serving.h"
@@ -14,9 +15,9 @@
 #include "providers/sdk/proc.h"
 
 enum {
-    START_MS = 5000,
+    START_MS = 30000,
     KILL_MS = 35000, /* after a TERM that was not heeded; the server itself gives requests 30 s */
-    STOP_MS = KILL_MS + 5000,
+    STOP_MS = KILL_MS + 30000,
     UNLINK_MS = 1000, /* s6-svscan ends what it started: not the children of one that was killed */
     LOG_READ = 16384,
 };
@@ -170,9 +171,12 @@ static enum mio_code scan_start(struct local *l, const struct serving *ep, struc
     pid_t pid;
     if (mio_proc_spawn(&opts, &pid, err))
         return err->code;
-    for (int64_t until = mio_now_ms() + START_MS; mio_now_ms() < until; mio_sleep_ms(10))
+    int64_t until = mio_now_ms() + START_MS;
+    for (; mio_now_ms() < until && waitpid(pid, NULL, WNOHANG) == 0; mio_sleep_ms(10))
         if (scanning(l, scan))
             return MIO_OK;
+    if (scanning(l, scan)) /* somebody else's was faster */
+        return MIO_OK;
     mio_fail(err, MIO_IO, "s6-svscan does not start for endpoint %.*s", MIO_FMT(ep->name));
     return mio_err_hint(err, "See %s.", log);
 }

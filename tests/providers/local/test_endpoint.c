@@ -104,7 +104,7 @@ static void keys_are_wanted_and_kept_secret(void **state)
     const char *found =
         RUN(f, "sh", "-c",
             text(f,
-                 "grep -rlF '%s' %s --exclude-dir=keys -s; cat /proc/[0-9]*/cmdline 2>/dev/null "
+                 "grep -rlF -e '%s' %s --exclude-dir=keys -s; cat /proc/[0-9]*/cmdline 2>/dev/null "
                  "| tr '\\0' ' ' | grep -v grep | grep -cF 'haproxy %s'; true",
                  key, f->dir, key));
     assert_string_equal(found, "0\n");

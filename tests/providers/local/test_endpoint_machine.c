@@ -194,6 +194,53 @@ static void a_deep_and_odd_folder(void **state)
     assert_non_null(strstr(score(f, "1").body.p, "second"));
 }
 
+/* A machine under load: HAProxy is there, and says nothing for a while. */
+static void a_slow_haproxy_is_waited_for(void **state)
+{
+    struct fixture *f = *state;
+    struct answer a = make_endpoint(f, "");
+    const char *port = text(f, "%.*s", MIO_FMT(attr(&a, "port")));
+    const char *worker = RUN(f, "pgrep", "-P", text(f, "%d", (int)service_pid(f, "haproxy")));
+    pid_t pid = (pid_t)strtol(worker, NULL, 10);
+    assert_true(pid > 1);
+    kill(pid, SIGSTOP);
+    pid_t waker = fork();
+    if (waker == 0) {
+        sleep(5);
+        kill(pid, SIGCONT);
+        _exit(0);
+    }
+    a = do_update(f, "endpoint", "u", "ws/fare",
+                  "{'name':'fare','workspace':'ws','tags':{'x':'y'}}", NULL);
+    waitpid(waker, NULL, 0);
+    assert_done(a);
+    assert_str(attr(&a, "port"), port);
+    assert_str(attr(&a, "provisioning_state"), "Succeeded");
+}
+
+/* Long names and many of them: HAProxy takes 2048 characters a line, and 64 words. */
+static void many_deployments(void **state)
+{
+    struct fixture *f = *state;
+    make_endpoint(f, "");
+    for (int i = 10; i < 80; i++)
+        put_file(f, endpoint_file(f, text(f, "deployments/d%061d%d/deployment.json", 0, i)),
+                 "{\"inputs\":{},\"generation\":1,\"replicas\":1}");
+    struct answer a = do_update(f, "endpoint", "u", "ws/fare",
+                                "{'name':'fare','workspace':'ws','tags':{'x':'y'}}", NULL);
+    assert_done(a);
+    assert_str(attr(&a, "provisioning_state"), "Succeeded");
+    struct reply r =
+        send_to(f, "POST", "/score",
+                text(f, "%sazureml-model-deployment: none\r\n", key_header(f, "primary")), "1");
+    assert_int_equal(r.status, 404);
+    r = send_to(f, "POST", "/score",
+                text(f, "%sazureml-model-deployment: d%061d79\r\n", key_header(f, "primary"), 0),
+                "1");
+    assert_int_equal(r.status, 503); /* known; it has no replica */
+    assert_done(do_remove(f, "endpoint", "ws/fare"));
+}
+
 #define TEST(t) cmocka_unit_test_setup_teardown(t, serving_setup, serving_teardown)
 int main(void)
 {
@@ -205,6 +252,8 @@ int main(void)
         TEST(no_permission),
         TEST(disk_full),
         TEST(a_deep_and_odd_folder),
+        TEST(a_slow_haproxy_is_waited_for),
+        TEST(many_deployments),
     };
     return cmocka_run_group_tests_name("endpoint_machine", tests, NULL, NULL);
 }
