@@ -125,7 +125,7 @@ class Case(unittest.TestCase):
         return {c["address"]: c["change"]["actions"] for c in doc["resource_changes"]
                 if c["change"]["actions"] != ["no-op"]}, doc
 
-    def wait_for(self, what, condition, seconds=20):
+    def wait_for(self, what, condition, seconds=60):
         until = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > until:

@@ -143,7 +143,7 @@ class Faults(Case):
         self.template("", sim="hang: [{ op: delete }]")
         started = time.monotonic()
         self.fails("apply", "-auto-approve", says="thing.a")
-        self.assertLess(time.monotonic() - started, slow(15))
+        self.assertLess(time.monotonic() - started, slow(60))  # not the 1,200 s of a block without
 
     def drained(self, planned, said=None):
         """Not all was made, what was made is recorded and settled, and the next apply makes the rest."""
@@ -195,7 +195,7 @@ class Faults(Case):
         started = time.monotonic()
         process.send_signal(signal.SIGINT)
         done = self.finish(process)
-        self.assertLess(time.monotonic() - started, slow(8))
+        self.assertLess(time.monotonic() - started, slow(15))  # before anything is made
         self.assertNotEqual(done.code, 0)
         self.template(TEN)
         self.settled(10)

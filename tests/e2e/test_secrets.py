@@ -173,11 +173,11 @@ class Secrets(Case):
         for env in (ENV, {}):
             with self.subTest(sealed=bool(env)):
                 self.template(MAKES + 'thing: { user: { name: user, inputs: { v: 1, password: "x-${thing_s.maker.token}-y" } } }\n',
-                              sim="latency_ms: 400")
+                              sim="latency_ms: 1500")
                 self.init()
                 process = self.start("apply", "-auto-approve", env=env, start_new_session=True)
                 self.wait_for("the maker", lambda: self.sql("SELECT 1 FROM things WHERE name = 'maker'"))
-                time.sleep(0.6)
+                time.sleep(0.7)  # the user is asked for, and not made
                 os.killpg(process.pid, signal.SIGKILL)
                 out, err = process.communicate()
                 self.nowhere(Done([], 0, out, err))
