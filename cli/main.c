@@ -45,6 +45,7 @@ static void setup_signals(void)
             sigaction(ending[i], &act, NULL);
     }
     signal(SIGPIPE, SIG_IGN); /* a closed output is an error of its own */
+    signal(SIGXFSZ, SIG_IGN); /* as a file that may grow no further is */
 }
 
 /* A standard descriptor that the caller closed must not become a file of ours: it is filled with

@@ -23,6 +23,7 @@ static const struct {
     const char *hint;
 } sys_hints[] = {
     {ENOSPC, "Free some space on that file system and run the command again."},
+    {EFBIG, "Files may not grow any further here: see `ulimit -f`."},
     {EDQUOT, "Your disk quota is used up; free some space and run the command again."},
     {EACCES, "Check the owner and the permissions of that path."},
     {EPERM, "This needs a permission that the running user does not have."},

@@ -64,6 +64,7 @@ _Noreturn static void child(const struct mio_proc_opts *o, pid_t parent, const c
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_DFL);
+    signal(SIGXFSZ, SIG_DFL);
     if (o->new_session)
         setsid();
     /* Moved out of the way first, so that no descriptor is overwritten before it is used. */

@@ -10,7 +10,7 @@
 #include "providers/sdk/json.h"
 #include "state/remote/object_impl.h"
 
-enum { GENERATIONS = 8 };
+enum { GENERATIONS = 8, TIME_DIGITS = 14 };
 static const char state_name[] = "state", lock_name[] = "lock", history_name[] = "history.jsonl",
                   generation_prefix[] = "generations/";
 
@@ -154,26 +154,43 @@ static enum mio_code ob_read(struct mio_backend *base, struct mio_arena *a, stru
                       &out->found, err);
 }
 
+static uint64_t time_in(struct mio_str name)
+{
+    uint64_t ms = 0;
+    (void)mio_str_u64(mio_str_sub(name, sizeof generation_prefix - 1, TIME_DIGITS), &ms);
+    return ms;
+}
+
+/* Milliseconds since 1970 by which a generation sorts: behind all that are there, whatever the
+ * clocks of those were that wrote them. */
+static uint64_t generation_time(const struct mio_str *names, size_t n)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    uint64_t now = (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+    uint64_t last = n ? time_in(names[n - 1]) : 0;
+    return now > last ? now : last + 1;
+}
+
 /* A copy of what was just written, so that even a state that is damaged later is there a second
  * time. */
 static void keep_generation(struct object_backend *b, struct mio_arena *a, struct mio_str text)
 {
-    struct timespec t;
     uint8_t sum[MIO_SHA256_LEN];
     char hex[MIO_SHA256_HEX + 1], name[96];
     struct mio_str tag, *names;
     struct mio_err ignored = {0}; /* the state is safe; a copy less is no reason to fail */
     size_t n;
     bool lost;
-    clock_gettime(CLOCK_REALTIME, &t);
+    if (mio_ob_list(b, a, generation_prefix, &names, &n, &ignored))
+        return;
     mio_sha256_of(text.p, text.n, sum);
     mio_hex(sum, sizeof sum, hex);
-    snprintf(name, sizeof name, "%s%014lld-%.16s", generation_prefix,
-             (long long)t.tv_sec * 1000 + t.tv_nsec / 1000000, hex);
-    if (mio_ob_put(b, a, name, text, NULL, &tag, &lost, &ignored) ||
-        mio_ob_list(b, a, generation_prefix, &names, &n, &ignored))
+    snprintf(name, sizeof name, "%s%0*llu-%.16s", generation_prefix, TIME_DIGITS,
+             (unsigned long long)generation_time(names, n), hex);
+    if (mio_ob_put(b, a, name, text, NULL, &tag, &lost, &ignored))
         return;
-    for (size_t i = 0; i + GENERATIONS < n; i++) /* the oldest come first */
+    for (size_t i = 0; i + GENERATIONS <= n; i++) /* the oldest come first */
         (void)mio_ob_del(b, mio_arena_z(a, names[i]), &ignored);
 }
 
@@ -206,10 +223,7 @@ static enum mio_code ob_generations(struct mio_backend *base, struct mio_arena *
     *out = MIO_NEW_N(a, struct mio_generation, *n);
     for (size_t i = 0; i < *n; i++) {
         struct mio_str name = names[*n - 1 - i];
-        struct mio_str ms = mio_str_sub(name, sizeof generation_prefix - 1, 14);
-        uint64_t when = 0;
-        (void)mio_str_u64(ms, &when);
-        (*out)[i] = (struct mio_generation){.name = name, .when = (int64_t)(when / 1000)};
+        (*out)[i] = (struct mio_generation){.name = name, .when = (int64_t)(time_in(name) / 1000)};
     }
     return MIO_OK;
 }

@@ -519,6 +519,7 @@ class Postgres(Case):
         with socket.socket() as s:
             s.bind(("127.0.0.1", 0))
             cls.port = s.getsockname()[1]
+        cls.tools = found[0]
         data = os.path.join(cls.root, "data")
         subprocess.run([found[0] + "/initdb", "-D", data, "-U", "mlops", "-A", "trust", "-N"], check=True, cwd="/",
                        stdout=subprocess.DEVNULL, **who)
@@ -587,6 +588,24 @@ class Postgres(Case):
         self.assertEqual((len(self.recorded()), len(self.things())), (made, made))
         self.apply()
         self.assertEqual(sorted(self.ops()), [f"create {n}" for n in range(1, 7)])
+
+    def test_generations_of_a_machine_whose_clock_is_ahead(self):
+        """Those that come after it are younger all the same: none is taken for the oldest, and a repair takes the last one."""
+        self.ok("init")
+        self.apply()
+        self.query("UPDATE mlops_iac.object SET name = 'generations/05' || substr(name, 15) "
+                   f"WHERE space = '{self.space}' AND name LIKE 'generations/%'")
+        for n in range(10):
+            self.ok("state", "mv", f"thing.{'ab'[n % 2]}", f"thing.{'ba'[n % 2]}")
+        self.assertEqual(self.query(f"SELECT count(*) FROM mlops_iac.object WHERE space = '{self.space}' AND name LIKE 'gen%'"), "8")
+        last = json.loads(self.ok("state", "pull").out.split("\n")[0])["serial"]
+        self.query(f"UPDATE mlops_iac.object SET body = 'x', version = 0 WHERE space = '{self.space}' AND name = 'state'")
+        self.ok("state", "fsck", "-repair", says=f"(serial {last}, 1 resources)")
+        self.no_changes()
+
+    def query(self, sql):
+        argv = [self.tools + "/psql", "-h", "127.0.0.1", "-p", str(self.port), "-U", "mlops", "-d", "postgres", "-Atc", sql]
+        return subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
 
     def test_moved_from_http_or_file(self):
         template(self)

@@ -67,6 +67,20 @@ class Commands(Case):
         self.assertEqual([r["address"] for r in resources], ["thing.a", "thing.n[0]", "thing.n[1]"])
         self.assertEqual(resources[0]["values"]["inputs"], {"v": 1})
 
+    def test_a_limit_on_the_size_of_files(self):
+        """ulimit -f: an error like any other, not a signal that ends the program; nothing is changed or lost."""
+        before = self.ok("state", "pull").out
+        limited = {"through": ("prlimit", "--fsize=500")}
+        self.fails("state", "mv", "thing.a", "thing.z", says=["File too large", "ulimit -f"], **limited)
+        self.assertEqual(self.ok("state", "pull").out, before)
+        self.template("thing:\n  a: { name: a, inputs: { v: 2 } }\n  n: { count: 2, name: \"n-${count.index}\" }\n")
+        done = self.run_tool("apply", "-auto-approve", **limited)
+        self.assertEqual(done.code, 1, str(done))
+        self.apply()
+        self.no_changes()
+        self.ok("state", "fsck", says="in order")
+        self.assertEqual(len(self.things()), 3)
+
     def test_force_unlock_without_a_lock(self):
         self.fails("force-unlock", "-force", "nonsense", says="is not locked")
 

@@ -148,9 +148,8 @@ def storm(prepared, seed):
 
 # ---- the state afar ----
 
-# A silent server is met by the deadlines of libcurl and libpq, which are minutes.
-STATE_FAULTS = [f for f in FAULTS if f != "done, silent"]
 FOR_EVER = ("reset", "503", "done, reset")  # from some request on
+PIECES, PIECES_FOR_EVER = ("up", "down", "up, silent", "down, silent"), ("up", "down")
 
 
 def states(c, kinds):
@@ -181,7 +180,7 @@ def one_backend(c, server, reference, root):
     total = c.trial(f"{server.kind}: undisturbed", one_state, server, reference, root, None, 0, 0)
     if not total:
         return
-    once, for_ever = (("up", "down"),) * 2 if bytes_only else (STATE_FAULTS, FOR_EVER)
+    once, for_ever = (PIECES, PIECES_FOR_EVER) if bytes_only else (FAULTS, FOR_EVER)
     cases = [(fault, n, n) for fault in once for n in range(1, total + 1)]
     cases += [(fault, n, total * 100) for fault in for_ever for n in range(1, total + 1)]
     chosen = c.sample(cases, {"ci": 6, "planted": 70}.get(c.mode, 24))
@@ -219,7 +218,8 @@ def through(relay, bytes_only, w, reference, fault, nth, last):
 
     if bytes_only:
         relay.count = {"up": 0, "down": 0}
-        relay.cut = lambda direction, n: direction == fault and nth <= n <= last
+        way, _, how = (fault or "").partition(", ")
+        relay.fate = lambda direction, n: (how or "dead") if direction == way and nth <= n <= last else None
     else:
         relay.decide = decide
     done = World.apply(w)
@@ -227,7 +227,7 @@ def through(relay, bytes_only, w, reference, fault, nth, last):
         raise Violation(f"it fails undisturbed: {done.out[-400:]}")
     if done.code not in (0, 1):
         raise Violation(f"exit {done.code}: {done.out[-400:]}")
-    relay.cut, relay.decide = lambda *_: False, lambda *_: None
+    relay.fate = relay.decide = lambda *_: None
     if done.code == 0:
         w.consistent()
     elif "Error" not in done.out:
@@ -246,7 +246,7 @@ def crowd(server, root, writers, rounds, seed):
 
     def decide(_):
         with turn:
-            return dice.choice(STATE_FAULTS) if dice.random() < 0.125 else None
+            return dice.choice(list(FAULTS)) if dice.random() < 0.125 else None
 
     relay = Relay(server.port)
     settings = server.new(relay.port)

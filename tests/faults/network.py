@@ -264,27 +264,32 @@ NOT_FOR_C = ("late", "twice")
 
 
 class Bytes(Service):
-    """A relay for any protocol: cut(direction, count) says whether the line dies instead of carrying this piece."""
+    """A relay for any protocol. fate(direction, count) is what becomes of this piece: None, it is carried; "dead", the line
+    dies; "silent", this piece and all that come after it on this line, both ways, go nowhere."""
 
-    def __init__(self, port, cut=lambda direction, count: False):
-        self.to, self.cut, self.met, self.count = port, cut, [], {"up": 0, "down": 0}
+    def __init__(self, port):
+        self.to, self.fate, self.met, self.count, self.deaf = port, lambda direction, count: None, [], {"up": 0, "down": 0}, set()
         super().__init__()
 
     def serve(self, s):
         with socket.create_connection(("127.0.0.1", self.to), timeout=60) as up:
             up.settimeout(None)
-            back = threading.Thread(target=self.carry, args=(up, s, "down"), daemon=True)
+            back = threading.Thread(target=self.carry, args=(s, up, s, "down"), daemon=True)
             back.start()
-            self.carry(s, up, "up")
+            self.carry(s, s, up, "up")
             back.join()
 
-    def carry(self, a, b, direction):
+    def carry(self, line, a, b, direction):
         try:
             while data := a.recv(65536):
                 with self.guard:
                     self.count[direction] += 1
-                    dead = self.cut(direction, self.count[direction])
-                if dead:
+                    fate = self.fate(direction, self.count[direction])
+                if fate == "silent":
+                    self.deaf.add(line)
+                if line in self.deaf:
+                    continue
+                if fate:
                     self.met.append(f"{direction} {self.count[direction]}")
                     for x in (a, b):
                         x.shutdown(socket.SHUT_RDWR)

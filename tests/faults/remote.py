@@ -16,6 +16,7 @@ from world import BUILD, SOURCE, Violation, World, evidence, mixed_template
 
 KINDS = ["http", "pg", "etcd", "s3", "azure", "ssh"]
 RUN = os.path.join(SOURCE, "tests/state/backends/run.py")
+PATIENCE_S = 3  # with a relay that may fall silent
 SECRETS = ("conn_str", "access_key", "secret_key", "password")
 
 
@@ -45,7 +46,12 @@ class Server:
     def new(self, port=None):
         """The settings of a state that nobody has used yet; `port`: reached through a relay there."""
         text = json.dumps(self.settings).replace("@", f"state{os.getpid()}n{next(self.numbers)}")
-        return json.loads(text.replace(str(self.port), str(port)) if port else text)
+        if not port:
+            return json.loads(text)
+        settings = {**json.loads(text.replace(str(self.port), str(port))), "timeout_seconds": PATIENCE_S}
+        if "conn_str" in settings:
+            settings["conn_str"] += f" connect_timeout={PATIENCE_S}"
+        return settings
 
     @property
     def port(self):

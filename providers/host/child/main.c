@@ -29,6 +29,7 @@ static void confine(const char *parent)
     fcntl(MIO_WIRE_FD, F_SETFD, FD_CLOEXEC);
     fcntl(MIO_WIRE_CTL_FD, F_SETFD, FD_CLOEXEC);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
 }
 
 static void hello(struct mio_child_lane *lane, bool loaded, struct mio_str text,
