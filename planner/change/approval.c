@@ -118,6 +118,8 @@ static const char *judge(struct mio_arena *a, const struct mio_planfile *f,
     if (!who)
         return "its key is not one of the approvers'";
     p->by = who->name;
+    if (p->when > now + MIO_CLOCK_SKEW_S)
+        return "it was made in the future, by a clock that is wrong";
     if (p->expires < now)
         return "it has expired";
     if (holds(a, sign_what, f->signature, maker) && memcmp(maker, key, sizeof key) == 0)

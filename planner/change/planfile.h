@@ -10,6 +10,9 @@
 #include "providers/sdk/buf.h"
 #include "state/model.h"
 
+/* How far the clocks of those who plan, approve and apply may be apart, in seconds. */
+enum { MIO_CLOCK_SKEW_S = 300 };
+
 /* A plan file, read. */
 struct mio_planfile {
     struct mio_plan plan;

@@ -171,8 +171,14 @@ enum mio_code mio_engine_may_use(struct mio_engine *e, const struct mio_review *
                       MIO_FMT(e->tpl->stage));
         return mio_err_hint(err, "Give its stage: -stage=%.*s", MIO_FMT(k->stage));
     }
+    char when[24];
+    if (k->created > mio_wall_s() + MIO_CLOCK_SKEW_S) { /* nobody could say when it expires */
+        mio_rfc3339(k->created, when);
+        mio_fail(err, MIO_STATE, "%s: the saved plan was made in the future (%s)", r->path, when);
+        return mio_err_hint(err, "Set the clock of this machine, or of the one that made the plan, "
+                                 "right; a plan of a wrong clock is made anew.");
+    }
     if (k->expires < mio_wall_s()) {
-        char when[24];
         mio_rfc3339(k->expires, when);
         mio_fail(err, MIO_STATE, "%s: the saved plan is stale: it has expired (%s)", r->path, when);
         return mio_err_hint(err, "Make a new plan with `mlops-iac plan -out=FILE` (-valid-for=TIME "

@@ -139,6 +139,20 @@ class Approvals(Signed):
         self.check(self.approve("ada"), 1, ["expired", "-valid-for"])
         self.refused("p.plan: the saved plan is stale: it has expired")
 
+    def test_a_clock_that_went_back(self):
+        """What was made in the future would hold for longer than was said: it is refused, and such approvals do not count."""
+        if not shutil.which("faketime") or slow() > 1:
+            self.skipTest("faketime is not installed, or would come before the sanitizer")
+        self.plan()
+        self.approve("ada")
+        self.approve("bob")
+        early, late = ({"through": ("faketime", "-m", "-f", by)} for by in ("-10m", "+10m"))
+        self.refused("the saved plan was made in the future", "clock", **early)
+        self.plan()
+        self.approve("ada", **late)
+        self.approve("bob")
+        self.refused("1 of 2", "made in the future")
+
     def test_nothing_without_a_plan(self):
         for command in (["apply", "-auto-approve"], ["destroy", "-auto-approve"]):
             if command[0] == "destroy":
