@@ -66,8 +66,12 @@ static const struct mio_inst *find(struct mio_engine *e, const char *kind, struc
         mio_fail(err, MIO_USAGE, "%.*s is no %s", MIO_FMT(address), kind);
         return NULL;
     }
-    if (!e->planned && (mio_engine_stack(e, true, true) || mio_stack_expand(&e->stack)) &&
-        !e->stack.root) {
+    if (!e->planned) {
+        mio_engine_stack(e, true, true); /* providers that are not there yet are not needed here */
+        if (e->stack.root)
+            mio_stack_expand(&e->stack);
+    }
+    if (!e->stack.root) {
         mio_fail(err, MIO_TEMPLATE, "the template has errors");
         return NULL;
     }

@@ -270,6 +270,15 @@ class Environments(Case):
         self.apply(says="2 added")
         self.no_changes()
 
+    def test_environments_need_no_plugins(self):
+        """A fresh clone: what builds images has nothing to do with providers."""
+        self.lock()
+        os.remove(self.path(".mlops-iac.lock.json"))
+        self.ok("env", "lock", "py", "-check", says="fits what is declared")
+        self.ok("env", "build", "py", says="environment sha256:")
+        self.fails("env", "lock", "nope", says=("the template has no environment.nope", "Did you mean environment.py?"))
+        self.fails("plan", says="is not in the lock file")
+
     def test_two_environments_share_a_root(self):
         self.lock()
         self.ok("env", "build", "py", "-out=base")
