@@ -42,10 +42,7 @@ static enum mio_code get_manifest(struct mio_env_session *s, struct mio_str tag,
         &x, "GET",
         mio_env_session_url(s, mio_arena_printf(s->a, "manifests/%.*s", MIO_FMT(tag)).p));
     x.accept = MANIFESTS;
-    for (unsigned tries = 0; mio_env_exchange_do(s, &x);)
-        if (!mio_env_session_again(s, &tries))
-            break;
-    if (!s->err->code && (*found = x.status == 200)) {
+    if (!mio_env_exchange_insist(s, &x) && (*found = x.status == 200)) {
         *text = mio_arena_str(s->a, mio_buf_view(&x.answer));
         *hex = mio_env_sha256(s->a, *text);
         struct mio_str asked = hex_of(tag);

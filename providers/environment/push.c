@@ -120,7 +120,7 @@ static enum mio_code is_there(struct mio_env_session *s, struct mio_str hex, boo
     mio_env_exchange_init(
         &x, "HEAD",
         mio_env_session_url(s, mio_arena_printf(s->a, "blobs/sha256:%.*s", MIO_FMT(hex)).p));
-    if (!mio_env_exchange_do(s, &x))
+    if (!mio_env_exchange_insist(s, &x))
         *yes = x.status == 200;
     mio_env_exchange_free(&x);
     return s->err->code;
@@ -137,7 +137,7 @@ static enum mio_code borrow(struct mio_env_session *s, struct mio_str hex, struc
         mio_env_session_url(s, mio_arena_printf(s->a, "blobs/uploads/?mount=sha256:%.*s&from=%.*s",
                                                 MIO_FMT(hex), MIO_FMT(from))
                                    .p));
-    if (!mio_env_exchange_do(s, &x))
+    if (!mio_env_exchange_insist(s, &x))
         *there = x.status == 201;
     else if (s->err->code == MIO_AUTH || s->err->code == MIO_REALITY)
         mio_err_clear(s->err); /* not for this user: it is sent */
@@ -182,16 +182,8 @@ static enum mio_code push_all(struct mio_arena *a, const struct mio_env_store *s
                           mio_env_session_url(&s, mio_arena_printf(a, "manifests/%s", tag).p));
     x.type = mio_env_manifest_type(a, manifest);
     x.body = manifest;
-    for (unsigned tries = 0; !err->code;) {
-        if (!mio_env_exchange_do(&s, &x)) {
-            if (x.status != 201)
-                mio_fail(err, MIO_REALITY, "the registry did not take the manifest (HTTP %ld)",
-                         x.status);
-            break;
-        }
-        if (!mio_env_session_again(&s, &tries))
-            break;
-    }
+    if (!err->code && !mio_env_exchange_insist(&s, &x) && x.status != 201)
+        mio_fail(err, MIO_REALITY, "the registry did not take the manifest (HTTP %ld)", x.status);
     mio_env_exchange_free(&x);
     mio_env_session_close(&s);
     return err->code;

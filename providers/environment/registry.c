@@ -289,7 +289,10 @@ static enum mio_code fetch_token(struct mio_env_session *s, struct mio_str chall
             s->token = token.n ? token : mio_get_str(answer, "access_token");
             mio_secret_add(s->token);
         }
-        if (!s->token.n)
+        if (x.status >= 500 || x.status == 429)
+            mio_fail(s->err, MIO_TRANSIENT, "the token server of the registry answers HTTP %ld",
+                     x.status);
+        else if (!s->token.n)
             mio_fail(s->err, MIO_AUTH,
                      "the token server of the registry refuses this user (HTTP %ld)", x.status);
     }
@@ -303,8 +306,10 @@ static enum mio_code judge(struct mio_env_session *s, const struct mio_env_excha
         mio_fail(s->err, MIO_AUTH, "the registry refuses this user (HTTP %ld)", x->status);
         return mio_err_hint(s->err, "set MLOPS_IAC_REGISTRY_USER and MLOPS_IAC_REGISTRY_PASSWORD");
     }
-    if (x->status >= 500 || x->status == 429)
-        return mio_fail(s->err, MIO_TRANSIENT, "the registry answers HTTP %ld", x->status);
+    if (x->status >= 500 || x->status == 429) {
+        mio_fail(s->err, MIO_TRANSIENT, "the registry answers HTTP %ld", x->status);
+        return mio_err_hint(s->err, "run it again later: what has arrived does not travel again");
+    }
     if (x->status >= 300 && x->status != 404 && x->status != 416)
         return mio_fail(s->err, MIO_REALITY, "the registry answers HTTP %ld to %s: %.*s", x->status,
                         x->method, (int)(x->answer.n < 200 ? x->answer.n : 200), x->answer.p);
@@ -322,4 +327,12 @@ enum mio_code mio_env_exchange_do(struct mio_env_session *s, struct mio_env_exch
             return s->err->code;
     }
     return judge(s, x);
+}
+
+enum mio_code mio_env_exchange_insist(struct mio_env_session *s, struct mio_env_exchange *x)
+{
+    for (unsigned tries = 0; mio_env_exchange_do(s, x);)
+        if (!mio_env_session_again(s, &tries))
+            break;
+    return s->err->code;
 }

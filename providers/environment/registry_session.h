@@ -42,5 +42,7 @@ void mio_env_exchange_free(struct mio_env_exchange *x);
 enum mio_code mio_env_exchange_do(struct mio_env_session *s, struct mio_env_exchange *x);
 /* https://HOST/v2/NAME/REST */
 const char *mio_env_session_url(struct mio_env_session *s, const char *rest);
+/* The same, again as long as the error is a transient one. */
+enum mio_code mio_env_exchange_insist(struct mio_env_session *s, struct mio_env_exchange *x);
 /* Waits longer from try to try; true (and the error is cleared) when it is worth another. */
 bool mio_env_session_again(struct mio_env_session *s, unsigned *tries);

@@ -5,9 +5,11 @@ Needs Debian's docker-registry, apache2-utils, openssl and a mirror; without the
 import base64
 import glob
 import hashlib
+import http.client
 import http.server
 import json
 import os
+import re
 import shutil
 import socket
 import ssl
@@ -95,6 +97,48 @@ class Cutting(threading.Thread):
                 pass
 
 
+class Flaky(http.server.BaseHTTPRequestHandler):
+    """In front of the registry: the first request of each kind gets HTTP 503, before or after the registry has seen it."""
+    protocol_version = "HTTP/1.1"
+    to, late, met = 0, False, set()
+
+    def pass_on(self):
+        kind = self.command, re.match(r"/v2/team/\w+/(blobs/uploads/|blobs/|manifests/)", self.path)[1]
+        first = kind not in self.met
+        self.met.add(kind)
+        body = self.rfile.read(int(self.headers["Content-Length"] or 0))
+        status, headers, data = 503, [], b""
+        if self.late or not first:
+            there = http.client.HTTPSConnection("127.0.0.1", self.to, context=ssl._create_unverified_context())
+            there.request(self.command, self.path, body, dict(self.headers))
+            answer = there.getresponse()
+            data = answer.read()
+            if not first:
+                status, headers = answer.status, answer.getheaders()
+        self.send_response_only(status)
+        for name, value in headers:
+            if name.lower() != "content-length" or self.command == "HEAD":
+                self.send_header(name, value)
+        if self.command != "HEAD" or first:
+            self.send_header("Content-Length", str(len(data) if not first else 0))
+        self.end_headers()
+        self.wfile.write(data if self.command != "HEAD" and not first else b"")
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = pass_on
+
+    def log_message(self, *_):
+        pass
+
+
+def secure(at, handler):
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(f"{at}/cert.pem", f"{at}/key.pem")
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server
+
+
 class Case:
     def __init__(self, at, port):
         self.at, self.port = at, port
@@ -167,6 +211,23 @@ class Case:
         assert proxy.done == 2, proxy.done
         assert os.listdir(f"{self.at}/third/tmp") == []
 
+    def flaky(self):
+        """Each kind of request fails once: it is asked again."""
+        Flaky.to = self.port
+        server = secure(self.at, Flaky)
+        for late in False, True:
+            Flaky.late = late
+            name = f"127.0.0.1:%d/team/flaky{int(late)}:v1"
+            for path in glob.glob(f"{self.at}/data/docker/registry/v2/repositories/team/*"):
+                shutil.rmtree(path)
+            for verb, more in (("push", {}), ("pull", {"store": f"flaky{int(late)}"})):
+                Flaky.met = set()
+                self.expect(0, verb, name % server.server_port, says="blobs were", **more)
+                assert len(Flaky.met) >= (6 if verb == "push" else 2), Flaky.met
+            self.expect(0, "drift", name % self.port, says="as sealed")
+        server.shutdown()
+        self.expect(0, "push", f"127.0.0.1:{self.port}/team/e:v1")
+
     def damaged(self, reference):
         """A registry that gives other bytes than their digest says."""
         layer = max(glob.glob(f"{self.at}/data/docker/registry/v2/blobs/sha256/*/*/data"), key=os.path.getsize)
@@ -230,16 +291,21 @@ def check(at, port):
     c.pulled(reference)
     c.read_by_others(reference)
     c.cut()
+    c.flaky()
     c.damaged(reference)
     c.altered(reference)
 
 
 class Tokens(http.server.BaseHTTPRequestHandler):
-    """The token server of a registry: a signed token for a name and a password."""
-    asked = []
+    """The token server of a registry: a signed token for a name and a password; at first it is away."""
+    asked, away = [], 0
 
     def do_GET(self):
         at = self.server.at
+        if Tokens.away:
+            Tokens.away -= 1
+            self.send_error(503)
+            return
         if self.headers["Authorization"] != "Basic " + base64.b64encode(b"ml:secret-word").decode():
             self.send_error(401)
             return
@@ -271,12 +337,8 @@ class Tokens(http.server.BaseHTTPRequestHandler):
 
 def check_tokens(at, port):
     """The same registry, which sends its users to a token server."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Tokens)
+    server = secure(at, Tokens)
     server.at = at
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(f"{at}/cert.pem", f"{at}/key.pem")
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
     realm = f"https://127.0.0.1:{server.server_port}/token"
     registry = start(at, port, {"token": {"realm": realm, "service": "the registry", "issuer": "test",
                                           "rootcertbundle": f"{at}/cert.pem"}})
@@ -286,6 +348,7 @@ def check_tokens(at, port):
         c.expect(0, "build")
         reference = f"127.0.0.1:{port}/token/e:v1"
         c.expect(1, "push", reference, MLOPS_IAC_REGISTRY_PASSWORD="wrong-word", says="token server of the registry refuses")
+        Tokens.away = 2
         c.expect(0, "push", reference)
         c.expect(0, "pull", reference, store="fifth")
         assert any(a and set(a[0]["actions"]) == {"push", "pull"} for a in Tokens.asked), Tokens.asked
