@@ -3,9 +3,11 @@
 #include "providers/sdk/alloc.h"
 #include "providers/sdk/digest.h"
 #include "providers/sdk/fs.h"
+#include "providers/sdk/json.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 /* ---- comparing ---- */
@@ -34,10 +36,36 @@ static const char *differs(const struct mio_env_entry *x, const struct mio_env_e
     return same ? NULL : "content";
 }
 
+/* What no package brings: capabilities, access lists, and what users attach. Labels of the kernel's
+ * security modules are the machine's own. */
+static bool is_foreign(const char *name)
+{
+    static const char *const kinds[] = {"security.capability", "system.posix_acl_", "trusted.",
+                                        "user."};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (!strncmp(name, kinds[i], strlen(kinds[i])))
+            return true;
+    return false;
+}
+
+bool mio_env_attributed(int fd, bool remove)
+{
+    char names[4096];
+    ssize_t n = flistxattr(fd, names, sizeof names);
+    bool any = n < 0 && errno == ERANGE;
+    for (ssize_t i = 0; i < n; i += (ssize_t)strlen(names + i) + 1) {
+        any |= is_foreign(names + i);
+        if (remove && is_foreign(names + i))
+            fremovexattr(fd, names + i);
+    }
+    return any;
+}
+
 struct walk {
     struct mio_arena *a;
     const struct mio_env_content *want;
     bool owners;
+    bool attributed;                /* the file that was looked at last */
     struct mio_index seen, implied; /* implied: folders above entries that no package lists */
     struct mio_env_deviation *items;
     size_t n, cap;
@@ -94,13 +122,15 @@ static bool observe(struct walk *w, int at, const char *name, const struct stat 
         MIO_AUTO_CLOSE int fd = openat(at, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
         if (fd < 0)
             mio_fail_sys(w->err, errno, "cannot read /%.*s", MIO_FMT(e->path));
-        else
-            hash(w, fd, e->path, &e->sha256);
+        else if (!hash(w, fd, e->path, &e->sha256))
+            w->attributed = mio_env_attributed(fd, false);
     } else {
         return false;
     }
     return true;
 }
+
+static const char attributes[] = "extended attributes";
 
 static enum mio_code walk_folder(struct walk *w, int fd, struct mio_str at);
 
@@ -118,7 +148,10 @@ static enum mio_code walk_entry(struct walk *w, int at, const char *name, struct
     if (want) {
         const struct mio_env_entry *like = resolved(w->want, want);
         struct mio_env_entry is = {.path = path};
+        w->attributed = false;
         const char *what = observe(w, at, name, &st, like, &is) ? differs(like, &is) : "type";
+        if (!what && w->attributed)
+            what = attributes;
         mio_index_set(&w->seen, path, 1);
         if (what)
             deviate(w, '~', path, what);
@@ -128,6 +161,8 @@ static enum mio_code walk_entry(struct walk *w, int at, const char *name, struct
     int below = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (below < 0)
         return mio_fail_sys(w->err, errno, "cannot read /%.*s", MIO_FMT(path));
+    if (mio_env_attributed(below, false))
+        deviate(w, '~', path, attributes);
     return walk_folder(w, below, path);
 }
 
@@ -220,7 +255,14 @@ void mio_env_content_diff(struct mio_arena *a, const struct mio_env_content *wan
 void mio_env_deviations_print(const struct mio_env_deviation *d, size_t n, struct mio_buf *out)
 {
     for (size_t i = 0; i < n; i++) {
-        mio_buf_printf(out, "%c /%.*s", d[i].sign, MIO_FMT(d[i].path));
+        bool odd = false; /* control bytes neither end the line nor reach a terminal */
+        for (size_t k = 0; k < d[i].path.n; k++)
+            odd |= (unsigned char)d[i].path.p[k] < ' ';
+        mio_buf_printf(out, "%c /", d[i].sign);
+        if (odd)
+            mio_json_string(out, d[i].path);
+        else
+            mio_buf_str(out, d[i].path);
         if (d[i].what)
             mio_buf_printf(out, " (%s)", d[i].what);
         mio_buf_char(out, '\n');

@@ -45,11 +45,12 @@ enum mio_code mio_env_content_read(struct mio_arena *a, const char *path,
 struct mio_env_deviation {
     char sign; /* '+' is there and should not be, '-' should be there and is not, '~' differs */
     struct mio_str path;
-    const char *what; /* "type", "mode", "owner", "link", "content"; NULL for + and - */
+    const char
+        *what; /* "type", "mode", "owner", "link", "content" and the like; NULL for + and - */
 };
 /* Every path: type, mode, owner (where this user could have set it), target of links, content by
- * SHA-256. A folder that should not be there is one deviation, with all that is in it. Times do not
- * count. Errors: MIO_IO. */
+ * SHA-256, attributes that no package brings. A folder that should not be there is one deviation,
+ * with all that is in it. Times do not count. Errors: MIO_IO. */
 enum mio_code mio_env_inspect(struct mio_arena *a, const struct mio_env_content *want,
                               const char *root, struct mio_env_deviation **out, size_t *n,
                               struct mio_err *err);
@@ -57,6 +58,9 @@ enum mio_code mio_env_inspect(struct mio_arena *a, const struct mio_env_content 
 void mio_env_content_diff(struct mio_arena *a, const struct mio_env_content *want,
                           const struct mio_env_content *is, struct mio_env_deviation **out,
                           size_t *n);
+/* Whether a file or folder has attributes that no package brings; takes them away where so asked.
+ */
+bool mio_env_attributed(int fd, bool remove);
 /* One line each: "~ /usr/bin/x (content)". */
 void mio_env_deviations_print(const struct mio_env_deviation *d, size_t n, struct mio_buf *out);
 /* root.c: writes what deviates anew and removes what should not be there; everything else stays, so

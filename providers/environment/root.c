@@ -259,6 +259,9 @@ enum mio_code mio_env_root_mend(struct mio_arena *a, const struct mio_env_image 
         bool other = d[i].sign == '+' || (d[i].what && !strcmp(d[i].what, "type"));
         if (other && mio_fs_remove_tree(full, err))
             return err->code;
+        MIO_AUTO_CLOSE int fd = open(full, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (fd >= 0) /* a folder stays; files are made anew */
+            mio_env_attributed(fd, true);
         if (d[i].sign != '+')
             mio_index_set(&only, d[i].path, 1);
     }

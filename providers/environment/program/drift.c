@@ -3,8 +3,11 @@
 #include "providers/environment/base_image.h"
 #include "providers/environment/program/verbs.h"
 #include "providers/environment/registry.h"
+#include "providers/sdk/alloc.h"
 #include "providers/sdk/fs.h"
 #include "providers/sdk/json.h"
+#include <errno.h>
+#include <stdlib.h>
 
 static enum mio_code tell(struct mio_env_cli *c, const struct mio_env_deviation *d, size_t n)
 {
@@ -19,8 +22,11 @@ static enum mio_code of_root(struct mio_env_cli *c, const struct mio_env_image *
     struct mio_env_content want;
     struct mio_env_deviation *d;
     size_t n;
+    MIO_AUTO_FREE char *root = realpath(c->args[0], NULL); /* it may be named by a link */
+    if (!root)
+        return mio_fail_sys(&c->err, errno, "cannot open %s", c->args[0]);
     mio_env_content_of(&want, &c->arena, im);
-    if (mio_env_inspect(&c->arena, &want, c->args[0], &d, &n, &c->err))
+    if (mio_env_inspect(&c->arena, &want, root, &d, &n, &c->err))
         return c->err.code;
     if (n)
         return tell(c, d, n);
@@ -145,7 +151,13 @@ enum mio_code mio_env_verb_drift(struct mio_env_cli *c)
     if (mio_env_cli_sealed(c, &lock) ||
         mio_env_store_open(&c->arena, c->store_path, &store, &c->err))
         return c->err.code;
-    if (!mio_fs_is_dir(c->args[0]))
+    const char *at = c->args[0];
+    if (!mio_fs_is_dir(at) && (mio_fs_exists(at) || *at == '/' || *at == '.')) {
+        mio_fail(&c->err, MIO_USAGE, "%s is no folder", at);
+        return mio_err_hint(&c->err, "env drift takes a root file system on disk, or a reference: "
+                                     "HOST[:PORT]/NAME[:TAG]");
+    }
+    if (!mio_fs_is_dir(at))
         return of_tag(c, &store, &lock);
     return mio_env_cli_build(c, &store, &lock, &im) ? c->err.code : of_root(c, &im);
 }

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import struct
 import subprocess
 
 from tiny import Case, Package, entry, main, raw, text
@@ -116,6 +117,39 @@ class Small(Case):
         self.assertEqual(text(f"{root}/etc/" + "long/" * 40 + "name"), "deep\n")
         self.assertEqual(text(f"{root}/opt/src/score.py"), "x = 1\n")
         self.assertIn("Package: library\n", text(f"{root}/var/lib/dpkg/status"))
+
+    def test_drift_names_all_that_was_done_to_a_root(self):
+        self.made("drift", self.declared)
+        self.good("provide", "drift", self.declared, f"-root={self.at}/provided")
+        root = f"{self.at}/provided/{self.lock('drift')['sealed']['config'][7:]}"
+
+        def attach(name, path, value=b"1"):
+            try:
+                os.setxattr(f"{root}/{path}", name, value)
+            except OSError:
+                return False  # the file system of tests may have none
+            return True
+        capability = struct.pack("<5I", 0x02000001, 1 << 13, 0, 0, 0)  # cap_net_raw+ep
+        for does, said in (
+                (lambda: attach("user.x", "usr/bin/one"), "~ /usr/bin/one (extended attributes)"),
+                (lambda: attach("user.x", "usr/share"), "~ /usr/share (extended attributes)"),
+                (lambda: attach("security.capability", "usr/bin/one", capability), "~ /usr/bin/one (extended attributes)"),
+                (lambda: os.chmod(f"{root}/usr/bin/one", 0o700), "~ /usr/bin/one (mode)"),
+                (lambda: os.geteuid() == 0 and os.chown(f"{root}/usr/bin/one", 5, 5) is None, "~ /usr/bin/one (owner)"),
+                (lambda: os.rename(f"{root}/usr/bin/one", f"{root}/usr/bin/two"), "- /usr/bin/one\n+ /usr/bin/two"),
+                (lambda: os.mkfifo(f"{root}/odd\n\x1b[31m"), '+ /"odd\\n\\u001b[31m"'),
+                (lambda: os.utime(f"{root}/usr/bin/one", (1, 1)), None)):
+            if does() is False:
+                continue
+            done = self.env("drift", "drift", self.declared, root)
+            if said:
+                self.assertEqual((done.returncode, done.stdout.rpartition("\n" + root)[0]), (2, said), done.stderr)
+                self.good("provide", "drift", self.declared, f"-root={self.at}/provided")  # mends it
+            self.good("drift", "drift", self.declared, root)
+        os.symlink(root, f"{self.at}/link")
+        self.assertIn("is as locked", self.good("drift", "drift", self.declared, f"{self.at}/link"))
+        for path in f"{self.at}/nowhere", self.lock_path("drift"):
+            self.refused(self.env("drift", "drift", self.declared, path), "is no folder")
 
     def test_both_encodings_are_one_environment(self):
         sealed = []
