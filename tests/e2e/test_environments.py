@@ -177,6 +177,8 @@ class Environments(Case):
         self.assertTrue(os.path.exists(self.path("made")))
         write = "open('/etc/x', 'w')"
         self.fails("env", "run", "environment.py", "--", "python3", "-c", write, says="Read-only file system")
+        held = "import os; print([p for p in (os.path.realpath(f'/proc/self/fd/{n}') for n in os.listdir('/proc/self/fd')) if 'environment' in p])"
+        self.assertEqual(self.ok("env", "run", "py", "--", "python3", "-c", held).out, "[]\n")  # what is declared may hold secrets
         self.ok("env", "build", "py", "-root=root")
         self.ok("env", "run", "-e", "GIVEN", "./root", "--", "sh", "-c", "test $GIVEN = x", env={"GIVEN": "x"})
         self.fails("env", "run", "-e", "NO_SUCH", "./root", "--", "true", says="there is no such variable")

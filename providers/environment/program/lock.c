@@ -4,6 +4,17 @@
 #include "providers/environment/pylock.h"
 #include "providers/sdk/fs.h"
 #include "providers/sdk/json.h"
+#include <fcntl.h>
+
+/* The body came by a descriptor, and may hold secrets: nobody that is started here gets it. */
+static void keep_to_itself(const char *path)
+{
+    static const char own[] = "/proc/self/fd/";
+    uint64_t fd;
+    struct mio_str s = mio_str_z(path);
+    if (mio_str_starts(s, own) && mio_str_u64(mio_str_sub(s, sizeof own - 1, s.n), &fd))
+        fcntl((int)fd, F_SETFD, FD_CLOEXEC);
+}
 
 enum mio_code mio_env_cli_spec(struct mio_env_cli *c, struct mio_env_spec *out)
 {
@@ -11,6 +22,7 @@ enum mio_code mio_env_cli_spec(struct mio_env_cli *c, struct mio_env_spec *out)
     struct mio_value v;
     if (!c->spec_path)
         return mio_fail(&c->err, MIO_USAGE, "-spec=FILE is missing");
+    keep_to_itself(c->spec_path);
     if (mio_fs_read(&c->arena, c->spec_path, 4 << 20, &text, NULL, &c->err) ||
         mio_json_read(&c->arena, text, NULL, &v, &c->err))
         return mio_err_wrap(&c->err, "%s", c->spec_path);
