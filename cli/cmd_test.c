@@ -9,11 +9,21 @@ struct run {
     struct mio_cli *c;
     struct mio_test_report report;
     const char *path; /* of the file that runs, as shown */
+    bool *met;        /* beside the filters: something has this name */
+    bool unread;      /* a file is broken: what steps it has is not known */
 };
+
+static void meet(struct run *r, struct mio_str name)
+{
+    const struct mio_optval *filters = &r->c->opt.v[MIO_OPT_FILTER];
+    for (size_t i = 0; i < filters->n; i++)
+        r->met[i] = r->met[i] || mio_str_is(name, filters->list[i]);
+}
 
 static void on_step(void *arg, const struct mio_test_step *s)
 {
     struct run *r = arg;
+    meet(r, s->name);
     mio_test_step_done(&r->report, r->path, s);
     if (r->report.text)
         mio_out_flush(&r->c->out);
@@ -25,16 +35,19 @@ static bool names_file(const char *filter)
     return mio_str_ends(mio_str_z(filter), SUFFIX);
 }
 
-static bool wanted_file(const struct mio_optval *filters, struct mio_str name)
+static bool wanted_file(struct run *r, struct mio_str name)
 {
+    const struct mio_optval *filters = &r->c->opt.v[MIO_OPT_FILTER];
     bool any = false;
     for (size_t i = 0; i < filters->n; i++) {
         struct mio_str f = mio_str_z(filters->list[i]);
         if (!names_file(filters->list[i]))
             continue;
         any = true;
-        if (mio_str_eq(mio_path_base(f), name))
+        if (mio_str_eq(mio_path_base(f), name)) {
+            r->met[i] = true;
             return true;
+        }
     }
     return !any;
 }
@@ -57,6 +70,7 @@ static void run_file(struct run *r, const struct mio_engine_opts *eo, const char
     if (r->report.text)
         mio_out_flush(&c->out);
     bool unusable = mio_test_file(&c->arena, path, &o, &sources, &diags) != MIO_OK;
+    r->unread = r->unread || unusable;
     mio_test_file_end(&r->report, r->path, unusable ? &diags : NULL, &sources);
 }
 
@@ -80,7 +94,7 @@ static size_t run_files(struct run *r, const struct mio_engine_opts *eo)
     if (!mio_fs_is_dir(folder.p) || mio_fs_list(a, folder.p, &names, &n, &err))
         return 0;
     for (size_t i = 0; i < n; i++) {
-        if (!mio_str_ends(names[i], SUFFIX) || !wanted_file(&r->c->opt.v[MIO_OPT_FILTER], names[i]))
+        if (!mio_str_ends(names[i], SUFFIX) || !wanted_file(r, names[i]))
             continue;
         r->path = mio_arena_printf(a, "tests/%.*s", MIO_FMT(names[i])).p;
         run_file(r, eo, mio_path_join(a, folder, names[i]).p);
@@ -89,12 +103,30 @@ static size_t run_files(struct run *r, const struct mio_engine_opts *eo)
     return ran;
 }
 
+/* The first filter that names nothing, or NULL: it would pass for a test that passed. */
+static const char *unmet(const struct run *r)
+{
+    const struct mio_optval *filters = &r->c->opt.v[MIO_OPT_FILTER];
+    for (size_t i = 0; i < filters->n; i++)
+        if (!r->met[i] && !(r->unread && !names_file(filters->list[i])))
+            return filters->list[i];
+    return NULL;
+}
+
+static enum mio_code refuse(struct mio_cli *c, const char *filter)
+{
+    struct mio_err err = {0};
+    mio_fail(&err, MIO_USAGE, "no test is called \"%s\"", filter);
+    mio_err_hint(&err, "-filter takes the name of a file, NAME%s, or of a step.", SUFFIX);
+    return mio_cli_fail(c, &err);
+}
+
 enum mio_code mio_cmd_test(struct mio_cli *c)
 {
     bool json = mio_cli_on(c, MIO_OPT_JSON);
     struct mio_engine_opts eo;
     struct mio_jout out = {.b = &c->out.buf, .pretty = true};
-    struct run r = {.c = c};
+    struct run r = {.c = c, .met = MIO_NEW_N(&c->arena, bool, c->opt.v[MIO_OPT_FILTER].n + 1)};
     enum mio_code code = mio_cli_engine_opts(c, MIO_OPEN_WRITE, &eo);
     if (code)
         return code;
@@ -110,23 +142,26 @@ enum mio_code mio_cmd_test(struct mio_cli *c)
     }
     size_t ran = run_files(&r, &eo);
     const struct mio_test_counts *all = &r.report.all;
+    const char *none = unmet(&r);
+    bool good = mio_test_good(all) && !none;
     if (json) {
         mio_jout_close(&out, ']');
-        mio_jout_kz(&out, "status", mio_test_good(all) ? "pass" : "fail");
+        mio_jout_kz(&out, "status", good ? "pass" : "fail");
         mio_jout_ku64(&out, "passed", all->passed);
         mio_jout_ku64(&out, "failed", all->failed);
         mio_jout_ku64(&out, "errored", all->errored);
         mio_jout_ku64(&out, "skipped", all->skipped);
         mio_jout_close(&out, '}');
         mio_buf_char(&c->out.buf, '\n');
-    } else if (ran == 0) {
-        mio_ui_note(&c->ui, "No tests: there is no file tests/*%s%s.", SUFFIX,
-                    c->opt.v[MIO_OPT_FILTER].n ? " of that name" : "");
+    } else if (ran == 0 && !none) {
+        mio_ui_note(&c->ui, "No tests: there is no file tests/*%s.", SUFFIX);
     }
     if (ran)
         mio_test_summary(&r.report);
     code = write_junit(&r);
+    if (none)
+        code = refuse(c, none);
     mio_buf_free(&r.report.junit);
     mio_buf_free(&r.report.junit_file);
-    return code ? code : mio_test_good(all) ? MIO_OK : MIO_TEMPLATE;
+    return code ? code : good ? MIO_OK : MIO_TEMPLATE;
 }

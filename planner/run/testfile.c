@@ -91,7 +91,8 @@ static void check_expected(const struct mio_node *list, struct mio_diags *diags)
 
 static void check_step(const struct mio_node *n, struct mio_diags *diags)
 {
-    if (n->type != MIO_NODE_MAP || !mio_node_get(n, "name")) {
+    const struct mio_node *name = n->type == MIO_NODE_MAP ? mio_node_get(n, "name") : NULL;
+    if (!name || name->type != MIO_NODE_SCALAR || !name->text.n) {
         mio_diags_error(diags, MIO_TEMPLATE, n->pos, "Write - name: WHAT_IS_TESTED.",
                         "a step needs a name");
         return;

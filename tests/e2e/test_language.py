@@ -113,6 +113,18 @@ class Tests(Case):
         self.file("- { name: x, expect_failures: [[var.n], { var.n: 1 }] }")
         self.fails("test", says=["what is expected to fail must be an address", "line 3, column 34"])
 
+    def test_a_filter_that_names_nothing(self):
+        """Or a misspelt one would pass for a test that passed."""
+        self.file("- { name: made, command: plan }")
+        self.ok("test", "-filter=made", "-filter=a.mlopstest.yaml", says="1 passed")
+        for name in ("mad", "b.mlopstest.yaml"):
+            self.fails("test", f"-filter={name}", says=[f'no test is called "{name}"', "-filter takes the name of a file"])
+            done = self.fails("test", "-json", f"-filter={name}", "-filter=made", says="no test is called")
+            self.assertEqual(json.loads(done.out)["status"], "fail")
+        self.file("- { name: '' }\n- { name: [x] }")
+        done = self.fails("test", "-filter=mad", says=["a step needs a name", "line 3, column 5", "line 4, column 5"])
+        self.assertNotIn("no test is called", done.text)
+
     def test_exactly_what_is_expected_fails(self):
         """A check that fails is a failure here, unless the step says so; assertions are asked where something was made."""
         self.file("""
