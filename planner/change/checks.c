@@ -242,3 +242,24 @@ void mio_checks_run(struct mio_stack *st, struct mio_plan *plan)
         for (size_t k = 0; k < st->calls[i]->n; k++)
             run_module(st, st->calls[i]->items[k], plan, &extra, &cap);
 }
+
+static void look(struct mio_stack *st, struct mio_modinst *m)
+{
+    struct mio_scope_arg arg = {.st = st, .mod = m};
+    struct mio_scope scope = mio_stack_scope(&arg);
+    for (size_t i = 0; i < m->tpl->checks.n; i++) {
+        const struct mio_check *c = &m->tpl->checks.items[i];
+        struct mio_err err = {0};
+        int ok;
+        if (!is_about_plan(c) && condition(&scope, c->condition, &ok, &err))
+            mio_diags_add(st->diags, MIO_ERROR, &err);
+    }
+}
+
+void mio_checks_look(struct mio_stack *st)
+{
+    look(st, st->root);
+    for (size_t i = 0; i < st->ncalls; i++)
+        for (size_t k = 0; k < st->calls[i]->n; k++)
+            look(st, st->calls[i]->items[k]);
+}

@@ -548,6 +548,20 @@ static void preflight(struct mio_planner *p)
     }
 }
 
+/* There will be no plan: what else is wrong is said in the same run. */
+static enum mio_code give_up(struct mio_planner *p)
+{
+    struct mio_value ignored;
+    for (size_t i = 0; p->mode == MIO_PLAN_NORMAL && i < p->st->root->tpl->outputs.n; i++) {
+        struct mio_err err = {0};
+        if (mio_stack_output(p->st, p->st->root, i, &ignored, &err))
+            mio_diags_add(p->diags, MIO_ERROR, &err);
+    }
+    if (p->mode == MIO_PLAN_NORMAL)
+        mio_checks_look(p->st);
+    return mio_diags_code(p->diags);
+}
+
 enum mio_code mio_planner_run(struct mio_planner *p)
 {
     struct mio_err err = {0};
@@ -576,7 +590,7 @@ enum mio_code mio_planner_run(struct mio_planner *p)
     /* Also of variables: what follows from wrong ones would mislead. Reality is looked at as far as
      * it can be. */
     if (p->diags->errors && p->mode != MIO_PLAN_REFRESH_ONLY)
-        return mio_diags_code(p->diags);
+        return give_up(p);
     if (p->mode != MIO_PLAN_REFRESH_ONLY)
         orphans(p);
     drift(p);

@@ -140,5 +140,7 @@ enum mio_code mio_conditions(struct mio_stack *st, struct mio_inst *inst,
 /* All of them while planning; after an apply (the stack plans no longer) those that the plan could
  * not decide. */
 void mio_checks_run(struct mio_stack *st, struct mio_plan *plan);
+/* Where there is no plan: only what cannot be evaluated in them, whether they hold or not. */
+void mio_checks_look(struct mio_stack *st);
 /* planner/change/guard.c: `guards` of the stage; errors in diags */
 void mio_guards_run(struct mio_stack *st, const struct mio_plan *plan);

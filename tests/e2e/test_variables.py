@@ -146,6 +146,19 @@ class Variables(Case):
         self.fails("validate", says=["there is no resource nope.y", "refers to itself"])
         self.fails("plan", "-var=a=1", says="there is no resource nope.y")
 
+    def test_all_that_is_wrong_is_said_at_once(self):
+        """Outputs and checks, too, when there is no plan; what follows from something wrong is not said again."""
+        self.template("thing: { x: { inputz: 1 }, y: { inputs: { a: '${thing.x.id}' } } }", """\
+            locals: { a: '${nope.x}' }
+            outputs: { o: { value: '${local.none}' }, p: { value: '${thing.y.id}' }, q: { value: '${local.a}' } }
+            checks: { c: { condition: '${local.zero}', error: e }, d: { condition: '${thing.x.id == "1"}', error: e } }
+            policies: { p: { condition: '${false}', error: refused }, q: { condition: '${plan.counts.add < 9}', error: refused } }
+            """)
+        self.init()
+        for command in ("validate", "plan"):
+            done = self.fails(command, says=['unknown key "inputz"', "no resource nope.x", 'no local "none"', 'no local "zero"'])
+            self.assertEqual(done.text.count("Error: "), 4, str(done))
+
     def test_who_wins(self):
         """Environment, stage, *.auto.yaml by name, -var-file in order, -var in order; later ones win."""
         self.variables("v: { type: string, default: default }\n", "outputs: { v: { value: '${var.v}' } }\n")
