@@ -122,17 +122,9 @@ static void folder(struct fmt *f, struct mio_str dir)
 static void standard_input(struct fmt *f)
 {
     struct mio_cli *c = f->c;
-    MIO_AUTO_BUF text;
-    mio_buf_init(&text, MAX_BYTES + 1);
-    char chunk[16384];
-    ssize_t n;
-    while ((n = read(STDIN_FILENO, chunk, sizeof chunk)) > 0 || (n < 0 && errno == EINTR))
-        mio_buf_add(&text, chunk, n > 0 ? (size_t)n : 0);
     struct mio_err err = {0};
-    struct mio_str in = mio_arena_str(&c->arena, mio_buf_view(&text)), out;
-    if (n < 0 || mio_buf_full(&text)) {
-        mio_fail(&err, MIO_IO,
-                 n < 0 ? "cannot read standard input" : "standard input is larger than 4 MiB");
+    struct mio_str in, out;
+    if (mio_cli_stdin(c, MAX_BYTES >> 20, &in, &err)) {
         fail(f, &err);
         return;
     }

@@ -226,14 +226,17 @@ enum mio_code mio_cmd_state_push(struct mio_cli *c)
     struct mio_store *s = NULL;
     struct mio_str text;
     struct mio_err err = {0};
-    if (mio_fs_read(&c->arena, c->args[0], STATE_MAX, &text, NULL, &err))
+    bool from_stdin = strcmp(c->args[0], "-") == 0;
+    if (from_stdin ? mio_cli_stdin(c, STATE_MAX >> 20, &text, &err)
+                   : mio_fs_read(&c->arena, c->args[0], STATE_MAX, &text, NULL, &err))
         return mio_cli_fail(c, &err);
     enum mio_code code = mio_cli_store(c, MIO_OPEN_WRITE, &s);
     if (code)
         return code;
     if (mio_store_push(s, text, mio_cli_on(c, MIO_OPT_FORCE), &err))
         return mio_cli_fail(c, &err);
-    mio_ui_note(&c->ui, "The state of %s has been put in place.", c->args[0]);
+    mio_ui_note(&c->ui, "The state of %s has been put in place.",
+                from_stdin ? "standard input" : c->args[0]);
     return MIO_OK;
 }
 

@@ -183,7 +183,8 @@ const struct mio_command mio_command_table[] = {
     {.name = "state push",
      .args = "FILE",
      .summary = "Put a state file in the place of the state",
-     .text = "Takes a file that 'state pull' or 'state at' wrote. Refuses another state (another "
+     .text = "Takes a file ('-': standard input) that 'state pull' or 'state at' wrote. Refuses "
+             "another state (another "
              "lineage), a serial that is not higher, another stage, and a journal that has not "
              "been settled; -force allows the first two. The state that was there stays as a "
              "generation.",

@@ -1,4 +1,5 @@
-/* cli/prompt.c: the one question that the program asks. */
+/* cli/prompt.c: the one question that the program asks, and what else it is told on standard input.
+ */
 #include "cli/session.h"
 #include <errno.h>
 #include <unistd.h>
@@ -50,4 +51,22 @@ enum mio_code mio_cli_confirm(struct mio_cli *c, const char *question, const cha
         return MIO_OK;
     mio_ui_note(&c->ui, "Cancelled. Nothing was changed.");
     return MIO_CANCELLED;
+}
+
+enum mio_code mio_cli_stdin(struct mio_cli *c, size_t most_mib, struct mio_str *out,
+                            struct mio_err *err)
+{
+    MIO_AUTO_BUF text;
+    mio_buf_init(&text, (most_mib << 20) + 1);
+    char chunk[16384];
+    ssize_t n;
+    while ((n = read(STDIN_FILENO, chunk, sizeof chunk)) > 0 ||
+           (n < 0 && errno == EINTR && !__atomic_load_n(c->interrupt, __ATOMIC_RELAXED)))
+        mio_buf_add(&text, chunk, n > 0 ? (size_t)n : 0);
+    if (n < 0)
+        return mio_fail_sys(err, errno, "cannot read standard input");
+    if (mio_buf_full(&text))
+        return mio_fail(err, MIO_IO, "standard input is larger than %zu MiB", most_mib);
+    *out = mio_arena_str(&c->arena, mio_buf_view(&text));
+    return MIO_OK;
 }

@@ -43,6 +43,10 @@ enum mio_code mio_cli_fail(struct mio_cli *c, const struct mio_err *err);
 /* A failure of the command line itself. Returns MIO_USAGE. */
 enum mio_code mio_cli_usage(struct mio_cli *c, const char *hint, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+/* All of standard input. Errors: MIO_IO: it cannot be read, or is
+ * larger than so many MiB. */
+enum mio_code mio_cli_stdin(struct mio_cli *c, size_t most_mib, struct mio_str *out,
+                            struct mio_err *err);
 /* The next step after a saved plan, with the stage that it is of. */
 void mio_cli_advise_apply(struct mio_cli *c, const char *path);
 /* Shows what the engine collected since the last call; returns `code`, or the first new error's

@@ -209,7 +209,7 @@ class Commands(Case):
         self.write("older", self.ok("state", "at", str(older)).out)
         self.write("now", self.ok("state", "pull").out)
         self.fails("state", "push", "older", says="-force")
-        self.ok("state", "push", "-force", "older")
+        self.ok("state", "push", "-force", "-", input=self.ok("state", "at", str(older)).out, says="The state of standard input")
         self.assertIn(CANARY, self.ok("state", "show", "thing.a").out)
         self.write("broken", "{}\n")
         self.fails("state", "push", "-force", "broken", says=["what is to be put in place", "Nothing was changed", "state pull"])
