@@ -367,7 +367,8 @@ static enum mio_code converge(struct local *l, const struct local_change *ch,
         roll_back(l, &w.d);
         return err->code;
     }
-    if (switch_over(l, &w, generation, err))
+    /* Once more, because one may have died while the earlier ones were waited for. */
+    if (switch_over(l, &w, generation, err) || bring_up(l, &w, generation, err))
         return err->code;
     return describe(l, &w.d, out, err);
 }

@@ -125,25 +125,16 @@ static void weights_change_without_a_new_process(void **state)
     }
 }
 
-/* A request that takes long is answered by the generation it was sent to. */
-static void a_long_request_outlives_the_update(void **state)
+/* A request to blue that it answers after `seconds`; its answer goes to the file `long`. */
+static pid_t ask_slowly(struct fixture *f, const char *seconds)
 {
-    struct fixture *f = *state;
-    make_endpoint(f, "");
-    put_script(
-        f, "blue",
-        "import time\ndef init(): pass\ndef run(d):\n  time.sleep(float(d))\n  return 'first'\n");
-    make_deployment(f, "blue", "");
     struct answer e = set_traffic(f, "'blue':100");
-    const char *out = text(f, "%s/long", f->dir);
     const char *argv[] = {"curl",
                           "-s",
                           "-o",
-                          out,
-                          "-w",
-                          "%{http_code}",
+                          text(f, "%s/long", f->dir),
                           "-d",
-                          "2.5",
+                          seconds,
                           "-H",
                           text(f, "@%s", endpoint_file(f, "keys/primary")),
                           text(f, "%.*s", MIO_FMT(attr(&e, "scoring_uri"))),
@@ -153,14 +144,57 @@ static void a_long_request_outlives_the_update(void **state)
     pid_t curl;
     assert_int_equal(mio_proc_spawn(&o, &curl, &err), MIO_OK);
     mio_sleep_ms(300);
+    return curl;
+}
+
+static const char slow_script[] =
+    "import time\ndef init(): pass\ndef run(d):\n  time.sleep(float(d))\n  return 'first'\n";
+
+/* A request that takes long is answered by the generation it was sent to. */
+static void a_long_request_outlives_the_update(void **state)
+{
+    struct fixture *f = *state;
+    make_endpoint(f, "");
+    put_script(f, "blue", slow_script);
+    make_deployment(f, "blue", "");
+    pid_t curl = ask_slowly(f, "2.5");
     put_plain_script(f, "blue", "second");
     int64_t start = mio_now_ms();
     assert_done(
         do_update(f, "deployment", "u", "ws/fare/blue", deployment_inputs(f, "blue", ""), NULL));
     assert_true(mio_now_ms() - start > 1000); /* it waited */
     waitpid(curl, NULL, 0);
-    assert_string_equal(get_file(f, out), "\"first\"");
+    assert_string_equal(get_file(f, text(f, "%s/long", f->dir)), "\"first\"");
     assert_non_null(strstr(score(f, "1").body.p, "second"));
+}
+
+/* While the update waits for the earlier generation; the second start takes longer than that. */
+static void a_replica_that_dies_in_the_update_is_back_at_its_end(void **state)
+{
+    struct fixture *f = *state;
+    make_endpoint(f, "");
+    put_script(f, "blue", slow_script);
+    make_deployment(f, "blue", "");
+    pid_t curl = ask_slowly(f, "4"), killer = fork();
+    if (killer == 0) {
+        const char *dir = endpoint_file(f, "deployments/blue");
+        execlp("sh", "sh", "-c",
+               text(f,
+                    "until grep -q '\"generation\": 2' %s/deployment.json; do sleep 0.1; done; "
+                    "s6-svc -k %s/g2/r0",
+                    dir, dir),
+               NULL);
+        _exit(127);
+    }
+    put_script(f, "blue",
+               "import os, time\ndef init():\n  if os.path.exists('/run/replica/again'): "
+               "time.sleep(6)\n  open('/run/replica/again', 'w').close()\ndef run(d): return d\n");
+    struct answer a =
+        do_update(f, "deployment", "u", "ws/fare/blue", deployment_inputs(f, "blue", ""), NULL);
+    waitpid(curl, NULL, 0);
+    waitpid(killer, NULL, 0);
+    assert_done(a);
+    assert_str(attr(&a, "provisioning_state"), "Succeeded");
 }
 
 #define TEST(t) cmocka_unit_test_setup_teardown(t, serving_setup, serving_teardown)
@@ -170,6 +204,7 @@ int main(void)
         TEST(nothing_fails_while_everything_changes),
         TEST(weights_change_without_a_new_process),
         TEST(a_long_request_outlives_the_update),
+        TEST(a_replica_that_dies_in_the_update_is_back_at_its_end),
     };
     return cmocka_run_group_tests_name("endpoint_traffic", tests, NULL, NULL);
 }
