@@ -16,7 +16,7 @@ from world import BUILD, SOURCE, Violation, World, evidence, mixed_template
 
 KINDS = ["http", "pg", "etcd", "s3", "azure", "ssh"]
 RUN = os.path.join(SOURCE, "tests/state/backends/run.py")
-PATIENCE_S = 3  # with a relay that may fall silent
+PATIENCE_S = 5  # with a relay that may fall silent
 SECRETS = ("conn_str", "access_key", "secret_key", "password")
 
 
