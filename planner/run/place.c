@@ -442,6 +442,29 @@ static bool leaves_state(struct mio_engine *e, struct mio_value old, bool noted)
     return written;
 }
 
+/* -reconfigure leaves the old place as it is: what nobody manages from here on is worth a word. */
+static void warn_left(struct mio_engine *e, struct mio_value old)
+{
+    struct mio_store *s = NULL;
+    struct mio_state state = {0};
+    struct mio_jrn_replay journal = {0};
+    struct mio_err ignored = {0};
+    bool found = false;
+    if (open_place(e, old, false, &s, &ignored))
+        return;
+    if (!mio_store_load(s, &e->arena, &state, &ignored))
+        mio_store_journal(s, &e->arena, &state, &journal, &found, &ignored);
+    struct mio_str type = is_file(old) ? MIO_STR("file") : mio_get_str(old, "type");
+    const char *killed = found && !journal.ended ? " and an apply that was killed, unsettled" : "";
+    if (state.nrows || *killed)
+        mio_diags_warn(&e->diags, e->tpl->backend ? e->tpl->backend->pos : (struct mio_pos){0},
+                       "To manage it again, restore the settings of before and run `mlops-iac init "
+                       "-reconfigure`.",
+                       "what the backend before it (%.*s) holds is left there: %zu resource%s%s",
+                       MIO_FMT(type), state.nrows, state.nrows == 1 ? "" : "s", killed);
+    mio_store_close(s);
+}
+
 static enum mio_code init_place(struct mio_engine *e, const struct mio_backend_init *o,
                                 struct mio_backend_done *done, struct mio_err *err)
 {
@@ -472,6 +495,8 @@ static enum mio_code init_place(struct mio_engine *e, const struct mio_backend_i
     rc = rc ? rc : mio_store_probe(e->store, err);
     if (rc == MIO_OK && changed && o->migrate)
         rc = move(e, old, e->store, &done->moved, err);
+    if (rc == MIO_OK && changed && o->reconfigure)
+        warn_left(e, old);
     if (rc == MIO_OK &&
         (changed || (noted && !mio_equal(without_secrets(a, now.block), note.block))))
         rc = write_note(e, &now, err);

@@ -394,11 +394,23 @@ class Http(Case):
         self.assertEqual(self.recorded(), ["thing.a"])
         self.no_changes()
         self.backend("empty")
-        self.ok("init", "-reconfigure")
+        self.ok("init", "-reconfigure", says=["is left there: 1 resource\n", "restore the settings"])
         self.assertEqual(self.recorded(), [])
         self.backend("third")
         self.ok("init", "-backend=false")
         self.fails("plan", says="-migrate-state")
+
+    def test_an_apply_that_was_killed_is_not_left_unsaid(self):
+        self.template("thing: { a: { name: a } }", sim="latency_ms: 60000")
+        self.init()
+        self.assertNotIn("left there", self.ok("init", "-reconfigure").text)
+        process, journal = self.start("apply", "-auto-approve"), self.path(".state/default/journal")
+        self.wait_for("its intent", lambda: os.path.exists(journal) and b"thing.a" in everything(os.path.dirname(journal)))
+        process.kill()
+        process.communicate()
+        self.backend()
+        self.fails("init", says="may hold the state")
+        self.ok("init", "-reconfigure", says="left there: 0 resources and an apply that was killed, unsettled")
 
     def test_from_file_and_back(self):
         template(self)
