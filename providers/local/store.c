@@ -158,7 +158,7 @@ static void drop_unfinished(struct local *l, struct mio_str ws)
     struct mio_err ignored = {0};
     struct mio_str *names;
     size_t n;
-    if (!mio_fs_is_dir(store) || mio_fs_list(l->a, store, &names, &n, &ignored))
+    if (local_names(l, store, &names, &n, &ignored))
         return;
     for (size_t i = 0; i < n; i++)
         if (mio_str_starts(names[i], "new-"))

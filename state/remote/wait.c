@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <poll.h>
 
-enum { SILENT_MS = 5000 }; /* after which people are told what they wait for */
 enum { LONGEST_S = 3600 };
 
 enum mio_code mio_setting_timeout(struct mio_arena *a, const struct mio_backend_args *args,
@@ -27,7 +26,7 @@ bool mio_wait_fd(const char *where, unsigned seconds, int fd, short events)
     int64_t begun = mio_now_ms(), end = begun + (int64_t)seconds * 1000;
     bool told = false;
     for (int64_t now = begun; now < end; now = mio_now_ms()) {
-        int64_t until = told || end < begun + SILENT_MS ? end : begun + SILENT_MS;
+        int64_t until = told || end < begun + MIO_SILENT_MS ? end : begun + MIO_SILENT_MS;
         struct pollfd p = {.fd = fd, .events = events};
         int n = poll(&p, 1, until > now ? (int)(until - now) : 0);
         if (n > 0)
@@ -36,7 +35,7 @@ bool mio_wait_fd(const char *where, unsigned seconds, int fd, short events)
             return false;
         if (n == 0 && !told && until < end) {
             mio_log(MIO_WARN, "state", "no answer from %s for %d s; it is given up after %u s",
-                    where, SILENT_MS / 1000, seconds);
+                    where, MIO_SILENT_MS / 1000, seconds);
             told = true;
         }
     }

@@ -2,6 +2,8 @@
 #pragma once
 #include "state/remote/object.h"
 
+enum { MIO_SILENT_MS = 5000 }; /* after which people are told what they wait for */
+
 /* The setting `timeout_seconds`: how long a server may be silent. Errors: MIO_USAGE. */
 enum mio_code mio_setting_timeout(struct mio_arena *a, const struct mio_backend_args *args,
                                   unsigned *seconds, struct mio_err *err);

@@ -10,8 +10,7 @@
 #include <curl/curl.h>
 
 enum { ATTEMPTS = 5, SILENCES = 2, CONNECT_S = 10, FIRST_WAIT_MS = 200, LONGEST_WAIT_MS = 10000 };
-enum { SLOWEST = 1000 };   /* bytes a second; less is as good as nothing */
-enum { SILENT_MS = 5000 }; /* after which people are told what they wait for */
+enum { SLOWEST = 1000 }; /* bytes a second; less is as good as nothing */
 static const size_t body_max = (size_t)512 << 20;
 
 struct mio_web {
@@ -127,10 +126,10 @@ static int on_progress(void *arg, curl_off_t down_total, curl_off_t down, curl_o
         t->moved = down + up;
         t->moved_ms = now;
     }
-    if (!t->told && now - t->moved_ms >= SILENT_MS) {
+    if (!t->told && now - t->moved_ms >= MIO_SILENT_MS) {
         mio_log(MIO_WARN, "state",
                 "no answer from %.*s for %d s; this is attempt %u, each waits up to %u s",
-                MIO_FMT(shown(t->url)), SILENT_MS / 1000, t->number, t->timeout_s);
+                MIO_FMT(shown(t->url)), MIO_SILENT_MS / 1000, t->number, t->timeout_s);
         t->told = true;
     }
     return 0;
